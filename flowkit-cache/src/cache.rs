@@ -1,0 +1,299 @@
+//! The front of a cache: asks a store, keeps time out of it, and turns trouble into misses that are reported.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::SystemTime;
+
+use crate::entry::{Entry, NewEntry};
+use crate::key::CacheKey;
+use crate::store::{CacheStore, Found, StoreError, StoreStats, SweepBudget};
+
+/// Entries that one slice of removing touches at most.
+const SLICE: usize = 256;
+/// Every so many puts, a slice of removing follows.
+const PUTS_PER_SLICE: u32 = 64;
+
+/// What a cache may grow to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    max_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 1 GiB.
+    fn default() -> Self {
+        Self { max_bytes: 1 << 30 }
+    }
+}
+
+impl Limits {
+    /// The bytes of all entries together. Above it, those used longest ago go first; for a while there may be more.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+}
+
+/// What the cache has under a key.
+#[derive(Debug)]
+pub enum Lookup {
+    /// An entry that may be served.
+    Hit(Entry),
+    /// Nothing to serve, and why.
+    Miss(MissReason),
+}
+
+/// Why there is nothing to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MissReason {
+    /// There is no entry.
+    Absent,
+    /// There is one, and its time is up.
+    Expired,
+    /// There was one that did not verify; it was removed.
+    Damaged,
+    /// The store could not be asked.
+    Unavailable,
+}
+
+/// Trouble that the cache met and went on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheProblem {
+    /// The key it was about, if it was about one.
+    pub key: Option<CacheKey>,
+    /// What happened, and what to do about it.
+    pub message: String,
+}
+
+type OnProblem = Arc<dyn Fn(&CacheProblem) + Send + Sync>;
+
+/// How many entries a slice of removing took, and whether more may remain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sweep {
+    /// Entries that were removed.
+    pub removed: usize,
+    /// Whether the slice ended before it had seen everything.
+    pub more: bool,
+}
+
+/// A cache. Cheap to clone; all clones are the same cache.
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn CacheStore>,
+    limits: Limits,
+    on_problem: Option<OnProblem>,
+    puts: AtomicU32,
+    warned_of_writing: AtomicBool,
+    warned_of_reading: AtomicBool,
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Cache")
+            .field("store", &self.0.store)
+            .field("limits", &self.0.limits)
+            .finish()
+    }
+}
+
+/// Describes a [`Cache`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct CacheBuilder {
+    store: Arc<dyn CacheStore>,
+    limits: Limits,
+    on_problem: Option<OnProblem>,
+}
+
+impl fmt::Debug for CacheBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CacheBuilder")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CacheBuilder {
+    /// What the cache may grow to.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Is told of trouble, beside the log.
+    pub fn on_problem(mut self, on_problem: Arc<dyn Fn(&CacheProblem) + Send + Sync>) -> Self {
+        self.on_problem = Some(on_problem);
+        self
+    }
+
+    /// The cache.
+    pub fn build(self) -> Cache {
+        Cache(Arc::new(Inner {
+            store: self.store,
+            limits: self.limits,
+            on_problem: self.on_problem,
+            puts: AtomicU32::new(0),
+            warned_of_writing: AtomicBool::new(false),
+            warned_of_reading: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Cache {
+    /// A cache in this store, with the default limits.
+    pub fn new(store: Arc<dyn CacheStore>) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// Describes a cache in this store.
+    pub fn builder(store: Arc<dyn CacheStore>) -> CacheBuilder {
+        CacheBuilder {
+            store,
+            limits: Limits::default(),
+            on_problem: None,
+        }
+    }
+
+    /// What there is to serve under a key at `now`. Never fails: trouble is a miss, and is reported.
+    pub async fn get(&self, key: &CacheKey, now: SystemTime) -> Lookup {
+        let found = match self.0.store.get(key, now) {
+            Ok(Found::Deferred(read)) => blocking(read).await,
+            other => other,
+        };
+        match found {
+            Ok(Found::Entry(entry)) if entry.is_expired(now) => Lookup::Miss(MissReason::Expired),
+            Ok(Found::Entry(entry)) => Lookup::Hit(entry),
+            Ok(Found::Nothing) => Lookup::Miss(MissReason::Absent),
+            Ok(Found::Damaged | Found::Deferred(_)) => {
+                self.report(
+                    Some(*key),
+                    "an entry of the cache was damaged; it was set aside and its value is computed again",
+                );
+                Lookup::Miss(MissReason::Damaged)
+            }
+            Err(error) => {
+                self.report_once(
+                    &self.0.warned_of_reading,
+                    key,
+                    &format!("the cache cannot be read: {error}"),
+                );
+                Lookup::Miss(MissReason::Unavailable)
+            }
+        }
+    }
+
+    /// Keeps an entry. Every 64th time, a slice of removing follows.
+    ///
+    /// # Errors
+    /// When it could not be kept. That is also reported, once.
+    pub async fn put(&self, key: &CacheKey, entry: NewEntry) -> Result<(), StoreError> {
+        let now = entry.created;
+        let kept = if entry.durable || self.0.store.is_slow_to_put(entry.value.len()) {
+            let (store, key) = (Arc::clone(&self.0.store), *key);
+            blocking(move || store.put(&key, &entry)).await
+        } else {
+            self.0.store.put(key, &entry)
+        };
+        if let Err(error) = &kept {
+            let message = format!("the cache cannot be written, tasks go on without it: {error}");
+            self.report_once(&self.0.warned_of_writing, key, &message);
+        } else if self.0.puts.fetch_add(1, Ordering::Relaxed) % PUTS_PER_SLICE == PUTS_PER_SLICE - 1 {
+            // What goes wrong here goes wrong again with the next slice, and with the next put at the latest.
+            drop(self.sweep(now).await);
+        }
+        kept
+    }
+
+    /// Forgets an entry, and says whether there was one.
+    ///
+    /// # Errors
+    /// When the store could not be changed.
+    pub async fn remove(&self, key: &CacheKey) -> Result<bool, StoreError> {
+        let (store, key) = (Arc::clone(&self.0.store), *key);
+        blocking(move || store.remove(&key)).await
+    }
+
+    /// One small slice of removing: what has expired by `now`, then what is surplus.
+    ///
+    /// # Errors
+    /// When the store could not be changed.
+    pub async fn sweep(&self, now: SystemTime) -> Result<Sweep, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        let budget = SweepBudget {
+            now,
+            max_bytes: self.0.limits.max_bytes,
+            entries: SLICE,
+        };
+        let removed = blocking(move || store.sweep(budget)).await?;
+        Ok(Sweep {
+            removed,
+            more: removed >= SLICE,
+        })
+    }
+
+    /// Returns when everything kept before is on the disk.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.flush()).await
+    }
+
+    /// How much there is.
+    ///
+    /// # Errors
+    /// When the store could not be asked.
+    pub async fn stats(&self) -> Result<StoreStats, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.stats()).await
+    }
+
+    /// Forgets everything, and gives how many entries there were.
+    ///
+    /// # Errors
+    /// When it could not be forgotten.
+    pub async fn clear(&self) -> Result<u64, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.clear()).await
+    }
+
+    fn report_once(&self, told: &AtomicBool, key: &CacheKey, message: &str) {
+        if !told.swap(true, Ordering::Relaxed) {
+            self.report(Some(*key), message);
+        }
+    }
+
+    fn report(&self, key: Option<CacheKey>, message: &str) {
+        tracing::warn!(target: "flowkit_cache", key = key.map(tracing::field::display), message);
+        if let Some(on_problem) = &self.0.on_problem {
+            on_problem(&CacheProblem {
+                key,
+                message: message.to_owned(),
+            });
+        }
+    }
+}
+
+/// Runs what may take a disk's time where it holds up nobody; without a tokio runtime, here.
+async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::new(
+            crate::store::StoreErrorKind::Io,
+            "the work on the cache did not end: its runtime was shut down, or it panicked",
+        )
+        .because(error)),
+    }
+}

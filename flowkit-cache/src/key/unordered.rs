@@ -1,0 +1,31 @@
+//! Declares a collection whose order does not count, where its type alone does not say so.
+//!
+//! The standard library's, hashbrown's and indexmap's hash sets are recognised by themselves. A set of another kind, or one behind
+//! a hand-written `Serialize`, is declared:
+//!
+//! ```
+//! use serde::Serialize;
+//!
+//! #[derive(Serialize)]
+//! struct Tags(#[serde(serialize_with = "flowkit_cache::key::unordered::serialize")] Vec<String>);
+//!
+//! # fn main() -> Result<(), flowkit_cache::KeyError> {
+//! let ab = Tags(vec!["a".into(), "b".into()]);
+//! let ba = Tags(vec!["b".into(), "a".into()]);
+//! assert_eq!(flowkit_cache::key_of(&ab)?, flowkit_cache::key_of(&ba)?);
+//! # Ok(())
+//! # }
+//! ```
+
+use serde::{Serialize, Serializer};
+
+/// The name by which the canonical form recognises the declaration. Other formats see a newtype, which they pass through.
+pub(crate) const MARK: &str = "$flowkit::unordered";
+
+/// For `#[serde(serialize_with = …)]`.
+///
+/// # Errors
+/// The serializer's own.
+pub fn serialize<T: Serialize + ?Sized, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(MARK, value)
+}

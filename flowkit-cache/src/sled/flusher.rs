@@ -1,0 +1,89 @@
+//! One thread for each store that writes it out: twice a second if there is anything, at once for who waits for it.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Inner;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// How long what is kept may stay in memory.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Who waits for a flush is told how it went.
+type Waiter = Sender<Result<(), Arc<StoreError>>>;
+
+/// The thread and the way to ask it.
+pub(super) struct Flusher {
+    asks: Mutex<Option<Sender<Waiter>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Flusher {
+    pub(super) fn start(inner: Arc<Inner>) -> Result<Self, StoreError> {
+        let (asks, asked) = mpsc::channel::<Waiter>();
+        let run = move || {
+            loop {
+                let first = match asked.recv_timeout(EVERY) {
+                    Ok(waiter) => Some(waiter),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                // Everybody who asks by now is served by one flush.
+                let waiters: Vec<Waiter> = first.into_iter().chain(asked.try_iter()).collect();
+                flush(&inner, &waiters);
+            }
+            flush(&inner, &[]);
+        };
+        let thread = std::thread::Builder::new()
+            .name("flowkit-cache".to_owned())
+            .spawn(run)
+            .map_err(|error| StoreError::io("starting the thread that writes the cache", error))?;
+        Ok(Self {
+            asks: Mutex::new(Some(asks)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Returns when everything kept before is on the disk.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        let (told, tell) = mpsc::channel();
+        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = asks.is_some_and(|asks| asks.send(told).is_ok());
+        match tell.recv() {
+            Ok(Ok(())) if asked => Ok(()),
+            Ok(Err(error)) => Err(StoreError::new(error.kind(), error.to_string()).because(error)),
+            _ => Err(StoreError::new(
+                StoreErrorKind::Io,
+                "the thread that writes the cache has ended",
+            )),
+        }
+    }
+}
+
+fn flush(inner: &Inner, waiters: &[Waiter]) {
+    if !inner.dirty.swap(false, Ordering::AcqRel) && waiters.is_empty() {
+        return;
+    }
+    let flushed = inner.flush().map_err(Arc::new);
+    if let Err(error) = &flushed {
+        inner.dirty.store(true, Ordering::Release);
+        tracing::warn!(target: "flowkit_cache", %error, "the cache could not be written out; it is tried again");
+    }
+    for waiter in waiters {
+        // One who has gone need not be told.
+        drop(waiter.send(flushed.clone()));
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        drop(self.asks.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // The thread does not panic; if it did, there is nobody left to tell.
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The default store: sled for headers and small values, a file for each large one.
+//!
+//! sled leaks and never syncs values above some kilobytes, so it is given none: a value over 4 KiB is a file of its own,
+//! synced before the record that names it is written, and unlinked after the flush that forgets it. Three more trees
+//! stand beside the entries, changed with them in one transaction: what is needed to remove an entry, the order of
+//! expiry, and the order of last use. A hit writes nothing: last uses are kept in memory until the next flush.
+
+mod flusher;
+mod objects;
+mod open;
+mod trees;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use flusher::Flusher;
+use objects::Objects;
+use trees::{Record, StoredRecord, Trees};
+
+use crate::entry::{Entry, NewEntry, micros};
+use crate::key::CacheKey;
+use crate::store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
+
+/// The largest entry that sled itself keeps, in bytes.
+const INLINE: usize = 4 * 1024;
+
+/// Keeps entries in a directory. One process at a time; within it, opening the same directory again gives the same store.
+#[derive(Clone)]
+pub struct SledStore(Arc<Handle>);
+
+/// What the last owner drops: it stops the flusher, which writes out what is left.
+struct Handle {
+    inner: Arc<Inner>,
+    flusher: Flusher,
+}
+
+/// What the store and its flusher share.
+struct Inner {
+    directory: PathBuf,
+    trees: Trees,
+    objects: Objects,
+    /// Last uses that are not in the index yet.
+    used: Mutex<HashMap<CacheKey, u64>>,
+    dirty: AtomicBool,
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("SledStore")
+            .field(&self.0.inner.directory)
+            .finish()
+    }
+}
+
+impl SledStore {
+    /// Opens the store in a directory, and makes the directory if there is none.
+    ///
+    /// A store that is damaged beyond reading is renamed aside and a new one begun.
+    ///
+    /// # Errors
+    /// [`Locked`](StoreErrorKind::Locked) if another process uses the directory for longer than a second,
+    /// [`Version`](StoreErrorKind::Version) if a newer flowkit wrote it, [`Place`](StoreErrorKind::Place) if it cannot be a directory of ours.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, StoreError> {
+        open::open(directory.as_ref()).map(Self)
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0.inner
+    }
+}
+
+impl Inner {
+    fn note_use(&self, key: &CacheKey, now: SystemTime) {
+        self.used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(*key, micros(now));
+        self.dirty.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets an entry that does not verify.
+    fn set_aside(&self, key: &CacheKey) -> Result<Found, StoreError> {
+        self.forget(key)?;
+        Ok(Found::Damaged)
+    }
+
+    fn forget(&self, key: &CacheKey) -> Result<bool, StoreError> {
+        let removed = self.trees.remove(key)?;
+        self.dirty.store(true, Ordering::Release);
+        if let Some(object) = removed.as_ref().and_then(StoredRecord::object) {
+            self.objects.doom(object);
+        }
+        Ok(removed.is_some())
+    }
+
+    fn read_object(&self, key: &CacheKey, object: &str) -> Result<Found, StoreError> {
+        let verified = match self.objects.read(object) {
+            Ok(bytes) => Entry::from_bytes(key, &bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // It may have been replaced in between; then the new record names another file.
+                return match self.trees.get(key)? {
+                    Some(record) if record.object() != Some(object) => Ok(Found::Nothing),
+                    Some(_) => self.set_aside(key),
+                    None => Ok(Found::Nothing),
+                };
+            }
+            Err(error) => return Err(StoreError::io("reading a cached value", error)),
+        };
+        match verified {
+            Some(entry) => Ok(Found::Entry(entry)),
+            None => self.set_aside(key),
+        }
+    }
+
+    /// Moves last uses into the index, and writes everything out.
+    fn flush(&self) -> Result<(), StoreError> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        for (key, used) in used {
+            self.trees.note_use(&key, used)?;
+        }
+        let doomed = self.objects.take_doomed();
+        self.trees.flush(&self.directory)?;
+        self.objects.unlink(&doomed);
+        Ok(())
+    }
+}
+
+impl CacheStore for SledStore {
+    fn get(&self, key: &CacheKey, now: SystemTime) -> Result<Found, StoreError> {
+        let inner = self.inner();
+        let Some(record) = inner.trees.get(key)? else {
+            return Ok(Found::Nothing);
+        };
+        match record.content() {
+            Some(Record::Inline(bytes)) => match Entry::from_bytes(key, bytes) {
+                Some(entry) => {
+                    inner.note_use(key, now);
+                    Ok(Found::Entry(entry))
+                }
+                None => inner.set_aside(key),
+            },
+            Some(Record::Object(object)) => {
+                inner.note_use(key, now);
+                let (inner, key, object) = (Arc::clone(&self.0.inner), *key, object.to_owned());
+                Ok(Found::Deferred(Box::new(move || {
+                    inner.read_object(&key, &object)
+                })))
+            }
+            None => inner.set_aside(key),
+        }
+    }
+
+    fn put(&self, key: &CacheKey, entry: &NewEntry) -> Result<(), StoreError> {
+        let inner = self.inner();
+        let bytes = entry.to_bytes(key);
+        let size = bytes.len() as u64;
+        let record = if bytes.len() <= INLINE {
+            trees::inline_record(&bytes)
+        } else {
+            let object = inner.objects.write(key, inner.trees.next_id()?, &bytes)?;
+            trees::object_record(&object)
+        };
+        let expires = entry.expires.map_or(0, |expires| micros(expires).max(1));
+        let place = trees::Place {
+            used: micros(entry.created),
+            expires,
+            size,
+        };
+        let replaced = inner.trees.put(key, &record, place)?;
+        inner.dirty.store(true, Ordering::Release);
+        if let Some(object) = replaced.as_ref().and_then(StoredRecord::object) {
+            inner.objects.doom(object);
+        }
+        if entry.durable {
+            self.0.flusher.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_slow_to_put(&self, bytes: usize) -> bool {
+        bytes > INLINE / 2
+    }
+
+    fn remove(&self, key: &CacheKey) -> Result<bool, StoreError> {
+        self.inner().forget(key)
+    }
+
+    fn sweep(&self, budget: SweepBudget) -> Result<usize, StoreError> {
+        let inner = self.inner();
+        let used = std::mem::take(&mut *inner.used.lock().unwrap_or_else(PoisonError::into_inner));
+        for (key, used) in used {
+            inner.trees.note_use(&key, used)?;
+        }
+        let mut removed = 0;
+        while removed < budget.entries
+            && let Some(key) = inner.trees.next_to_go(micros(budget.now), budget.max_bytes)?
+        {
+            inner.forget(&key)?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.0.flusher.flush()
+    }
+
+    fn stats(&self) -> Result<StoreStats, StoreError> {
+        Ok(self.inner().trees.stats())
+    }
+
+    fn clear(&self) -> Result<u64, StoreError> {
+        let inner = self.inner();
+        let mut cleared = 0;
+        while let Some(key) = inner.trees.any_key()? {
+            inner.forget(&key)?;
+            cleared += 1;
+        }
+        self.0.flusher.flush()?;
+        Ok(cleared)
+    }
+}
+
+/// An error of sled, in our terms.
+fn sled_error(doing: &str, error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(error) => StoreError::io(doing, error),
+        sled::Error::Corruption { .. } => StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!("{doing}: the store is damaged; remove its directory to begin anew"),
+        )
+        .because(error),
+        other => StoreError::new(StoreErrorKind::Io, format!("{doing}: {other}")).because(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

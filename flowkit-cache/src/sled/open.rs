@@ -1,0 +1,154 @@
+//! Opens the store of a directory: one handle for each directory of a process, a clear answer when another process has
+//! it, and a new beginning when it is damaged beyond reading.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use super::flusher::Flusher;
+use super::objects::{Objects, sync_directory};
+use super::trees::Trees;
+use super::{Handle, Inner, sled_error};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// The version of the directory's layout.
+const LAYOUT: u32 = 1;
+const PREFIX: &str = "flowkit-cache ";
+/// sled's own default is 1 GiB of memory.
+const CACHE_CAPACITY: u64 = 32 * 1024 * 1024;
+/// How often, and how long apart, a lock is tried that somebody may just be giving up.
+const TRIES: u32 = 21;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+type Open = HashMap<PathBuf, Weak<Handle>>;
+
+fn open_stores() -> &'static Mutex<Open> {
+    static OPEN: OnceLock<Mutex<Open>> = OnceLock::new();
+    OPEN.get_or_init(Mutex::default)
+}
+
+pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
+    let doing = format!("opening the cache in `{}`", directory.display());
+    fs::create_dir_all(directory.join("objects")).map_err(|error| StoreError::io(&doing, error))?;
+    let directory = directory
+        .canonicalize()
+        .map_err(|error| StoreError::io(&doing, error))?;
+    let mut stores = open_stores().lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = stores.get(&directory).and_then(Weak::upgrade) {
+        return Ok(handle);
+    }
+    check_layout(&directory, &doing)?;
+    let trees = open_trees(&directory, &doing)?;
+    let objects = Objects::new(directory.join("objects"));
+    let named: HashSet<String> = trees
+        .objects()
+        .map_err(|error| sled_error(&doing, error))?
+        .into_iter()
+        .collect();
+    objects
+        .remove_orphans(&named)
+        .map_err(|error| StoreError::io(&doing, error))?;
+    let inner = Arc::new(Inner {
+        directory: directory.clone(),
+        trees,
+        objects,
+        used: Mutex::new(HashMap::new()),
+        dirty: AtomicBool::new(true),
+    });
+    let flusher = Flusher::start(Arc::clone(&inner))?;
+    let handle = Arc::new(Handle { inner, flusher });
+    stores.retain(|_, handle| handle.strong_count() > 0);
+    stores.insert(directory, Arc::downgrade(&handle));
+    Ok(handle)
+}
+
+/// Refuses the directory of a newer flowkit, and marks a new one as ours.
+fn check_layout(directory: &Path, doing: &str) -> Result<(), StoreError> {
+    let file = directory.join("layout");
+    let io = |error| StoreError::io(doing, error);
+    match fs::read_to_string(&file) {
+        Ok(text) => match text
+            .trim()
+            .strip_prefix(PREFIX)
+            .and_then(|version| version.parse::<u32>().ok())
+        {
+            Some(version) if version > LAYOUT => Err(StoreError::new(
+                StoreErrorKind::Version,
+                format!(
+                    "{doing}: a newer flowkit wrote it (layout {version}, this one knows {LAYOUT}); update this program or give it another directory"
+                ),
+            )),
+            _ => Ok(()),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::write(&file, format!("{PREFIX}{LAYOUT}\n")).map_err(io)?;
+            sync_directory(directory).map_err(io)
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn open_trees(directory: &Path, doing: &str) -> Result<Trees, StoreError> {
+    match try_open(directory, doing) {
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+            let aside = set_aside(directory).map_err(|error| StoreError::io(doing, error))?;
+            tracing::warn!(target: "flowkit_cache", aside = %aside.display(), "the cache was damaged: it was set aside, and a new one begun");
+            try_open(directory, doing)
+        }
+        opened => opened,
+    }
+}
+
+fn try_open(directory: &Path, doing: &str) -> Result<Trees, StoreError> {
+    let config = sled::Config::new()
+        .path(directory.join("sled"))
+        .cache_capacity(CACHE_CAPACITY)
+        .flush_every_ms(None);
+    let mut tries = 0;
+    loop {
+        match config.open() {
+            Ok(db) => return Trees::new(db).map_err(|error| sled_error(doing, error)),
+            Err(error) if is_locked(&error) => {
+                tries += 1;
+                if tries >= TRIES {
+                    return Err(locked(directory, error));
+                }
+                wait_for_the_lock();
+            }
+            Err(error) => return Err(sled_error(doing, error)),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file lock tells nobody when it is given up: it can only be tried again"
+)]
+fn wait_for_the_lock() {
+    std::thread::sleep(BETWEEN_TRIES);
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
+fn locked(directory: &Path, error: sled::Error) -> StoreError {
+    let message = format!(
+        "the cache in `{}` is locked by another process: wait for that one, or give this one a directory of its own (FLOWKIT_HOME, or `data_dir` in the builder)",
+        directory.display()
+    );
+    StoreError::new(StoreErrorKind::Locked, message).because(error)
+}
+
+/// Renames what cannot be read, so that nothing is lost and a new store can begin.
+fn set_aside(directory: &Path) -> std::io::Result<PathBuf> {
+    let free = (1u32..)
+        .map(|number| directory.join(format!("sled.damaged-{number}")))
+        .find(|path| !path.exists());
+    let aside = free.unwrap_or_else(|| directory.join("sled.damaged"));
+    fs::rename(directory.join("sled"), &aside)?;
+    Ok(aside)
+}

@@ -1,0 +1,163 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::*;
+use crate::key_of;
+
+fn entry(value: &[u8]) -> NewEntry {
+    NewEntry::new(value.to_vec(), UNIX_EPOCH + Duration::from_secs(1))
+}
+
+fn find(store: &SledStore, key: &CacheKey) -> Option<Vec<u8>> {
+    let mut found = store.get(key, UNIX_EPOCH + Duration::from_secs(2)).unwrap();
+    loop {
+        match found {
+            Found::Entry(entry) => return Some(entry.value.to_vec()),
+            Found::Deferred(read) => found = read().unwrap(),
+            Found::Nothing | Found::Damaged => return None,
+        }
+    }
+}
+
+fn size_of(directory: &Path) -> u64 {
+    let mut size = 0;
+    for item in fs::read_dir(directory).unwrap() {
+        let item = item.unwrap();
+        size += if item.file_type().unwrap().is_dir() {
+            size_of(&item.path())
+        } else {
+            item.metadata().unwrap().len()
+        };
+    }
+    size
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    let directories = std::sync::Mutex::new(Vec::new());
+    crate::conformance::run_all(&|| {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SledStore::open(directory.path()).unwrap();
+        directories.lock().unwrap().push(directory);
+        Arc::new(store)
+    });
+}
+
+#[test]
+fn what_was_kept_is_there_when_it_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (small, large) = (key_of("small").unwrap(), key_of("large").unwrap());
+    {
+        let store = SledStore::open(directory.path()).unwrap();
+        store.put(&small, &entry(b"s")).unwrap();
+        store.put(&large, &entry(&[5; 100_000])).unwrap();
+    }
+    let store = SledStore::open(directory.path()).unwrap();
+    assert_eq!(find(&store, &small).unwrap(), b"s");
+    assert_eq!(find(&store, &large).unwrap().len(), 100_000);
+    assert_eq!(store.stats().unwrap().entries, 2);
+}
+
+#[test]
+fn opening_a_directory_twice_in_a_process_gives_one_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, two) = (
+        SledStore::open(directory.path()).unwrap(),
+        SledStore::open(directory.path()).unwrap(),
+    );
+    one.put(&key_of("k").unwrap(), &entry(b"v")).unwrap();
+    assert_eq!(find(&two, &key_of("k").unwrap()).unwrap(), b"v");
+}
+
+#[test]
+fn its_size_on_disk_stays_bounded_when_large_values_are_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SledStore::open(directory.path()).unwrap();
+    for round in 0..10u8 {
+        for name in 0..4u8 {
+            store
+                .put(&key_of(&name).unwrap(), &entry(&vec![round; 500_000]))
+                .unwrap();
+        }
+        store.flush().unwrap();
+    }
+    store.flush().unwrap();
+    let size = size_of(directory.path());
+    assert!(
+        size < 2 * 4 * 500_000 + 2_000_000,
+        "{size} bytes for 2,000,000 that live"
+    );
+}
+
+#[test]
+fn a_damaged_object_costs_one_entry() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SledStore::open(directory.path()).unwrap();
+    let key = key_of("large").unwrap();
+    store.put(&key, &entry(&[5; 100_000])).unwrap();
+    store.put(&key_of("other").unwrap(), &entry(b"o")).unwrap();
+    let folder = fs::read_dir(directory.path().join("objects"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let object = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&object).unwrap();
+    bytes[50_000] ^= 1;
+    fs::write(&object, bytes).unwrap();
+    assert_eq!(find(&store, &key), None, "it does not verify");
+    assert!(
+        matches!(store.get(&key, UNIX_EPOCH).unwrap(), Found::Nothing),
+        "and is set aside"
+    );
+    assert_eq!(find(&store, &key_of("other").unwrap()).unwrap(), b"o");
+}
+
+#[test]
+fn files_that_nothing_names_are_removed_at_the_next_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SledStore::open(directory.path()).unwrap());
+    let orphan = directory.path().join("objects/ab/abandoned");
+    fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    fs::write(&orphan, "half a value").unwrap();
+    drop(SledStore::open(directory.path()).unwrap());
+    assert!(!orphan.exists());
+}
+
+#[test]
+fn the_directory_of_a_newer_flowkit_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("layout"), "flowkit-cache 99\n").unwrap();
+    let error = SledStore::open(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Version);
+    assert!(!directory.path().join("sled").exists());
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_an_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = SledStore::open(&file).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Place);
+    assert!(error.to_string().contains("file"), "{error}");
+}
+
+#[test]
+fn a_store_that_is_damaged_beyond_reading_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SledStore::open(directory.path()).unwrap());
+    let conf = directory.path().join("sled/conf");
+    fs::write(&conf, "not what sled wrote").unwrap();
+    match SledStore::open(directory.path()) {
+        Ok(store) => {
+            assert!(directory.path().join("sled.damaged-1").exists());
+            store.put(&key_of("k").unwrap(), &entry(b"v")).unwrap();
+            assert_eq!(find(&store, &key_of("k").unwrap()).unwrap(), b"v");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,292 @@
+//! A call of a task: lazy like any future, until it is awaited, submitted or passed on.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures::future::BoxFuture;
+
+use crate::completion::Completion;
+use crate::context::{self, Ambient, RunContext};
+use crate::definition::Definition;
+use crate::engine::drive::{CallExtras, Drive, Entrance};
+use crate::engine::standalone;
+use crate::error::{Error, ErrorKind};
+use crate::graph::Control;
+use crate::handle::{SubmittedRun, TaskHandle};
+use crate::job::TypedJob;
+use crate::options::TaskOptions;
+use crate::order::IntoOrder;
+use crate::runtime::Runtime;
+use crate::state::State;
+
+pub(crate) type BoxedJob<T> = Pin<Box<dyn TypedJob<T>>>;
+
+/// A call of a task, with its inputs bound, that has not begun.
+///
+/// Await it to run it here and now, [`submit`](Self::submit) it to run it beside you, or pass it to another task,
+/// which then waits for it. Dropped unused, it does nothing.
+#[must_use = "a call does nothing until it is awaited, submitted or passed on"]
+pub struct TaskCall<T> {
+    job: BoxedJob<T>,
+    definition: &'static Definition,
+    extras: Option<Box<CallExtras>>,
+}
+
+impl<T> fmt::Debug for TaskCall<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TaskCall")
+            .field("task", &self.definition.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> TaskCall<T> {
+    pub(crate) fn new(definition: &'static Definition, job: BoxedJob<T>) -> Self {
+        Self {
+            job,
+            definition,
+            extras: None,
+        }
+    }
+
+    fn extras(&mut self) -> &mut CallExtras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The definition of the task that is called.
+    pub fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    /// This call has these options. They override the attribute's; what they do not say is kept.
+    pub fn with(mut self, options: TaskOptions) -> Self {
+        let extras = self.extras();
+        extras.options = Some(match extras.options.take() {
+            Some(earlier) => options.or(&earlier),
+            None => options,
+        });
+        self
+    }
+
+    /// This call runs even where the cache has its result, and replaces it.
+    pub fn refresh_cache(self) -> Self {
+        self.with(TaskOptions::new().refresh_cache(true))
+    }
+
+    /// The run carries this name instead of the task's.
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.extras().name = Some(name.into());
+        self
+    }
+
+    /// The run carries this tag too.
+    pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.extras().tags.push(tag.into());
+        self
+    }
+
+    /// The run begins only after these have completed: order without data.
+    ///
+    /// If one of them does not complete, this one does not run; [`allow_failure`](crate::allow_failure) around it waits for its end, however
+    /// it ends.
+    pub fn wait_for<O: IntoOrder>(mut self, runs: impl IntoIterator<Item = O>) -> Self {
+        self.extras()
+            .wait_for
+            .extend(runs.into_iter().map(IntoOrder::into_order));
+        self
+    }
+}
+
+impl<T: Send + Sync + 'static> TaskCall<T> {
+    /// Starts the run beside the caller, and gives its handle.
+    ///
+    /// In a flow, the flow waits for it before it ends. Outside any flow, the run is a flow run of its own. Where there
+    /// is no tokio runtime to run on, the handle ends with an error of kind [`Unavailable`](ErrorKind::Unavailable).
+    pub fn submit(self) -> TaskHandle<T> {
+        match context::current() {
+            Some(Ambient::Run(caller)) => self.submit_in(&caller),
+            Some(Ambient::Runtime(runtime)) => standalone::submit(&runtime, self),
+            None => standalone::submit(Runtime::default_inner(), self),
+        }
+    }
+
+    pub(crate) fn submit_in(self, caller: &RunContext) -> TaskHandle<T> {
+        let running = self.enter(caller, Entrance::Node, false);
+        let scope = Arc::clone(running.drive.scope());
+        let place = running.drive.place();
+        let run = Arc::new(SubmittedRun {
+            completion: Completion::new(),
+            scope,
+            place,
+        });
+        let handle = TaskHandle::new(Arc::clone(&run) as _, 0);
+        run.scope.enter();
+        let submitted = Submitted {
+            running,
+            run: Arc::clone(&run),
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(tokio) => {
+                let task = tokio.spawn(submitted);
+                run.scope.set_control(place, Control::Abort(task.abort_handle()));
+            }
+            Err(_) => submitted.refuse(),
+        }
+        handle
+    }
+
+    /// Enters the run in the caller's graph.
+    pub(crate) fn enter(self, caller: &RunContext, entrance: Entrance, awaited: bool) -> Running<T> {
+        let Self {
+            mut job,
+            definition,
+            extras,
+        } = self;
+        let drive = Drive::new(
+            definition,
+            extras,
+            job.as_mut().erased(),
+            caller,
+            entrance,
+            awaited,
+        );
+        Running { drive, job }
+    }
+}
+
+/// A run that has been entered in a graph, with its job: resolves to its value.
+pub(crate) struct Running<T> {
+    drive: Drive,
+    job: BoxedJob<T>,
+}
+
+impl<T> Running<T> {
+    pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        ready!(self.drive.poll(self.job.as_mut().erased(), cx))?;
+        Poll::Ready(self.job.as_mut().take_output().ok_or_else(no_output))
+    }
+
+    pub(crate) fn abandon(&mut self) -> Option<Error> {
+        self.drive.abandon()
+    }
+}
+
+pub(crate) fn no_output() -> Error {
+    Error::about_runtime(ErrorKind::Internal, "a run completed without a value")
+}
+
+/// The error of what was submitted where nothing can run it.
+pub(crate) fn no_tokio() -> Error {
+    Error::about_runtime(
+        ErrorKind::Unavailable,
+        "a task or flow was submitted outside a tokio runtime: call it from async code, such as under #[tokio::main]",
+    )
+}
+
+/// A submitted run: completes its handles, also when it is dropped before its end.
+struct Submitted<T> {
+    running: Running<T>,
+    run: Arc<SubmittedRun<T>>,
+}
+
+impl<T> Submitted<T> {
+    /// Ends a run that there is nothing to run on.
+    fn refuse(mut self) {
+        drop(self.running.abandon());
+        self.run.completion.complete(Err(no_tokio()));
+    }
+}
+
+impl<T> Future for Submitted<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let outcome = ready!(self.running.poll_run(cx));
+        self.run.completion.complete(outcome);
+        Poll::Ready(())
+    }
+}
+
+impl<T> Drop for Submitted<T> {
+    fn drop(&mut self) {
+        if let Some(cancelled) = self.running.abandon() {
+            self.run.completion.complete(Err(cancelled));
+        }
+        self.run.scope.leave();
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = TaskFuture<T>;
+
+    fn into_future(self) -> TaskFuture<T> {
+        TaskFuture(Progress::New(Some(self)))
+    }
+}
+
+/// The future of an awaited [`TaskCall`]: runs the task in the caller's own tokio task.
+///
+/// Dropping it before its end cancels the run.
+#[must_use = "futures do nothing unless polled"]
+pub struct TaskFuture<T>(Progress<T>);
+
+enum Progress<T> {
+    New(Option<TaskCall<T>>),
+    Running(Running<T>),
+    Standalone(BoxFuture<'static, Result<T, Error>>),
+}
+
+impl<T> fmt::Debug for TaskFuture<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.0 {
+            Progress::New(_) => "TaskFuture::New",
+            Progress::Running(_) => "TaskFuture::Running",
+            Progress::Standalone(_) => "TaskFuture::Standalone",
+        })
+    }
+}
+
+impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match &mut self.0 {
+                Progress::New(call) => {
+                    let Some(call) = call.take() else {
+                        return Poll::Pending;
+                    };
+                    self.0 = match context::current() {
+                        Some(Ambient::Run(caller)) => {
+                            Progress::Running(call.enter(&caller, Entrance::Node, true))
+                        }
+                        Some(Ambient::Runtime(runtime)) => {
+                            Progress::Standalone(standalone::run(&runtime, call))
+                        }
+                        None => Progress::Standalone(standalone::run(Runtime::default_inner(), call)),
+                    };
+                }
+                Progress::Running(running) => return running.poll_run(cx),
+                Progress::Standalone(future) => return future.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+impl State {
+    /// The state that an error of a run stands for.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Self::TimedOut,
+            ErrorKind::Crashed => Self::Crashed,
+            ErrorKind::Cancelled => Self::Cancelled,
+            ErrorKind::UpstreamFailed => Self::UpstreamFailed,
+            _ => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The ambient context: which run the code that is being polled belongs to.
+//!
+//! A call finds its flow through it, a task its attempt number, a log line its run id. It is set around every poll of
+//! a body, so it follows a body from thread to thread and nests as calls do.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use flowkit_cache::CacheKey;
+use pin_project_lite::pin_project;
+
+use crate::engine::scope::Scope;
+use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::runtime::RuntimeInner;
+
+/// What calls made by the code that is being polled belong to.
+#[derive(Clone)]
+pub(crate) enum Ambient {
+    /// A runtime, outside any run.
+    Runtime(Arc<RuntimeInner>),
+    /// A run.
+    Run(RunContext),
+}
+
+/// The run that the code belongs to.
+#[derive(Clone)]
+pub(crate) struct RunContext {
+    pub(crate) scope: Arc<Scope>,
+    /// The task run; none in the body of the flow itself.
+    pub(crate) place: Option<NodeRef>,
+    pub(crate) attempt: u32,
+    pub(crate) tags: Tags,
+    /// The cache keys that this run and its callers are computing.
+    pub(crate) leading: Option<Arc<Leading>>,
+}
+
+/// Tags that every run begun here carries.
+pub(crate) type Tags = Option<Arc<[Arc<str>]>>;
+
+/// A key that is being computed, and those of the callers above.
+pub(crate) struct Leading {
+    pub(crate) key: CacheKey,
+    pub(crate) above: Option<Arc<Leading>>,
+}
+
+impl RunContext {
+    /// Whether this run or one that called it is computing the value of `key`: to wait for it would be for ever.
+    pub(crate) fn is_leading(&self, key: &CacheKey) -> bool {
+        let mut leading = self.leading.as_ref();
+        while let Some(link) = leading {
+            if link.key == *key {
+                return true;
+            }
+            leading = link.above.as_ref();
+        }
+        false
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
+}
+
+/// What the running code belongs to.
+pub(crate) fn current() -> Option<Ambient> {
+    CURRENT.with(|current| current.borrow().clone())
+}
+
+/// Runs `work` with `ambient` in place, and gives it back afterwards, also when `work` panics.
+pub(crate) fn enter<R>(ambient: &mut Option<Ambient>, work: impl FnOnce() -> R) -> R {
+    struct Restore<'a>(&'a mut Option<Ambient>);
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            CURRENT.with(|current| std::mem::swap(self.0, &mut *current.borrow_mut()));
+        }
+    }
+    CURRENT.with(|current| std::mem::swap(ambient, &mut *current.borrow_mut()));
+    let _restore = Restore(ambient);
+    work()
+}
+
+pin_project! {
+    /// A future that is polled with a context in place.
+    pub(crate) struct Scoped<F> {
+        ambient: Option<Ambient>,
+        #[pin]
+        future: F,
+    }
+}
+
+/// `future`, with `ambient` in place whenever it is polled.
+pub(crate) fn scoped<F: Future>(ambient: Ambient, future: F) -> Scoped<F> {
+    Scoped {
+        ambient: Some(ambient),
+        future,
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        enter(this.ambient, || this.future.poll(cx))
+    }
+}
+
+/// The run that the code asking belongs to: see [`current_run`].
+#[derive(Clone)]
+pub struct CurrentRun(RunContext);
+
+impl CurrentRun {
+    /// The flow run.
+    pub fn flow_run_id(&self) -> FlowRunId {
+        self.0.scope.id
+    }
+
+    /// The task run; none in the body of the flow itself.
+    pub fn task_run_id(&self) -> Option<TaskRunId> {
+        self.0.place.map(|place| TaskRunId::new(self.0.scope.id, place))
+    }
+
+    /// Which attempt this is, counted from 1.
+    pub fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+
+    /// The name of the flow run.
+    pub fn flow_run_name(&self) -> String {
+        self.0.scope.name().to_owned()
+    }
+
+    /// The tags of this run, those of its definition, its call and its surroundings together, sorted.
+    pub fn tags(&self) -> Vec<String> {
+        match self.0.place {
+            Some(place) => self.0.scope.tags(place),
+            None => self.0.scope.own_tags(),
+        }
+    }
+}
+
+impl std::fmt::Debug for CurrentRun {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("CurrentRun")
+            .field("flow_run_id", &self.flow_run_id())
+            .field("task_run_id", &self.task_run_id())
+            .field("attempt", &self.attempt())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The run that the code asking belongs to; none outside tasks and flows.
+///
+/// ```
+/// use flowkit::prelude::*;
+///
+/// #[task(retries = 2)]
+/// async fn flaky() -> Result<u32> {
+///     let attempt = flowkit::current_run().map_or(0, |run| run.attempt());
+///     if attempt < 3 { Err("not yet".into()) } else { Ok(attempt) }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(flaky().await.unwrap(), 3);
+/// # }
+/// ```
+pub fn current_run() -> Option<CurrentRun> {
+    match current()? {
+        Ambient::Run(run) => Some(CurrentRun(run)),
+        Ambient::Runtime(_) => None,
+    }
+}
+
+/// Runs `future` so that every run begun in it carries these tags too.
+///
+/// Scopes nest and their tags add up. A task keeps the tags that were in force where it was called or submitted.
+pub async fn tagged<F: Future>(tags: impl IntoIterator<Item = impl Into<Arc<str>>>, future: F) -> F::Output {
+    let Some(Ambient::Run(mut run)) = current() else {
+        return future.await;
+    };
+    let mut all: Vec<Arc<str>> = run.tags.as_deref().unwrap_or_default().to_vec();
+    all.extend(tags.into_iter().map(Into::into));
+    run.tags = Some(all.into());
+    scoped(Ambient::Run(run), future).await
+}

@@ -1,0 +1,88 @@
+//! The cached side of a task run: its key, whether it is the one that computes the value, and what it leaves behind.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use flowkit_cache::{
+    CacheKey, Entry, KeyError, KeyHasher, LeaderGuard, Lookup, NewEntry, Role, SingleFlight,
+};
+use futures::future::BoxFuture;
+
+use crate::definition::Definition;
+use crate::error::Error;
+use crate::ids::FlowRunId;
+use crate::job::Job;
+use crate::runtime::RuntimeInner;
+
+/// What runs with one key share: the encoded value, or the error of the run that computed it.
+pub(crate) type Shared = Result<Arc<[u8]>, Error>;
+
+/// The flights of a runtime.
+pub(crate) type Flights = SingleFlight<Shared>;
+
+/// What a cached run knows of its place in the cache.
+pub(crate) struct Caching {
+    pub(crate) key: CacheKey,
+    /// Held by the one run that computes the value of the key.
+    pub(crate) leader: Option<LeaderGuard<Shared>>,
+}
+
+/// The key of a call; none if the task's own `cache_key` says not to cache it.
+pub(crate) fn key_of(
+    definition: &Definition,
+    run: FlowRunId,
+    job: &dyn Job,
+) -> Result<Option<CacheKey>, KeyError> {
+    let mut hasher = KeyHasher::new();
+    definition.hash_identity(&mut hasher)?;
+    if definition.cache().is_some_and(|policy| policy.holds_run()) {
+        hasher.section("flow run", &run.to_string());
+    }
+    if !job.hash_inputs(&mut hasher)? {
+        return Ok(None);
+    }
+    hasher.finish().map(Some)
+}
+
+/// Asks the cache for a value. No cache, or one in trouble, is a miss.
+pub(crate) fn look_up(runtime: Arc<RuntimeInner>, key: CacheKey) -> BoxFuture<'static, Option<Entry>> {
+    Box::pin(async move {
+        let cache = runtime.cache().await?;
+        match cache.get(&key, runtime.clock.now()).await {
+            Lookup::Hit(entry) => Some(entry),
+            Lookup::Miss(_) => None,
+        }
+    })
+}
+
+/// Waits to compute the value of a key, or for the run that does.
+pub(crate) fn join(runtime: Arc<RuntimeInner>, key: CacheKey) -> BoxFuture<'static, Role<Shared>> {
+    Box::pin(async move { runtime.flights.join(key).await })
+}
+
+/// Forgets an entry that could not be decoded.
+pub(crate) fn forget(runtime: Arc<RuntimeInner>, key: CacheKey) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if let Some(cache) = runtime.cache().await {
+            // The store reports its own trouble; the value is computed either way.
+            drop(cache.remove(&key).await);
+        }
+    })
+}
+
+/// Keeps a value. Trouble is reported by the cache and fails nothing.
+pub(crate) fn keep(
+    runtime: Arc<RuntimeInner>,
+    key: CacheKey,
+    entry: NewEntry,
+) -> BoxFuture<'static, Option<String>> {
+    Box::pin(async move {
+        let cache = runtime.cache().await?;
+        cache.put(&key, entry).await.err().map(|error| error.to_string())
+    })
+}
+
+/// When a value that is completed now expires.
+pub(crate) fn expiry(now: SystemTime, expiration: Option<std::time::Duration>) -> Option<SystemTime> {
+    now.checked_add(expiration?)
+}

@@ -1,0 +1,10 @@
+//! The engine: what becomes of a call between the moment it is used and its terminal state.
+//!
+//! Nothing here is generic over a user's types, so it is compiled once.
+
+pub(crate) mod blocking;
+pub(crate) mod caching;
+pub(crate) mod drive;
+pub(crate) mod flow;
+pub(crate) mod scope;
+pub(crate) mod standalone;

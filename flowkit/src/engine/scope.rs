@@ -1,0 +1,529 @@
+//! One flow run while it lives: its graph behind a lock, what is still running in it, and the way to stop all of it.
+//!
+//! Only this file changes the state of a run, and only along the table of states. Every change is told to observers.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::clock::{Epoch, Stamp};
+use crate::context::{Ambient, RunContext, Tags};
+use crate::definition::Definition;
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::graph::{Control, Edge, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
+use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::runtime::RuntimeInner;
+use crate::state::State;
+
+/// One flow run.
+pub(crate) struct Scope {
+    pub(crate) id: FlowRunId,
+    pub(crate) runtime: Arc<RuntimeInner>,
+    pub(crate) definition: &'static Definition,
+    pub(crate) epoch: Epoch,
+    /// The node that stands for this run in the flow it was called from.
+    pub(crate) parent: Option<(Arc<Scope>, NodeRef)>,
+    name: OnceLock<Box<str>>,
+    tags: Vec<Arc<str>>,
+    graph: Mutex<Graph>,
+    /// Submitted runs that have not ended.
+    live: AtomicUsize,
+    drained: Notify,
+    cancelled: AtomicBool,
+    cancel: Notify,
+    outcome: Mutex<Outcome>,
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Scope")
+            .field("id", &self.id)
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the flow run itself stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) state: State,
+    pub(crate) error: Option<Error>,
+    pub(crate) ended: Stamp,
+}
+
+/// A run to be entered in the graph.
+pub(crate) struct NewRun {
+    pub(crate) definition: &'static Definition,
+    pub(crate) parent: Option<NodeRef>,
+    pub(crate) kind: NodeKind,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) tags: Vec<Arc<str>>,
+    pub(crate) edges: Vec<(TaskRunId, Option<&'static str>)>,
+    /// Whether its body may begin at once: it waits for nothing.
+    pub(crate) running: bool,
+}
+
+/// A change of a run's state, with what goes with it.
+#[derive(Default)]
+pub(crate) struct Change<'a> {
+    pub(crate) attempt: u32,
+    pub(crate) error: Option<&'a Error>,
+    /// Whether the caller itself is given the outcome, so that nobody else need look at it.
+    pub(crate) observed: bool,
+}
+
+impl Scope {
+    /// A run of `definition` that begins now.
+    pub(crate) fn new(
+        runtime: &Arc<RuntimeInner>,
+        definition: &'static Definition,
+        parent: Option<(Arc<Self>, NodeRef)>,
+        tags: Vec<Arc<str>>,
+    ) -> Arc<Self> {
+        let epoch = Epoch::new(&*runtime.clock);
+        Arc::new(Self {
+            id: runtime.ids.flow_run(epoch.wall()),
+            runtime: Arc::clone(runtime),
+            definition,
+            epoch,
+            parent,
+            name: OnceLock::new(),
+            tags,
+            graph: Mutex::new(Graph::default()),
+            live: AtomicUsize::new(0),
+            drained: Notify::new(),
+            cancelled: AtomicBool::new(false),
+            cancel: Notify::new(),
+            outcome: Mutex::new(Outcome {
+                state: State::Pending,
+                error: None,
+                ended: Stamp::NEVER,
+            }),
+        })
+    }
+
+    pub(crate) fn graph(&self) -> MutexGuard<'_, Graph> {
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run's name: the definition's, unless one was given.
+    pub(crate) fn name(&self) -> &str {
+        self.name.get().map_or(self.definition.name(), |name| name)
+    }
+
+    /// Names the run; only the first name counts.
+    pub(crate) fn set_name(&self, name: impl Into<Box<str>>) {
+        // A second name is dropped on purpose: a run is named once.
+        let _ = self.name.set(name.into());
+    }
+
+    /// The context in which this run's body is polled.
+    pub(crate) fn ambient(self: &Arc<Self>, tags: Tags) -> Ambient {
+        Ambient::Run(RunContext {
+            scope: Arc::clone(self),
+            place: None,
+            attempt: 1,
+            tags,
+            leading: None,
+        })
+    }
+
+    pub(crate) fn task_run_id(&self, place: NodeRef) -> TaskRunId {
+        TaskRunId::new(self.id, place)
+    }
+
+    /// The tags of the flow run itself, sorted.
+    pub(crate) fn own_tags(&self) -> Vec<String> {
+        sorted(self.definition.tags(), &self.tags)
+    }
+
+    /// The tags of a run in it, sorted.
+    pub(crate) fn tags(&self, place: NodeRef) -> Vec<String> {
+        let graph = self.graph();
+        tags_of(&graph, place)
+    }
+
+    // --- the graph ---
+
+    /// Enters a run in the graph.
+    pub(crate) fn add(&self, run: NewRun) -> NodeRef {
+        let now = self.epoch.stamp();
+        let mut record = Record::new();
+        if run.running {
+            record.state = State::Running;
+            record.attempts = 1;
+            record.started = now;
+        }
+        let place = {
+            let mut graph = self.graph();
+            let place = graph.add(Node {
+                definition: run.definition,
+                parent: run.parent,
+                kind: run.kind,
+                created: now,
+                record,
+                control: Control::None,
+                has_children: false,
+            });
+            let edges = run.edges.into_iter().map(|(from, parameter)| Edge {
+                from,
+                to: place,
+                parameter,
+            });
+            graph.edges.extend(edges);
+            if run.name.is_some() || !run.tags.is_empty() {
+                let extra = graph.extra_mut(place);
+                extra.name = run.name;
+                extra.tags = run.tags;
+            }
+            place
+        };
+        if self.is_watched() {
+            self.tell_state(place, None, State::Pending, &Change::default(), now);
+            if run.running {
+                let first = Change {
+                    attempt: 1,
+                    ..Change::default()
+                };
+                self.tell_state(place, Some(State::Pending), State::Running, &first, now);
+            }
+        }
+        place
+    }
+
+    /// Enters one more item of a fan-out.
+    pub(crate) fn add_item(
+        &self,
+        node: NodeRef,
+        item: u32,
+        name: Option<Arc<str>>,
+        tags: Vec<Arc<str>>,
+        edges: Vec<(TaskRunId, Option<&'static str>)>,
+    ) -> NodeRef {
+        let place = NodeRef::item(node.node, item);
+        {
+            let mut graph = self.graph();
+            if let Some(Node {
+                kind: NodeKind::FanOut(items),
+                ..
+            }) = graph.node_mut(node)
+                && items.len() <= item as usize
+            {
+                items.resize(item as usize + 1, Record::new());
+            }
+            let edges = edges.into_iter().map(|(from, parameter)| Edge {
+                from,
+                to: place,
+                parameter,
+            });
+            graph.edges.extend(edges);
+            if name.is_some() || !tags.is_empty() {
+                let extra = graph.extra_mut(place);
+                extra.name = name;
+                extra.tags = tags;
+            }
+        }
+        if self.is_watched() {
+            self.tell_state(
+                place,
+                None,
+                State::Pending,
+                &Change::default(),
+                self.epoch.stamp(),
+            );
+        }
+        place
+    }
+
+    /// Changes the state of a run. A change that the table forbids is a bug of ours: it is logged and not made.
+    pub(crate) fn change(&self, place: NodeRef, to: State, change: &Change<'_>) -> bool {
+        let now = self.epoch.stamp();
+        let changed = {
+            let mut graph = self.graph();
+            let changed = graph.change(place, to, now);
+            if changed.is_ok() {
+                if let Some(error) = change.error.filter(|_| to.is_terminal()) {
+                    graph.extra_mut(place).error = Some(error.clone());
+                }
+                if change.observed && to.is_failure() {
+                    graph.observe(place);
+                }
+            }
+            changed
+        };
+        match changed {
+            Ok(from) => {
+                if self.is_watched() {
+                    self.tell_state(place, Some(from), to, change, now);
+                }
+                true
+            }
+            Err(refused) => {
+                tracing::error!(
+                    target: "flowkit", task_run = %self.task_run_id(place), from = %refused.from, to = %refused.to,
+                    "the table of states forbids this change; it was not made"
+                );
+                false
+            }
+        }
+    }
+
+    pub(crate) fn state_of(&self, place: NodeRef) -> State {
+        self.graph()
+            .record(place)
+            .map_or(State::Scheduled, |record| record.state)
+    }
+
+    /// Notes that somebody looked at how a run ended.
+    pub(crate) fn observe(&self, place: NodeRef) {
+        self.graph().observe(place);
+    }
+
+    /// Notes what only few runs have.
+    pub(crate) fn note(&self, place: NodeRef, note: impl FnOnce(&mut Extra)) {
+        note(self.graph().extra_mut(place));
+    }
+
+    /// Records an attempt that is followed by another.
+    pub(crate) fn note_failed_attempt(&self, place: NodeRef, started: Stamp, error: Error) {
+        let ended = self.epoch.stamp();
+        self.note(place, |extra| {
+            extra.failed_attempts.push(FailedAttempt {
+                started,
+                ended,
+                error,
+            })
+        });
+    }
+
+    // --- what lives in it ---
+
+    /// Counts a submitted run in.
+    pub(crate) fn enter(&self) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a submitted run out, after its end was recorded.
+    pub(crate) fn leave(&self) {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Returns when nothing that was submitted lives any more.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.live.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Notes how a run is stopped; stops it at once if it came too late.
+    pub(crate) fn set_control(&self, place: NodeRef, control: Control) {
+        let too_late = {
+            let mut graph = self.graph();
+            match graph.node_mut(place) {
+                Some(node) if !node.record.state.is_terminal() => node.control = control,
+                _ => return,
+            }
+            self.is_cancelled()
+        };
+        if too_late {
+            self.stop(place);
+        }
+    }
+
+    /// Stops one run and what it called.
+    pub(crate) fn stop(&self, place: NodeRef) {
+        self.stop_all(&[place.node]);
+    }
+
+    /// Stops what a run called, after it failed or was cancelled itself.
+    pub(crate) fn stop_descendants(&self, place: NodeRef) {
+        let descendants = {
+            let graph = self.graph();
+            if !graph.node(place).is_some_and(|node| node.has_children) {
+                return;
+            }
+            graph.live_descendants(place)
+        };
+        self.stop_all(&descendants);
+    }
+
+    /// Stops nodes, without the lock: what is stopped may want to record its end.
+    fn stop_all(&self, nodes: &[u32]) {
+        for &node in nodes {
+            let (control, subflow) = {
+                let mut graph = self.graph();
+                match graph.node_mut(NodeRef::node(node)) {
+                    Some(node) => {
+                        let subflow = match &node.kind {
+                            NodeKind::Subflow(scope) => Some(Arc::clone(scope)),
+                            NodeKind::Task | NodeKind::FanOut(_) => None,
+                        };
+                        (std::mem::replace(&mut node.control, Control::None), subflow)
+                    }
+                    None => continue,
+                }
+            };
+            control.cancel();
+            if let Some(subflow) = subflow {
+                subflow.cancel();
+            }
+        }
+    }
+
+    /// Cancels the run: its body is dropped at its next await, and what it submitted is stopped.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.cancel.notify_waiters();
+        self.stop_live();
+    }
+
+    /// Refuses what is submitted from now on, and stops what lives.
+    pub(crate) fn stop_live(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        let live: Vec<u32> = {
+            let graph = self.graph();
+            let live = (0u32..)
+                .zip(&graph.nodes)
+                .filter(|(_, node)| !node.record.state.is_terminal());
+            live.map(|(index, _)| index).collect()
+        };
+        self.stop_all(&live);
+    }
+
+    /// Whether nothing new may begin.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Returns when the run is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        loop {
+            let cancel = self.cancel.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            cancel.await;
+        }
+    }
+
+    // --- the flow run's own state ---
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Records that the body begins.
+    pub(crate) fn begin(&self) {
+        self.set_outcome(State::Running, None);
+        let parent = self
+            .parent
+            .as_ref()
+            .map(|(scope, place)| scope.task_run_id(*place));
+        self.tell(self.epoch.stamp(), || EventKind::FlowRunStarted { parent });
+    }
+
+    /// Records how the flow run ended. Only the first end counts.
+    pub(crate) fn end(&self, state: State, error: Option<&Error>) {
+        if !self.set_outcome(state, error) {
+            return;
+        }
+        let now = self.outcome().ended;
+        let elapsed = self
+            .epoch
+            .wall_time(now)
+            .duration_since(self.epoch.wall())
+            .unwrap_or_default();
+        self.tell(now, || EventKind::FlowRunFinished {
+            state,
+            error,
+            elapsed,
+        });
+    }
+
+    fn set_outcome(&self, state: State, error: Option<&Error>) -> bool {
+        let now = self.epoch.stamp();
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if !outcome.state.may_become(state) {
+            return false;
+        }
+        *outcome = Outcome {
+            state,
+            error: error.cloned(),
+            ended: if state.is_terminal() { now } else { Stamp::NEVER },
+        };
+        true
+    }
+
+    // --- events ---
+
+    /// Whether anybody would be told.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.runtime.observers.is_empty()
+    }
+
+    /// Tells observers of an event at `now`, which is put together only if there are any.
+    pub(crate) fn tell<'a>(&'a self, now: Stamp, kind: impl FnOnce() -> EventKind<'a>) {
+        if self.is_watched() {
+            let at = self.epoch.wall_time(now);
+            self.runtime.observers.tell(&Event {
+                at,
+                flow_run: self.id,
+                flow_run_name: self.name(),
+                kind: kind(),
+            });
+        }
+    }
+
+    /// The name of a run, if there is anybody to be told of it.
+    pub(crate) fn watched_name(&self, place: NodeRef) -> Option<Arc<str>> {
+        self.is_watched().then(|| self.graph().name(place))
+    }
+
+    /// Tells observers of an event that happens now.
+    pub(crate) fn tell_now(&self, kind: EventKind<'_>) {
+        self.tell(self.epoch.stamp(), || kind);
+    }
+
+    fn tell_state(&self, place: NodeRef, from: Option<State>, to: State, change: &Change<'_>, now: Stamp) {
+        let (name, attempt) = {
+            let graph = self.graph();
+            let attempts = graph.record(place).map_or(0, |record| u32::from(record.attempts));
+            (graph.name(place), change.attempt.max(attempts))
+        };
+        self.tell(now, || EventKind::TaskRunState {
+            id: self.task_run_id(place),
+            name: &name,
+            from,
+            to,
+            attempt,
+            error: change.error,
+        });
+    }
+}
+
+/// The tags of a run: those of its definition, its call and its surroundings.
+pub(crate) fn tags_of(graph: &Graph, place: NodeRef) -> Vec<String> {
+    let declared = graph.node(place).map_or(&[][..], |node| node.definition.tags());
+    let own = graph.extra(place).map_or(&[][..], |extra| &extra.tags);
+    sorted(declared, own)
+}
+
+fn sorted(declared: &[&str], own: &[Arc<str>]) -> Vec<String> {
+    let mut tags: Vec<String> = declared.iter().map(|&tag| tag.to_owned()).collect();
+    tags.extend(own.iter().map(|tag| tag.as_ref().to_owned()));
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}

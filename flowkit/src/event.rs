@@ -1,0 +1,131 @@
+//! The notable moments of a run, told to observers as they happen.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::error::Error;
+use crate::ids::{FlowRunId, TaskRunId};
+use crate::state::State;
+
+/// One moment of a flow run.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    /// When it happened: the wall time at which the flow run began, plus tokio's time since then.
+    pub at: SystemTime,
+    /// The flow run it belongs to.
+    pub flow_run: FlowRunId,
+    /// The name of that flow run.
+    pub flow_run_name: &'a str,
+    /// What happened.
+    pub kind: EventKind<'a>,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum EventKind<'a> {
+    /// A flow run began. First of all events of the run.
+    FlowRunStarted {
+        /// The run in the parent flow that stands for this one, if this is a subflow.
+        parent: Option<TaskRunId>,
+    },
+    /// A flow run came to its end, after everything submitted in it. Last of all events of the run.
+    FlowRunFinished {
+        /// How it ended.
+        state: State,
+        /// Why, unless it completed.
+        error: Option<&'a Error>,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A task run changed its state. A subflow is a task run in its parent's events.
+    TaskRunState {
+        /// The task run.
+        id: TaskRunId,
+        /// Its name.
+        name: &'a str,
+        /// The state before; none for the first.
+        from: Option<State>,
+        /// The state now.
+        to: State,
+        /// How many attempts have begun.
+        attempt: u32,
+        /// Why, if it failed; between attempts, why the last one did.
+        error: Option<&'a Error>,
+    },
+    /// A retry is due after a delay. Follows the change to [`State::AwaitingRetry`].
+    RetryScheduled {
+        /// The task run.
+        id: TaskRunId,
+        /// Its name.
+        name: &'a str,
+        /// The attempt that failed.
+        attempt: u32,
+        /// How long until the next one.
+        delay: Duration,
+    },
+    /// A fan-out was submitted. Its items' state changes follow.
+    FanOutStarted {
+        /// The node of the whole fan-out.
+        id: TaskRunId,
+        /// The name of its tasks.
+        name: &'a str,
+        /// How many items there are, if that is known beforehand.
+        items: Option<u64>,
+    },
+    /// A task that is cached ran, or ended, without its cache. It is not an error of the task.
+    Uncached {
+        /// The task run.
+        id: TaskRunId,
+        /// Its name.
+        name: &'a str,
+        /// Why, and what to do about it.
+        reason: &'a str,
+    },
+}
+
+/// Is told of every event of every run of a runtime, in the order in which each run's events happen.
+///
+/// It is called where the event happens, so it must be quick and never block; what takes longer belongs behind a
+/// channel. A panic in it is caught and logged, and changes nothing about the run. See [`Builder::observe`](crate::Builder::observe).
+pub trait Observer: Send + Sync + 'static {
+    /// An event happened.
+    fn on_event(&self, event: &Event<'_>);
+}
+
+impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
+    fn on_event(&self, event: &Event<'_>) {
+        (**self).on_event(event);
+    }
+}
+
+/// The observers of a runtime.
+#[derive(Default)]
+pub(crate) struct Observers(Vec<Box<dyn Observer>>);
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: Box<dyn Observer>) {
+        self.0.push(observer);
+    }
+
+    /// Nobody would be told: nothing need be put together.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        for observer in &self.0 {
+            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| observer.on_event(event)));
+            if let Err(payload) = told {
+                let message = crate::error::panic_message(&*payload);
+                tracing::error!(target: "flowkit", %message, "an observer panicked; the run goes on");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Observers").field(&self.0.len()).finish()
+    }
+}

@@ -1,0 +1,218 @@
+//! The lanes of a fan-out: tokio tasks that each take the next call, run it, and take another.
+//!
+//! There are as many lanes as items may run at a time, started one by one as calls are taken, so a short fan-out
+//! starts few and a long one costs a spawn only for its first items.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
+
+use super::mapped::Mapped;
+use super::shared::{Calls, SharedFanOut};
+use crate::call::{Running, TaskCall, no_tokio};
+use crate::context::{self, Ambient, RunContext};
+use crate::definition::{Definition, DefinitionKind, Place};
+use crate::engine::drive::Entrance;
+use crate::engine::scope::{Change, NewRun, Scope};
+use crate::engine::standalone;
+use crate::error::{Error, ErrorKind, panic_message};
+use crate::event::EventKind;
+use crate::graph::{Cancel, Control, NodeKind, Record};
+use crate::options::TaskOptions;
+use crate::runtime::Runtime;
+use crate::state::State;
+
+/// The definition of a fan-out that has no call to name it.
+const EMPTY: &Definition = &Definition::task(
+    "empty fan-out",
+    Place {
+        package: "",
+        module: "",
+        file: "",
+        line: 0,
+    },
+    TaskOptions::new(),
+);
+
+/// Enters a fan-out in the graph of the running flow and starts it; outside any flow it is a run of its own.
+pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usize) -> Mapped<T> {
+    let runtime = match context::current() {
+        Some(Ambient::Run(caller)) => return submit_in(caller, calls, concurrency),
+        Some(Ambient::Runtime(runtime)) => runtime,
+        None => Arc::clone(Runtime::default_inner()),
+    };
+    let mut calls = calls.peekable();
+    let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
+    let scope = Scope::new(&runtime, definition, None, Vec::new());
+    let caller = RunContext {
+        scope: Arc::clone(&scope),
+        place: None,
+        attempt: 1,
+        tags: None,
+        leading: None,
+    };
+    standalone::open(&scope);
+    let mapped = submit_in(caller, Box::new(calls), concurrency);
+    standalone::close_when_drained(&scope, mapped.id().place());
+    mapped
+}
+
+fn submit_in<T: Send + Sync + 'static>(caller: RunContext, calls: Calls<T>, concurrency: usize) -> Mapped<T> {
+    let mut calls = calls.peekable();
+    let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
+    let scope = Arc::clone(&caller.scope);
+    let known = match calls.size_hint() {
+        (lower, Some(upper)) if lower == upper => Some(lower),
+        _ => None,
+    };
+    let node = scope.add(NewRun {
+        definition,
+        parent: caller.place,
+        kind: NodeKind::FanOut(vec![Record::new(); known.unwrap_or(0)]),
+        name: None,
+        tags: Vec::new(),
+        edges: Vec::new(),
+        running: false,
+    });
+    scope.enter();
+    let items = known.and_then(|items| u64::try_from(items).ok());
+    if let Some(name) = scope.watched_name(node) {
+        scope.tell_now(EventKind::FanOutStarted {
+            id: scope.task_run_id(node),
+            name: &name,
+            items,
+        });
+    }
+    let fan_out = Arc::new(SharedFanOut::new(
+        scope,
+        node,
+        definition,
+        caller,
+        concurrency,
+        Box::new(calls),
+        known.unwrap_or(0),
+    ));
+    let control: Weak<dyn Cancel> = Arc::<SharedFanOut<T>>::downgrade(&fan_out);
+    fan_out.scope.set_control(node, Control::FanOut(control));
+    if tokio::runtime::Handle::try_current().is_err() {
+        drop(
+            fan_out
+                .calls
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        fan_out.exhaust(Some(no_tokio()));
+    } else if !fan_out.is_cancelled() {
+        start_lane(&fan_out, &Arc::new(AtomicUsize::new(0)));
+    } else {
+        Cancel::cancel(&*fan_out);
+    }
+    Mapped::new(fan_out)
+}
+
+/// Starts one more lane, if there may be one.
+fn start_lane<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>, running: &Arc<AtomicUsize>) {
+    let Some(lane) = fan_out.next_lane(running.load(Ordering::Relaxed)) else {
+        return;
+    };
+    running.fetch_add(1, Ordering::Relaxed);
+    let task = tokio::spawn(run_lane(Arc::clone(fan_out), Arc::clone(running), lane));
+    fan_out.add_lane(lane, task.abort_handle());
+}
+
+async fn run_lane<T: Send + Sync + 'static>(
+    fan_out: Arc<SharedFanOut<T>>,
+    running: Arc<AtomicUsize>,
+    lane: u64,
+) {
+    while let Some((index, call)) = next_call(&fan_out) {
+        start_lane(&fan_out, &running);
+        let entrance = Entrance::Item {
+            node: fan_out.node,
+            item: index,
+        };
+        let item = call.enter(&fan_out.caller, entrance, false);
+        Item {
+            item,
+            fan_out: &fan_out,
+            index,
+        }
+        .run()
+        .await;
+        // Items that never wait would keep the other tasks of this worker waiting.
+        tokio::task::coop::consume_budget().await;
+    }
+    fan_out.end_lane(lane);
+}
+
+/// Takes the next call. The iterator is the user's code: it runs in the context that the fan-out was submitted from, and
+/// its panic ends the fan-out.
+fn next_call<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) -> Option<(u32, TaskCall<T>)> {
+    let mut calls = fan_out.calls.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ambient = Some(Ambient::Run(fan_out.caller.clone()));
+    let next = context::enter(&mut ambient, || {
+        let calls = calls.as_mut()?;
+        std::panic::catch_unwind(AssertUnwindSafe(|| calls.next())).transpose()
+    });
+    match next {
+        Some(Ok(call)) => {
+            let index = fan_out.take_index();
+            if index == 0 {
+                fan_out.scope.change(
+                    fan_out.node,
+                    State::Running,
+                    &Change {
+                        attempt: 1,
+                        ..Change::default()
+                    },
+                );
+            }
+            Some((index, call))
+        }
+        Some(Err(payload)) => {
+            *calls = None;
+            drop(calls);
+            let broken = Error::new(
+                ErrorKind::Crashed,
+                DefinitionKind::Task,
+                fan_out.definition.name(),
+            )
+            .in_task_run(fan_out.scope.task_run_id(fan_out.node))
+            .detailed(format!("its iterator panicked: {}", panic_message(&*payload)));
+            fan_out.exhaust(Some(broken));
+            None
+        }
+        None => {
+            let was_open = calls.take().is_some();
+            drop(calls);
+            if was_open {
+                fan_out.exhaust(None);
+            }
+            None
+        }
+    }
+}
+
+/// One item that runs: its outcome is set also when the lane is dropped.
+struct Item<'a, T: Send + Sync + 'static> {
+    item: Running<T>,
+    fan_out: &'a SharedFanOut<T>,
+    index: u32,
+}
+
+impl<T: Send + Sync + 'static> Item<'_, T> {
+    async fn run(mut self) {
+        let outcome = poll_fn(|cx| self.item.poll_run(cx)).await;
+        self.fan_out.complete(self.index, outcome);
+    }
+}
+
+impl<T: Send + Sync + 'static> Drop for Item<'_, T> {
+    fn drop(&mut self) {
+        if let Some(cancelled) = self.item.abandon() {
+            self.fan_out.complete(self.index, Err(cancelled));
+        }
+    }
+}

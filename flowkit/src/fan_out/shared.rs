@@ -1,0 +1,511 @@
+//! What the lanes of a fan-out and its handles share: the outcome of each item, and who waits for which.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::task::AbortHandle;
+
+use crate::call::TaskCall;
+use crate::completion::WaiterKey;
+use crate::context::RunContext;
+use crate::definition::{Definition, DefinitionKind};
+use crate::engine::scope::{Change, Scope};
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Cancel, NodeKind};
+use crate::handle::HandleSource;
+use crate::ids::{NodeRef, TaskRunId};
+use crate::order::AnyRun;
+use crate::state::State;
+
+/// Stands for the whole fan-out where an index is asked for: done when every item has ended.
+pub(crate) const WHOLE: u32 = u32::MAX;
+/// Stands for any item: done whenever one more has ended.
+pub(crate) const ANY: u32 = u32::MAX - 1;
+
+/// The calls that have not begun.
+pub(crate) type Calls<T> = Box<dyn Iterator<Item = TaskCall<T>> + Send>;
+
+/// One fan-out.
+pub(crate) struct SharedFanOut<T> {
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) node: NodeRef,
+    pub(crate) definition: &'static Definition,
+    /// The context that items begin in: the one the fan-out was submitted from.
+    pub(crate) caller: RunContext,
+    pub(crate) concurrency: usize,
+    pub(crate) calls: Mutex<Option<Calls<T>>>,
+    state: Mutex<Items<T>>,
+    cancelled: AtomicBool,
+}
+
+struct Items<T> {
+    slots: Vec<Slot<T>>,
+    /// The indexes in the order in which items ended.
+    ended: Vec<u32>,
+    /// How many calls were taken from the iterator.
+    taken: u32,
+    exhausted: bool,
+    closed: bool,
+    /// Why the iterator itself gave up.
+    broken: Option<Error>,
+    lanes: HashMap<u64, AbortHandle>,
+    next_lane: u64,
+    waiters: BTreeMap<(u32, u64), Waker>,
+    next_waiter: u64,
+}
+
+enum Slot<T> {
+    Open,
+    Value(T),
+    Shared(Arc<T>),
+    Failed(Error),
+    /// Taken by the owner of the fan-out.
+    Taken,
+}
+
+impl<T> Slot<T> {
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
+        if matches!(self, Self::Value(_))
+            && let Self::Value(value) = std::mem::replace(self, Self::Taken)
+        {
+            *self = Self::Shared(Arc::new(value));
+        }
+        match self {
+            Self::Shared(value) => Some(Ok(Arc::clone(value))),
+            Self::Failed(error) => Some(Err(error.clone())),
+            Self::Open | Self::Value(_) | Self::Taken => None,
+        }
+    }
+}
+
+/// How the items before an index ended.
+pub(crate) enum Prefix {
+    /// All of them, and there are no more, with values.
+    Complete,
+    /// One failed.
+    Failed(Error),
+    /// This one is still open.
+    OpenAt(u32),
+}
+
+impl<T: Send + Sync + 'static> SharedFanOut<T> {
+    pub(crate) fn new(
+        scope: Arc<Scope>,
+        node: NodeRef,
+        definition: &'static Definition,
+        caller: RunContext,
+        concurrency: usize,
+        calls: Calls<T>,
+        known: usize,
+    ) -> Self {
+        let mut slots = Vec::new();
+        slots.resize_with(known, || Slot::Open);
+        Self {
+            scope,
+            node,
+            definition,
+            caller,
+            concurrency,
+            calls: Mutex::new(Some(calls)),
+            state: Mutex::new(Items {
+                slots,
+                ended: Vec::with_capacity(known),
+                taken: 0,
+                exhausted: false,
+                closed: false,
+                broken: None,
+                lanes: HashMap::new(),
+                next_lane: 0,
+                waiters: BTreeMap::new(),
+                next_waiter: 0,
+            }),
+            cancelled: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Items<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire) || self.scope.is_cancelled()
+    }
+
+    /// The index of a call that was just taken from the iterator.
+    pub(crate) fn take_index(&self) -> u32 {
+        let mut items = self.lock();
+        let index = items.taken;
+        items.taken = index.saturating_add(1);
+        if items.slots.len() <= index as usize {
+            items.slots.push(Slot::Open);
+        }
+        index
+    }
+
+    /// No call follows, because the iterator ended, broke or was dropped.
+    pub(crate) fn exhaust(&self, broken: Option<Error>) {
+        let close = {
+            let mut items = self.lock();
+            items.exhausted = true;
+            items.broken = items.broken.take().or(broken);
+            self.refuse_the_rest(&mut items);
+            items.closes()
+        };
+        self.after_end(close, None);
+    }
+
+    /// Ends the items that were announced and never taken: the fan-out was cancelled, or its iterator was shorter.
+    fn refuse_the_rest(&self, items: &mut Items<T>) {
+        let taken = items.taken as usize;
+        if !self.is_cancelled() && items.broken.is_none() {
+            items.slots.truncate(taken);
+            if let Some(crate::graph::Node {
+                kind: NodeKind::FanOut(records),
+                ..
+            }) = self.scope.graph().node_mut(self.node)
+            {
+                records.truncate(taken);
+            }
+            return;
+        }
+        let error = self.cancelled_error();
+        for index in items.taken.. {
+            let Some(slot) = items.slots.get_mut(index as usize) else {
+                break;
+            };
+            if slot.is_open() {
+                *slot = Slot::Failed(error.clone());
+                items.ended.push(index);
+                let change = Change {
+                    error: Some(&error),
+                    ..Change::default()
+                };
+                self.scope
+                    .change(NodeRef::item(self.node.node, index), State::Cancelled, &change);
+            }
+        }
+        items.taken = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
+    }
+
+    fn cancelled_error(&self) -> Error {
+        Error::new(ErrorKind::Cancelled, DefinitionKind::Task, self.definition.name())
+            .in_task_run(self.scope.task_run_id(self.node))
+    }
+
+    /// Sets the outcome of an item.
+    pub(crate) fn complete(&self, index: u32, outcome: Result<T, Error>) {
+        let close = {
+            let mut items = self.lock();
+            let Some(slot) = items.slots.get_mut(index as usize) else {
+                return;
+            };
+            if !slot.is_open() {
+                return;
+            }
+            *slot = match outcome {
+                Ok(value) => Slot::Value(value),
+                Err(error) => Slot::Failed(error),
+            };
+            items.ended.push(index);
+            items.closes()
+        };
+        self.after_end(close, Some(index));
+    }
+
+    /// Records the end of the whole, and wakes who waits for what has just ended.
+    fn after_end(&self, close: bool, index: Option<u32>) {
+        if close {
+            let (state, error) = self.final_state();
+            let change = Change {
+                attempt: 1,
+                error: error.as_ref(),
+                observed: false,
+            };
+            if self.scope.state_of(self.node) == State::Pending {
+                self.scope.change(
+                    self.node,
+                    State::Running,
+                    &Change {
+                        attempt: 1,
+                        ..Change::default()
+                    },
+                );
+            }
+            self.scope.change(self.node, state, &change);
+        }
+        let wakers = {
+            let mut items = self.lock();
+            let mut wakers = items.take_waiters(ANY);
+            match index {
+                Some(index) => wakers.extend(items.take_waiters(index)),
+                // The number of items has become known: who waits for one that is not there must learn it.
+                None => wakers.extend(std::mem::take(&mut items.waiters).into_values()),
+            }
+            if close {
+                wakers.extend(std::mem::take(&mut items.waiters).into_values());
+            }
+            wakers
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+        if close {
+            self.scope.leave();
+        }
+    }
+
+    fn final_state(&self) -> (State, Option<Error>) {
+        let items = self.lock();
+        if let Some(broken) = &items.broken {
+            return (State::Crashed, Some(broken.clone()));
+        }
+        if self.cancelled.load(Ordering::Acquire) || self.scope.is_cancelled() {
+            return (State::Cancelled, None);
+        }
+        let failed = items.slots.iter().any(|slot| matches!(slot, Slot::Failed(_)));
+        (if failed { State::Failed } else { State::Completed }, None)
+    }
+
+    // --- what owners ask ---
+
+    /// How many items there are, as far as is known.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().slots.len()
+    }
+
+    /// How the items from `from` on stand, in input order.
+    pub(crate) fn prefix(&self, from: u32) -> Prefix {
+        let items = self.lock();
+        let mut index = from;
+        loop {
+            match items.slots.get(index as usize) {
+                Some(Slot::Open) => return Prefix::OpenAt(index),
+                Some(Slot::Failed(error)) => return Prefix::Failed(error.clone()),
+                Some(Slot::Value(_) | Slot::Shared(_) | Slot::Taken) => index += 1,
+                None if !items.exhausted => return Prefix::OpenAt(index),
+                None => {
+                    return match &items.broken {
+                        Some(error) => Prefix::Failed(error.clone()),
+                        None => Prefix::Complete,
+                    };
+                }
+            }
+        }
+    }
+
+    /// All outcomes, in input order, once every item has ended. The owner takes values, others clone them.
+    pub(crate) fn outcomes(&self, take: bool) -> Vec<Result<T, Error>>
+    where
+        T: Clone,
+    {
+        let mut items = self.lock();
+        let broken = items.broken.clone();
+        let mut outcomes: Vec<_> = items
+            .slots
+            .iter_mut()
+            .filter_map(|slot| outcome_of(slot, take))
+            .collect();
+        outcomes.extend(broken.map(Err));
+        outcomes
+    }
+
+    /// The `nth` item to end, and its outcome; none if not so many have ended.
+    pub(crate) fn nth_ended(&self, nth: usize) -> Option<(u32, Result<T, Error>)>
+    where
+        T: Clone,
+    {
+        let mut items = self.lock();
+        let index = *items.ended.get(nth)?;
+        let slot = items.slots.get_mut(index as usize)?;
+        Some((index, outcome_of(slot, false)?))
+    }
+
+    /// Whether every item has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Notes a lane that began; stops it if it came too late.
+    pub(crate) fn add_lane(&self, lane: u64, handle: AbortHandle) {
+        if self.is_cancelled() {
+            handle.abort();
+            return;
+        }
+        let mut items = self.lock();
+        if !items.closed && !handle.is_finished() {
+            items.lanes.insert(lane, handle);
+        }
+    }
+
+    /// The number of a lane that may begin; none if there are enough.
+    pub(crate) fn next_lane(&self, running: usize) -> Option<u64> {
+        let mut items = self.lock();
+        if running >= self.concurrency || items.exhausted {
+            return None;
+        }
+        items.next_lane += 1;
+        Some(items.next_lane)
+    }
+
+    pub(crate) fn end_lane(&self, lane: u64) {
+        self.lock().lanes.remove(&lane);
+    }
+}
+
+fn outcome_of<T: Clone>(slot: &mut Slot<T>, take: bool) -> Option<Result<T, Error>> {
+    if take {
+        return match std::mem::replace(slot, Slot::Taken) {
+            Slot::Value(value) => Some(Ok(value)),
+            Slot::Shared(value) => Some(Ok(Arc::unwrap_or_clone(value))),
+            Slot::Failed(error) => {
+                *slot = Slot::Failed(error.clone());
+                Some(Err(error))
+            }
+            Slot::Open | Slot::Taken => None,
+        };
+    }
+    match slot {
+        Slot::Value(value) => Some(Ok(value.clone())),
+        Slot::Shared(value) => Some(Ok(T::clone(value))),
+        Slot::Failed(error) => Some(Err(error.clone())),
+        Slot::Open | Slot::Taken => None,
+    }
+}
+
+impl<T> Items<T> {
+    /// Whether the last item has just ended. True only once.
+    fn closes(&mut self) -> bool {
+        let closes = self.exhausted && !self.closed && self.ended.len() == self.slots.len();
+        self.closed |= closes;
+        closes
+    }
+
+    fn take_waiters(&mut self, index: u32) -> Vec<Waker> {
+        let keys: Vec<_> = self
+            .waiters
+            .range((index, 0)..=(index, u64::MAX))
+            .map(|(key, _)| *key)
+            .collect();
+        keys.iter().filter_map(|key| self.waiters.remove(key)).collect()
+    }
+
+    fn is_done(&self, index: u32) -> bool {
+        match index {
+            WHOLE => self.closed,
+            index => match self.slots.get(index as usize) {
+                Some(slot) => !slot.is_open(),
+                None => self.exhausted,
+            },
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Cancel for SharedFanOut<T> {
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(calls);
+        self.exhaust(None);
+        let lanes = std::mem::take(&mut self.lock().lanes);
+        lanes.values().for_each(AbortHandle::abort);
+    }
+}
+
+impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
+    fn run_id(&self, index: u32) -> TaskRunId {
+        let place = if index == WHOLE {
+            self.node
+        } else {
+            NodeRef::item(self.node.node, index)
+        };
+        self.scope.task_run_id(place)
+    }
+
+    fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    fn poll_done(&self, index: u32, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
+        let mut items = self.lock();
+        if items.is_done(index) {
+            return Poll::Ready(());
+        }
+        self.wait_in(&mut items, index, cx, key);
+        Poll::Pending
+    }
+
+    fn leave(&self, index: u32, key: &mut WaiterKey) {
+        if let Some(key) = key.0.take() {
+            self.lock().waiters.remove(&(index, key));
+        }
+    }
+
+    fn error(&self, index: u32) -> Option<Error> {
+        if index == WHOLE {
+            return match self.prefix(0) {
+                Prefix::Failed(error) => Some(error),
+                Prefix::Complete | Prefix::OpenAt(_) => None,
+            };
+        }
+        match self.lock().slots.get(index as usize) {
+            Some(Slot::Failed(error)) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    fn cancel(&self, _index: u32) {
+        Cancel::cancel(self);
+    }
+
+    fn state(&self, index: u32) -> State {
+        self.scope.state_of(self.run_id(index).place())
+    }
+}
+
+impl<T: Send + Sync + 'static> SharedFanOut<T> {
+    fn wait_in(&self, items: &mut Items<T>, index: u32, cx: &Context<'_>, key: &mut WaiterKey) {
+        let own = *key.0.get_or_insert_with(|| {
+            items.next_waiter += 1;
+            items.next_waiter
+        });
+        items.waiters.insert((index, own), cx.waker().clone());
+    }
+
+    /// Waits for one more item to end, unless more than `seen` have.
+    pub(crate) fn poll_any(&self, seen: usize, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
+        let mut items = self.lock();
+        if items.ended.len() > seen || items.closed {
+            return Poll::Ready(());
+        }
+        self.wait_in(&mut items, ANY, cx, key);
+        Poll::Pending
+    }
+}
+
+impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut<T> {
+    fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
+        let mut items = self.lock();
+        match items.slots.get_mut(index as usize) {
+            Some(slot) => slot.share(),
+            None => Some(Err(items
+                .broken
+                .clone()
+                .unwrap_or_else(|| self.cancelled_error()))),
+        }
+    }
+
+    fn take(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
+        self.outcome(index)
+    }
+
+    // The fan-out keeps every value for its owner, so handles of items need not be counted.
+    fn retain(&self, _index: u32) {}
+
+    fn release(&self, _index: u32) {}
+}

@@ -1,0 +1,202 @@
+//! A call of a flow: lazy like any future, until it is awaited, run for its record, or submitted.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::call::{BoxedJob, no_output, no_tokio};
+use crate::completion::Completion;
+use crate::context::{self, Ambient};
+use crate::definition::Definition;
+use crate::engine::flow::{self, Entered, FlowExtras};
+use crate::engine::scope::Scope;
+use crate::error::{Error, ErrorKind};
+use crate::handle::{SubmittedRun, TaskHandle};
+use crate::ids::NodeRef;
+use crate::input::{Input, IntoInput};
+use crate::order::IntoOrder;
+use crate::run::FlowRun;
+use crate::runtime::Runtime;
+
+/// A call of a flow, with its inputs bound, that has not begun.
+///
+/// Await it for its value. [`run`](Self::run) gives the record of the run beside the value. Inside another flow it is a
+/// subflow, which [`submit`](Self::submit) runs beside the caller.
+#[must_use = "a call does nothing until it is awaited, run or submitted"]
+pub struct FlowCall<T> {
+    job: BoxedJob<T>,
+    definition: &'static Definition,
+    extras: FlowExtras,
+}
+
+impl<T> fmt::Debug for FlowCall<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FlowCall")
+            .field("flow", &self.definition.name())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> FlowCall<T> {
+    pub(crate) fn new(definition: &'static Definition, job: BoxedJob<T>) -> Self {
+        Self {
+            job,
+            definition,
+            extras: FlowExtras::default(),
+        }
+    }
+
+    /// The definition of the flow that is called.
+    pub fn definition(&self) -> &'static Definition {
+        self.definition
+    }
+
+    /// The run carries this name instead of the flow's.
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.extras.name = Some(name.into());
+        self
+    }
+
+    /// The run, and every run in it, carries this tag too.
+    pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
+        self.extras.tags.push(tag.into());
+        self
+    }
+
+    /// How long the run may take from the moment its body begins; [`Duration::ZERO`] means no limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.extras.timeout = Some(timeout);
+        self
+    }
+
+    /// The run begins only after these have completed: order without data. See [`TaskCall::wait_for`](crate::TaskCall::wait_for).
+    pub fn wait_for<O: IntoOrder>(mut self, runs: impl IntoIterator<Item = O>) -> Self {
+        self.extras
+            .wait_for
+            .extend(runs.into_iter().map(IntoOrder::into_order));
+        self
+    }
+}
+
+/// What calls made here belong to.
+fn caller() -> Ambient {
+    context::current().unwrap_or_else(|| Ambient::Runtime(Arc::clone(Runtime::default_inner())))
+}
+
+impl<T: Send + Sync + 'static> FlowCall<T> {
+    fn enter(self, caller: &Ambient, awaited: bool) -> (Entered, BoxedJob<T>) {
+        let Self {
+            mut job,
+            definition,
+            extras,
+        } = self;
+        let entered = flow::enter(definition, extras, job.as_mut().erased(), caller, awaited);
+        (entered, job)
+    }
+
+    /// Runs the flow and gives its record: its value or error, its state, its graph, its times.
+    ///
+    /// This never fails: how the run ended is in the record. Dropping the future cancels the run.
+    pub async fn run(self) -> FlowRun<T> {
+        self.run_in(caller()).await
+    }
+
+    pub(crate) async fn run_in(self, caller: Ambient) -> FlowRun<T> {
+        let (entered, job) = self.enter(&caller, true);
+        let scope = Arc::clone(&entered.scope);
+        let outcome = finish(entered, job).await;
+        FlowRun::new(&scope, outcome)
+    }
+
+    /// Starts the flow beside the caller, and gives its handle. Inside a flow it is a subflow, which the flow waits for.
+    pub fn submit(self) -> TaskHandle<T> {
+        let caller = caller();
+        let (entered, job) = self.enter(&caller, false);
+        let scope = Arc::clone(&entered.scope);
+        let (above, place) = match &scope.parent {
+            Some((parent, place)) => (Arc::clone(parent), *place),
+            None => (Arc::clone(&scope), Scope::ROOT),
+        };
+        let run = Arc::new(SubmittedRun {
+            completion: Completion::new(),
+            scope: above,
+            place,
+        });
+        let handle = TaskHandle::new(Arc::clone(&run) as _, 0);
+        let submitted = SubmittedFlow::new(run, scope.parent.is_some());
+        match tokio::runtime::Handle::try_current() {
+            Ok(tokio) => drop(tokio.spawn(submitted.run(entered, job))),
+            Err(_) => submitted.complete(Err(no_tokio())),
+        }
+        handle
+    }
+}
+
+/// A submitted flow: completes its handles, also when it is dropped before its end.
+struct SubmittedFlow<T> {
+    run: Arc<SubmittedRun<T>>,
+    is_subflow: bool,
+}
+
+impl<T> SubmittedFlow<T> {
+    fn new(run: Arc<SubmittedRun<T>>, is_subflow: bool) -> Self {
+        if is_subflow {
+            run.scope.enter();
+        }
+        Self { run, is_subflow }
+    }
+
+    fn complete(&self, outcome: Result<T, Error>) {
+        self.run.completion.complete(outcome);
+    }
+
+    async fn run(self, entered: Entered, job: BoxedJob<T>) {
+        let outcome = finish(entered, job).await;
+        self.complete(outcome);
+    }
+}
+
+impl<T> Drop for SubmittedFlow<T> {
+    fn drop(&mut self) {
+        // Only the first outcome counts: this one is for a flow that was dropped before it had any.
+        self.complete(Err(Error::about_runtime(
+            ErrorKind::Unavailable,
+            "the runtime ended before the flow did",
+        )));
+        if self.is_subflow {
+            self.run.scope.leave();
+        }
+    }
+}
+
+async fn finish<T>(entered: Entered, mut job: BoxedJob<T>) -> Result<T, Error> {
+    entered.run(job.as_mut().erased()).await?;
+    job.as_mut().take_output().ok_or_else(no_output)
+}
+
+impl Scope {
+    /// Stands for the flow run itself where a place in its graph is asked for.
+    pub(crate) const ROOT: NodeRef = NodeRef::ROOT;
+}
+
+impl<T: Send + Sync + 'static> IntoFuture for FlowCall<T> {
+    type Output = Result<T, Error>;
+    type IntoFuture = BoxFuture<'static, Result<T, Error>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (entered, job) = self.enter(&caller(), true);
+            finish(entered, job).await
+        })
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoInput<T> for FlowCall<T> {
+    fn into_input(self) -> Input<T> {
+        Input::flow(self)
+    }
+}

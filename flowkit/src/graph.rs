@@ -1,0 +1,367 @@
+//! The graph of one flow run, found while it runs: its nodes, their states, and the edges between them.
+//!
+//! Plain data behind the scope's lock. It knows no clock, no tokio and no user type.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use flowkit_cache::CacheKey;
+
+use crate::clock::Stamp;
+use crate::definition::Definition;
+use crate::engine::scope::Scope;
+use crate::error::Error;
+use crate::ids::{NodeRef, TaskRunId};
+use crate::state::State;
+
+/// What a node stands for.
+#[derive(Debug)]
+pub(crate) enum NodeKind {
+    /// One task run.
+    Task,
+    /// The runs of a fan-out, in compact form.
+    FanOut(Vec<Record>),
+    /// A flow run of its own.
+    Subflow(Arc<Scope>),
+}
+
+/// The states and times that every run has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    pub(crate) state: State,
+    pub(crate) observed: bool,
+    pub(crate) attempts: u16,
+    pub(crate) started: Stamp,
+    pub(crate) ended: Stamp,
+}
+
+impl Record {
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: State::Pending,
+            observed: false,
+            attempts: 0,
+            started: Stamp::NEVER,
+            ended: Stamp::NEVER,
+        }
+    }
+}
+
+/// How what a node has running is stopped.
+pub(crate) enum Control {
+    /// Nothing of it runs in a tokio task of its own.
+    None,
+    /// A submitted run.
+    Abort(tokio::task::AbortHandle),
+    /// A fan-out.
+    FanOut(Weak<dyn Cancel>),
+}
+
+/// What can be told to stop.
+pub(crate) trait Cancel: Send + Sync {
+    fn cancel(&self);
+}
+
+impl Control {
+    pub(crate) fn cancel(&self) {
+        match self {
+            Self::None => {}
+            Self::Abort(handle) => handle.abort(),
+            Self::FanOut(fan_out) => {
+                if let Some(fan_out) = fan_out.upgrade() {
+                    fan_out.cancel();
+                }
+            }
+        }
+    }
+}
+
+pub(crate) struct Node {
+    pub(crate) definition: &'static Definition,
+    pub(crate) parent: Option<NodeRef>,
+    pub(crate) kind: NodeKind,
+    pub(crate) created: Stamp,
+    pub(crate) record: Record,
+    pub(crate) control: Control,
+    pub(crate) has_children: bool,
+}
+
+/// An input or an order: `to` waited for `from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) from: TaskRunId,
+    pub(crate) to: NodeRef,
+    /// The parameter's name; none for order without data.
+    pub(crate) parameter: Option<&'static str>,
+}
+
+/// What only few runs have.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) tags: Vec<Arc<str>>,
+    pub(crate) error: Option<Error>,
+    pub(crate) cache_key: Option<CacheKey>,
+    /// The task run whose value was served from the cache.
+    pub(crate) origin: Option<Arc<str>>,
+    /// Why a cached task ran without its cache.
+    pub(crate) uncached: Option<Arc<str>>,
+    /// The attempts that failed and were followed by another.
+    pub(crate) failed_attempts: Vec<FailedAttempt>,
+}
+
+/// An attempt that was followed by another.
+#[derive(Debug, Clone)]
+pub(crate) struct FailedAttempt {
+    pub(crate) started: Stamp,
+    pub(crate) ended: Stamp,
+    pub(crate) error: Error,
+}
+
+#[derive(Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) edges: Vec<Edge>,
+    extras: HashMap<NodeRef, Box<Extra>>,
+    /// How many runs failed: while there are none, nobody need look for one.
+    failures: usize,
+}
+
+/// A change that the table of states does not allow. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IllegalTransition {
+    pub(crate) from: State,
+    pub(crate) to: State,
+}
+
+impl Graph {
+    pub(crate) fn add(&mut self, node: Node) -> NodeRef {
+        if let Some(parent) = node.parent
+            && let Some(parent) = self.node_mut(parent)
+        {
+            parent.has_children = true;
+        }
+        let index = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.nodes.push(node);
+        NodeRef::node(index)
+    }
+
+    pub(crate) fn node(&self, place: NodeRef) -> Option<&Node> {
+        self.nodes.get(place.node as usize)
+    }
+
+    pub(crate) fn node_mut(&mut self, place: NodeRef) -> Option<&mut Node> {
+        self.nodes.get_mut(place.node as usize)
+    }
+
+    pub(crate) fn record(&self, place: NodeRef) -> Option<&Record> {
+        let node = self.node(place)?;
+        match (place.index(), &node.kind) {
+            (Some(item), NodeKind::FanOut(items)) => items.get(item as usize),
+            _ => Some(&node.record),
+        }
+    }
+
+    fn record_mut(&mut self, place: NodeRef) -> Option<&mut Record> {
+        let node = self.node_mut(place)?;
+        match (place.index(), &mut node.kind) {
+            (Some(item), NodeKind::FanOut(items)) => items.get_mut(item as usize),
+            (_, _) => Some(&mut node.record),
+        }
+    }
+
+    /// Changes the state of a run, if the table allows it, and says which it was in before.
+    pub(crate) fn change(
+        &mut self,
+        place: NodeRef,
+        to: State,
+        now: Stamp,
+    ) -> Result<State, IllegalTransition> {
+        let Some(record) = self.record_mut(place) else {
+            return Err(IllegalTransition {
+                from: State::Scheduled,
+                to,
+            });
+        };
+        let from = record.state;
+        if !from.may_become(to) {
+            return Err(IllegalTransition { from, to });
+        }
+        record.state = to;
+        if to == State::Running {
+            record.attempts = record.attempts.saturating_add(1);
+            if record.started == Stamp::NEVER {
+                record.started = now;
+            }
+        }
+        if to.is_terminal() {
+            record.ended = now;
+            if to.is_failure() {
+                self.failures += 1;
+            }
+            if place.index().is_none()
+                && let Some(node) = self.node_mut(place)
+            {
+                node.control = Control::None;
+            }
+        }
+        Ok(from)
+    }
+
+    /// Notes that somebody looked at how a run ended.
+    pub(crate) fn observe(&mut self, place: NodeRef) {
+        if let Some(record) = self.record_mut(place) {
+            record.observed = true;
+        }
+        if place.index().is_none()
+            && let Some(Node {
+                kind: NodeKind::FanOut(items),
+                ..
+            }) = self.node_mut(place)
+        {
+            for item in items {
+                item.observed = true;
+            }
+        }
+    }
+
+    pub(crate) fn extra(&self, place: NodeRef) -> Option<&Extra> {
+        self.extras.get(&place).map(|extra| &**extra)
+    }
+
+    pub(crate) fn extra_mut(&mut self, place: NodeRef) -> &mut Extra {
+        self.extras.entry(place).or_default()
+    }
+
+    /// Forgets what is kept of a run beside its record.
+    pub(crate) fn name(&self, place: NodeRef) -> Arc<str> {
+        let own = self
+            .extra(place)
+            .or_else(|| self.extra(NodeRef::node(place.node)));
+        match own.and_then(|extra| extra.name.clone()) {
+            Some(name) => name,
+            None => Arc::from(self.node(place).map_or("", |node| node.definition.name())),
+        }
+    }
+
+    /// The error of the first failed run, in the order of submission, that nobody looked at.
+    pub(crate) fn first_unhandled(&self) -> Option<Error> {
+        if self.failures == 0 {
+            return None;
+        }
+        (0u32..).zip(&self.nodes).find_map(|(index, node)| {
+            let own = NodeRef::node(index);
+            let items = match &node.kind {
+                NodeKind::FanOut(items) => items.as_slice(),
+                NodeKind::Task | NodeKind::Subflow(_) => &[],
+            };
+            let places = (0u32..)
+                .zip(items)
+                .map(|(item, record)| (NodeRef::item(index, item), record));
+            std::iter::once((own, &node.record))
+                .chain(places)
+                .find_map(|(place, record)| {
+                    if !record.state.is_failure() || record.observed {
+                        return None;
+                    }
+                    self.extra(place)?
+                        .error
+                        .clone()
+                        .filter(|error| !error.is_cancelled())
+                })
+        })
+    }
+
+    /// The nodes below `place` that have not ended: what is to be stopped when it fails or is cancelled.
+    pub(crate) fn live_descendants(&self, place: NodeRef) -> Vec<u32> {
+        let mut below = vec![false; self.nodes.len()];
+        let mut found = Vec::new();
+        for (index, node) in (0u32..).zip(&self.nodes) {
+            let Some(parent) = node.parent else { continue };
+            let is_below = parent == place || below.get(parent.node as usize).copied().unwrap_or(false);
+            if let Some(mark) = below.get_mut(index as usize) {
+                *mark = is_below;
+            }
+            if is_below && !node.record.state.is_terminal() {
+                found.push(index);
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Place;
+    use crate::options::TaskOptions;
+
+    const DEFINITION: &Definition = &Definition::task(
+        "t",
+        Place {
+            package: "p",
+            module: "m",
+            file: "f.rs",
+            line: 1,
+        },
+        TaskOptions::declared(None),
+    );
+
+    fn node(parent: Option<NodeRef>, kind: NodeKind) -> Node {
+        Node {
+            definition: DEFINITION,
+            parent,
+            kind,
+            created: Stamp::NEVER,
+            record: Record::new(),
+            control: Control::None,
+            has_children: false,
+        }
+    }
+
+    #[test]
+    fn a_change_that_the_table_forbids_changes_nothing() {
+        let mut graph = Graph::default();
+        let place = graph.add(node(None, NodeKind::Task));
+        assert_eq!(
+            graph.change(place, State::Running, Stamp::NEVER),
+            Ok(State::Pending)
+        );
+        assert_eq!(
+            graph.change(place, State::Completed, Stamp::NEVER),
+            Ok(State::Running)
+        );
+        let refused = graph.change(place, State::Failed, Stamp::NEVER);
+        assert_eq!(
+            refused,
+            Err(IllegalTransition {
+                from: State::Completed,
+                to: State::Failed
+            })
+        );
+        assert_eq!(graph.record(place).unwrap().state, State::Completed);
+    }
+
+    #[test]
+    fn descendants_are_found_through_any_number_of_generations() {
+        let mut graph = Graph::default();
+        let root = graph.add(node(None, NodeKind::Task));
+        let child = graph.add(node(Some(root), NodeKind::Task));
+        let _other = graph.add(node(None, NodeKind::Task));
+        let grandchild = graph.add(node(Some(child), NodeKind::Task));
+        assert_eq!(graph.live_descendants(root), [child.node, grandchild.node]);
+    }
+
+    #[test]
+    fn an_item_has_a_state_of_its_own() {
+        let mut graph = Graph::default();
+        let place = graph.add(node(None, NodeKind::FanOut(vec![Record::new(); 2])));
+        let item = NodeRef::item(place.node, 1);
+        graph.change(item, State::Running, Stamp::NEVER).unwrap();
+        assert_eq!(graph.record(item).unwrap().state, State::Running);
+        assert_eq!(
+            graph.record(NodeRef::item(place.node, 0)).unwrap().state,
+            State::Pending
+        );
+    }
+}

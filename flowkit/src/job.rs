@@ -1,0 +1,399 @@
+//! A call without its types: what the engine asks of it. One typed struct implements it for every task and flow.
+
+use std::any::Any;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use flowkit_cache::{KeyError, KeyHasher, codec};
+use pin_project_lite::pin_project;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::definition::{Definition, DefinitionKind};
+use crate::engine::blocking;
+use crate::error::{BoxError, Error, ErrorKind, Failure};
+use crate::input::{Input, Inputs, Lent, Taken, Upstream};
+use crate::runtime::RuntimeInner;
+
+/// What the engine asks of a call, whatever its types.
+pub(crate) trait Job: Send {
+    /// Submits the calls that were passed as inputs.
+    fn start_inputs(self: Pin<&mut Self>);
+    /// Names the runs that inputs come from, with the index of the parameter.
+    fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream));
+    /// Ready once all inputs are there, or with the first error of an upstream.
+    fn poll_inputs(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
+    /// The name that the inputs give the run, if the attribute asks for one.
+    fn run_name(&self) -> Option<String>;
+    /// Adds the inputs to a key; false means that this call is not to be cached.
+    fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
+    /// Whether the inputs can be given to more than one attempt.
+    fn is_repeatable(&self) -> bool;
+    /// Begins an attempt.
+    fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Error>;
+    /// Polls the attempt. The value stays inside.
+    fn poll_attempt(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
+    /// Drops the attempt where it stands.
+    fn drop_attempt(self: Pin<&mut Self>);
+    /// The encoded value, for the cache.
+    fn encode(&self) -> Result<Vec<u8>, BoxError>;
+    /// Puts a value from the cache in place of one that an attempt returns.
+    fn decode(self: Pin<&mut Self>, bytes: &[u8]) -> Result<(), BoxError>;
+}
+
+/// A job that gives a `T`.
+pub(crate) trait TypedJob<T>: Job {
+    /// Takes the value out, after the engine said that there is one.
+    fn take_output(self: Pin<&mut Self>) -> Option<T>;
+    /// The same job, without its type.
+    fn erased(self: Pin<&mut Self>) -> Pin<&mut dyn Job>;
+}
+
+/// What an attempt is given beside its inputs.
+pub struct Attempt<'a> {
+    pub(crate) definition: &'static Definition,
+    pub(crate) runtime: &'a Arc<RuntimeInner>,
+    /// No other attempt will follow: inputs may be given away.
+    pub(crate) last: bool,
+}
+
+impl std::fmt::Debug for Attempt<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Attempt")
+            .field("of", &self.definition.name())
+            .field("last", &self.last)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Attempt<'_> {
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(kind, self.definition.kind(), self.definition.name())
+    }
+
+    /// The value of a parameter that borrows.
+    ///
+    /// # Errors
+    /// When the input is spent, which is a bug of the engine.
+    pub fn lend<T>(&self, input: &mut Input<T>) -> Result<Lent<T>, Error> {
+        input
+            .lend(self.last)
+            .ok_or_else(|| self.error(ErrorKind::Internal).detailed("an input was not there"))
+    }
+
+    /// The value of a parameter that owns.
+    ///
+    /// # Errors
+    /// When others share the value and it cannot be cloned.
+    pub fn take<T>(
+        &self,
+        name: &'static str,
+        input: &mut Input<T>,
+        clone: Option<fn(&T) -> T>,
+    ) -> Result<T, Error> {
+        match input.take(self.last, clone) {
+            Taken::Value(value) => Ok(value),
+            Taken::IsShared => Err(self.error(ErrorKind::Input).detailed(format!(
+                "parameter `{name}` takes its value whole, but others share the value and its type is not `Clone`: \
+                 let the parameter borrow (`&T`), or derive `Clone`"
+            ))),
+            Taken::Missing => Err(self.error(ErrorKind::Internal).detailed(format!("input `{name}` was not there"))),
+        }
+    }
+
+    /// What the runtime lends to a `#[resource]` parameter that borrows.
+    ///
+    /// # Errors
+    /// When the runtime has no resource of this type.
+    pub fn resource<R: Any + Send + Sync>(&self, name: &'static str) -> Result<Arc<R>, Error> {
+        self.runtime.resources.get::<R>().ok_or_else(|| {
+            self.error(ErrorKind::MissingResource).detailed(format!(
+                "parameter `{name}` asks for a resource of type `{}`, and the runtime has none: give it one with `Runtime::builder().resource(…)`",
+                std::any::type_name::<R>()
+            ))
+        })
+    }
+
+    /// What the runtime lends to a `#[resource]` parameter that owns.
+    ///
+    /// # Errors
+    /// When the runtime has no resource of this type.
+    pub fn resource_cloned<R: Any + Send + Sync + Clone>(&self, name: &'static str) -> Result<R, Error> {
+        self.resource::<R>(name).map(Arc::unwrap_or_clone)
+    }
+
+    /// Runs blocking work on the pool for it, as the body of this attempt.
+    pub fn blocking<R, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<R, Failure>> + Send + 'static + use<R, W>
+    where
+        R: Send + 'static,
+        W: FnOnce() -> Result<R, Failure> + Send + 'static,
+    {
+        blocking::run(Arc::clone(self.runtime), work)
+    }
+}
+
+type RunName<I> = fn(&I) -> Option<String>;
+type HashInputs<I> = fn(&I, &mut KeyHasher) -> Result<bool, KeyError>;
+type Encode<T> = fn(&T) -> Result<Vec<u8>, BoxError>;
+type Decode<T> = fn(&[u8]) -> Result<T, BoxError>;
+
+/// What an attribute asks for beside the body: plain functions over the inputs and the output.
+pub struct Shim<I, T> {
+    run_name: Option<RunName<I>>,
+    key: Option<HashInputs<I>>,
+    codec: Option<(Encode<T>, Decode<T>)>,
+    repeatable: bool,
+}
+
+impl<I, T> std::fmt::Debug for Shim<I, T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Shim")
+            .field("repeatable", &self.repeatable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I, T> Default for Shim<I, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<I, T> Shim<I, T> {
+    /// Asks for nothing.
+    pub const fn new() -> Self {
+        Self {
+            run_name: None,
+            key: None,
+            codec: None,
+            repeatable: true,
+        }
+    }
+
+    /// The run is named after its inputs.
+    pub const fn run_name(mut self, name: RunName<I>) -> Self {
+        self.run_name = Some(name);
+        self
+    }
+
+    /// The inputs make a key.
+    pub const fn key(mut self, key: HashInputs<I>) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The output can be stored.
+    pub const fn restorable(mut self) -> Self
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.codec = Some((
+            |value| codec::encode(value).map_err(Into::into),
+            |bytes| codec::decode(bytes).map_err(Into::into),
+        ));
+        self
+    }
+
+    /// Whether the inputs can be given to more than one attempt.
+    pub const fn repeatable(mut self, repeatable: bool) -> Self {
+        self.repeatable = repeatable;
+        self
+    }
+}
+
+/// A return type that can be an error.
+#[diagnostic::on_unimplemented(
+    message = "a task or flow whose return type ends in `Result` returns a `Result`",
+    label = "`{Self}` is named like one, and is another type",
+    note = "give the type another name, or return a `std::result::Result`"
+)]
+pub trait Fallible {
+    /// What it is when all went well.
+    type Value;
+    /// What it is when not.
+    type Error;
+    /// Which of the two it is.
+    fn into_result(self) -> Result<Self::Value, Self::Error>;
+}
+
+impl<T, E> Fallible for Result<T, E> {
+    type Value = T;
+    type Error = E;
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
+/// How an attempt ended that returned this.
+pub fn outcome<R: Fallible>(returned: R) -> Result<R::Value, Failure>
+where
+    R::Error: Into<BoxError>,
+{
+    returned
+        .into_result()
+        .map_err(|error| Failure::returned(error.into(), true))
+}
+
+/// The same, where a predicate decides whether the error is worth another attempt.
+pub fn outcome_if<R: Fallible>(
+    returned: R,
+    retry_if: impl FnOnce(&R::Error) -> bool,
+) -> Result<R::Value, Failure>
+where
+    R::Error: Into<BoxError>,
+{
+    returned.into_result().map_err(|error| {
+        // A predicate that panics says nothing, and nothing is retried on its word.
+        let retry = std::panic::catch_unwind(AssertUnwindSafe(|| retry_if(&error))).unwrap_or(false);
+        Failure::returned(error.into(), retry)
+    })
+}
+
+pin_project! {
+    /// A call with its types: the one implementation of [`Job`].
+    pub(crate) struct BoundCall<T, I, F, Fut> {
+        inputs: I,
+        shim: Shim<I, T>,
+        start: F,
+        #[pin]
+        attempt: Option<Fut>,
+        output: Option<T>,
+        types: PhantomData<fn() -> T>,
+    }
+}
+
+impl<T, I, F, Fut> BoundCall<T, I, F, Fut> {
+    pub(crate) fn new(inputs: I, shim: Shim<I, T>, start: F) -> Self {
+        Self {
+            inputs,
+            shim,
+            start,
+            attempt: None,
+            output: None,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<T, I, F, Fut> Job for BoundCall<T, I, F, Fut>
+where
+    T: Send + Sync + 'static,
+    I: Inputs,
+    F: FnMut(&mut I, &Attempt<'_>) -> Result<Fut, Error> + Send + 'static,
+    Fut: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    fn start_inputs(self: Pin<&mut Self>) {
+        self.project().inputs.each(&mut |_, input| input.start());
+    }
+
+    fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream)) {
+        self.project()
+            .inputs
+            .each(&mut |index, input| input.upstreams(&mut |upstream| visit(index, upstream)));
+    }
+
+    fn poll_inputs(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut all = Poll::Ready(Ok(()));
+        self.project().inputs.each(&mut |_, input| {
+            if matches!(all, Poll::Ready(Err(_))) {
+                return;
+            }
+            match input.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => all = Poll::Ready(Err(error)),
+                Poll::Pending => all = Poll::Pending,
+            }
+        });
+        all
+    }
+
+    fn run_name(&self) -> Option<String> {
+        (self.shim.run_name?)(&self.inputs)
+    }
+
+    fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
+        match self.shim.key {
+            Some(key) => key(&self.inputs, hasher),
+            None => Ok(false),
+        }
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.shim.repeatable
+    }
+
+    fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Error> {
+        let mut this = self.project();
+        let future = (this.start)(this.inputs, attempt)?;
+        this.attempt.set(Some(future));
+        Ok(())
+    }
+
+    fn poll_attempt(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut this = self.project();
+        let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| attempt.poll(cx)));
+        let outcome = match polled {
+            Ok(polled) => ready!(polled),
+            Err(payload) => Err(Failure::panicked(crate::error::panic_message(&*payload))),
+        };
+        this.attempt.set(None);
+        Poll::Ready(outcome.map(|value| *this.output = Some(value)))
+    }
+
+    fn drop_attempt(self: Pin<&mut Self>) {
+        self.project().attempt.set(None);
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, BoxError> {
+        match (&self.shim.codec, &self.output) {
+            (Some((encode, _)), Some(output)) => encode(output),
+            _ => Err("there is nothing to encode".into()),
+        }
+    }
+
+    fn decode(self: Pin<&mut Self>, bytes: &[u8]) -> Result<(), BoxError> {
+        let this = self.project();
+        let Some((_, decode)) = &this.shim.codec else {
+            return Err("the output cannot be restored".into());
+        };
+        *this.output = Some(decode(bytes)?);
+        Ok(())
+    }
+}
+
+impl<T, I, F, Fut> TypedJob<T> for BoundCall<T, I, F, Fut>
+where
+    T: Send + Sync + 'static,
+    I: Inputs,
+    F: FnMut(&mut I, &Attempt<'_>) -> Result<Fut, Error> + Send + 'static,
+    Fut: Future<Output = Result<T, Failure>> + Send + 'static,
+{
+    fn take_output(self: Pin<&mut Self>) -> Option<T> {
+        self.project().output.take()
+    }
+
+    fn erased(self: Pin<&mut Self>) -> Pin<&mut dyn Job> {
+        self
+    }
+}
+
+/// The error of a run, of the definition's kind and by its name.
+pub(crate) fn error_about(definition: &Definition, kind: ErrorKind, name: &Arc<str>) -> Error {
+    let subject = match definition.kind() {
+        DefinitionKind::Task => DefinitionKind::Task,
+        DefinitionKind::Flow => DefinitionKind::Flow,
+    };
+    Error::new(kind, subject, Arc::clone(name))
+}

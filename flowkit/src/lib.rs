@@ -1,0 +1,118 @@
+//! Workflows of plain async functions: cached, retried, timed, run concurrently, recorded. No server to install.
+//!
+//! Annotate a function with [`macro@task`] or [`macro@flow`]. Calling it gives a [`TaskCall`] or [`FlowCall`]: await it to run it here,
+//! [`submit`](TaskCall::submit) it to run it beside you, pass its handle to another task to draw an edge. The graph is found while it
+//! runs.
+//!
+//! ```
+//! use flowkit::prelude::*;
+//!
+//! /// Fetch a page.
+//! #[task(retries = 3, retry_delay = "100ms", timeout = "10s")]
+//! async fn fetch(url: &str) -> Result<String> {
+//!     Ok(format!("<h1>{url}</h1>"))
+//! }
+//!
+//! #[task]
+//! async fn count(page: &str) -> usize {
+//!     page.len()
+//! }
+//!
+//! #[flow]
+//! async fn survey(urls: Vec<String>) -> Result<usize> {
+//!     let pages: Vec<_> = urls.iter().map(|url| fetch(url).submit()).collect(); // all start now
+//!     let mut total = 0;
+//!     for page in pages {
+//!         total += count(page).await?; // waits for its own page
+//!     }
+//!     Ok(total)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! assert_eq!(survey(vec!["a".into(), "bc".into()]).await?, 21);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | word | meaning |
+//! |---|---|
+//! | task | a function annotated with [`macro@task`]; one execution of it is a *task run*, one try of that an *attempt* |
+//! | flow | a function annotated with [`macro@flow`]; one execution of it is a *flow run*, one called by another a *subflow* |
+//! | upstream | a run whose value, or end, another one waits for |
+//! | [`State`] | where a run stands; a terminal state never changes |
+//! | [`TaskHandle`], [`Mapped`] | a submitted run, a submitted fan-out |
+//! | [`Runtime`] | what runs share: cache, resources, observers, clock |
+//! | [`FlowRun`] | the record of a run that has ended |
+//!
+//! # Features
+//!
+//! `sled` (default) keeps cached results on disk.
+
+mod call;
+mod clock;
+mod completion;
+mod context;
+mod definition;
+mod engine;
+mod error;
+mod event;
+mod fan_out;
+mod flow_call;
+mod gather;
+mod graph;
+mod handle;
+mod ids;
+mod input;
+mod job;
+mod key_probe;
+mod options;
+mod order;
+mod random;
+mod render;
+mod resource;
+mod retry;
+mod run;
+mod runtime;
+mod state;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use flowkit_cache as cache;
+pub use flowkit_macros::{fingerprint, flow, task};
+
+pub use call::{TaskCall, TaskFuture};
+pub use clock::{Clock, SystemClock, TokioClock};
+pub use context::{CurrentRun, current_run, tagged};
+pub use definition::{CachePolicy, Definition, DefinitionKind, Place};
+pub use engine::blocking::{Blocking, TokioBlocking};
+pub use error::{BoxError, Error, ErrorKind};
+pub use event::{Event, EventKind, Observer};
+pub use fan_out::{AsCompleted, DEFAULT_CONCURRENCY, FanOut, Mapped, Outcomes, SubmitAll};
+pub use flow_call::FlowCall;
+pub use gather::{AllowFailure, Group, IntoHandle, Tolerable, all, allow_failure};
+pub use handle::{HandleFuture, TaskHandle};
+pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
+pub use input::{Input, IntoInput};
+pub use options::{Delays, TaskOptions};
+pub use order::{IntoOrder, Order};
+pub use random::{FastRandomness, Randomness};
+pub use run::{
+    AttemptRecord, Counts, FanOutRecord, FlowRun, ItemRecord, RunEdge, RunGraph, RunRecord, TaskRun,
+    TaskRunKind,
+};
+pub use runtime::{Builder, Runtime};
+pub use state::State;
+
+/// What bodies return: any error will do, so `?` takes everything.
+pub type Result<T, E = BoxError> = std::result::Result<T, E>;
+
+/// Everything that most programs need: `use flowkit::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        ErrorKind, FlowCall, FlowRun, Mapped, Result, Runtime, State, SubmitAll, TaskCall, TaskHandle,
+        TaskOptions, all, allow_failure, flow, task,
+    };
+}

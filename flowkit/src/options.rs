@@ -1,0 +1,269 @@
+//! The options of a task: what an attribute, a runtime's defaults and a single call may say, and how they merge.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::definition::Definition;
+use crate::retry::RetryPolicy;
+
+/// The delays before each retry; the last one repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delays(Steps);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Steps {
+    Static(&'static [Duration]),
+    Shared(Arc<[Duration]>),
+}
+
+impl Delays {
+    /// Delays that the attribute states.
+    pub const fn fixed(delays: &'static [Duration]) -> Self {
+        Self(Steps::Static(delays))
+    }
+
+    /// The delays in order.
+    pub fn as_slice(&self) -> &[Duration] {
+        match &self.0 {
+            Steps::Static(delays) => delays,
+            Steps::Shared(delays) => delays,
+        }
+    }
+}
+
+impl From<Duration> for Delays {
+    fn from(delay: Duration) -> Self {
+        Self(Steps::Shared(Arc::from([delay])))
+    }
+}
+
+impl<const N: usize> From<[Duration; N]> for Delays {
+    fn from(delays: [Duration; N]) -> Self {
+        Self(Steps::Shared(Arc::from(delays)))
+    }
+}
+
+impl From<Vec<Duration>> for Delays {
+    fn from(delays: Vec<Duration>) -> Self {
+        Self(Steps::Shared(Arc::from(delays)))
+    }
+}
+
+/// Options of a task run. What is not said is absent, and absence keeps what a weaker source says.
+///
+/// The strongest is the call ([`TaskCall::with`](crate::TaskCall::with)), then the attribute, then the
+/// runtime's defaults ([`Builder::task_defaults`](crate::Builder::task_defaults)). A zero is not absent: `retries(0)` switches
+/// retries off.
+///
+/// ```
+/// use flowkit::TaskOptions;
+/// use std::time::Duration;
+///
+/// let options = TaskOptions::new().retries(3).retry_delay(Duration::from_secs(1)).retry_backoff(2.0);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskOptions {
+    retries: Option<u32>,
+    retry_delay: Option<Delays>,
+    retry_backoff: Option<f64>,
+    retry_max_delay: Option<Duration>,
+    retry_jitter: Option<f64>,
+    retry_deadline: Option<Duration>,
+    retry_panics: Option<bool>,
+    timeout: Option<Duration>,
+    total_timeout: Option<Duration>,
+    cache_expiration: Option<Duration>,
+    cache_durable: Option<bool>,
+    refresh_cache: Option<bool>,
+}
+
+impl TaskOptions {
+    /// Options that say nothing.
+    pub const fn new() -> Self {
+        Self::declared(None)
+    }
+
+    /// Options that say at most the delays: where an attribute starts from, since constants cannot replace them later.
+    #[doc(hidden)]
+    pub const fn declared(retry_delay: Option<Delays>) -> Self {
+        Self {
+            retries: None,
+            retry_delay,
+            retry_backoff: None,
+            retry_max_delay: None,
+            retry_jitter: None,
+            retry_deadline: None,
+            retry_panics: None,
+            timeout: None,
+            total_timeout: None,
+            cache_expiration: None,
+            cache_durable: None,
+            refresh_cache: None,
+        }
+    }
+
+    /// How many attempts may follow the first one.
+    pub const fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// The delay before each retry, or one for each in order, of which the last repeats.
+    pub fn retry_delay(mut self, delays: impl Into<Delays>) -> Self {
+        self.retry_delay = Some(delays.into());
+        self
+    }
+
+    /// The factor by which the delay grows from retry to retry; 1 keeps it.
+    pub const fn retry_backoff(mut self, factor: f64) -> Self {
+        self.retry_backoff = Some(factor);
+        self
+    }
+
+    /// No delay is longer than this, before jitter.
+    pub const fn retry_max_delay(mut self, delay: Duration) -> Self {
+        self.retry_max_delay = Some(delay);
+        self
+    }
+
+    /// The share, from 0 to 1, by which a delay may differ from its nominal length, either way.
+    pub const fn retry_jitter(mut self, share: f64) -> Self {
+        self.retry_jitter = Some(share);
+        self
+    }
+
+    /// No retry starts later than this after the first attempt started.
+    pub const fn retry_deadline(mut self, deadline: Duration) -> Self {
+        self.retry_deadline = Some(deadline);
+        self
+    }
+
+    /// Whether a panic is retried like an error. It is not, unless this says so.
+    pub const fn retry_panics(mut self, retry: bool) -> Self {
+        self.retry_panics = Some(retry);
+        self
+    }
+
+    /// How long one attempt may take. [`Duration::ZERO`] means no limit.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long all attempts and the delays between them may take. [`Duration::ZERO`] means no limit.
+    pub const fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.total_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a cached result may be served, from the moment of completion. [`Duration::MAX`] means for ever.
+    pub const fn cache_expiration(mut self, expiration: Duration) -> Self {
+        self.cache_expiration = Some(expiration);
+        self
+    }
+
+    /// Whether a cached result is on the disk before the task counts as done.
+    pub const fn cache_durable(mut self, durable: bool) -> Self {
+        self.cache_durable = Some(durable);
+        self
+    }
+
+    /// Whether the body runs even where the cache has its result, and replaces it.
+    pub const fn refresh_cache(mut self, refresh: bool) -> Self {
+        self.refresh_cache = Some(refresh);
+        self
+    }
+
+    /// Whether nothing is said: the common case, checked before anything is merged.
+    pub(crate) fn says_nothing(&self) -> bool {
+        *self == Self::new()
+    }
+
+    /// What `self` says, and where it says nothing what `weaker` says.
+    pub(crate) fn or(&self, weaker: &Self) -> Self {
+        Self {
+            retries: self.retries.or(weaker.retries),
+            retry_delay: self.retry_delay.clone().or_else(|| weaker.retry_delay.clone()),
+            retry_backoff: self.retry_backoff.or(weaker.retry_backoff),
+            retry_max_delay: self.retry_max_delay.or(weaker.retry_max_delay),
+            retry_jitter: self.retry_jitter.or(weaker.retry_jitter),
+            retry_deadline: self.retry_deadline.or(weaker.retry_deadline),
+            retry_panics: self.retry_panics.or(weaker.retry_panics),
+            timeout: self.timeout.or(weaker.timeout),
+            total_timeout: self.total_timeout.or(weaker.total_timeout),
+            cache_expiration: self.cache_expiration.or(weaker.cache_expiration),
+            cache_durable: self.cache_durable.or(weaker.cache_durable),
+            refresh_cache: self.refresh_cache.or(weaker.refresh_cache),
+        }
+    }
+}
+
+/// The options of one run, merged and in the form the engine reads.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) total_timeout: Option<Duration>,
+    pub(crate) cache_expiration: Option<Duration>,
+    pub(crate) cache_durable: bool,
+    pub(crate) refresh_cache: bool,
+}
+
+impl Plan {
+    /// Merges what the call, the definition and the runtime say, strongest first.
+    pub(crate) fn of(call: Option<&TaskOptions>, definition: &Definition, defaults: &TaskOptions) -> Self {
+        let declared = definition.options();
+        match call {
+            Some(call) => Self::from_options(&call.or(declared).or(defaults)),
+            None => Self::from_options(&declared.or(defaults)),
+        }
+    }
+
+    fn from_options(options: &TaskOptions) -> Self {
+        Self {
+            retry: options
+                .retries
+                .filter(|&retries| retries > 0)
+                .map(|retries| RetryPolicy {
+                    retries,
+                    delays: options.retry_delay.clone(),
+                    backoff: options.retry_backoff.unwrap_or(1.0),
+                    max_delay: options.retry_max_delay,
+                    jitter: options.retry_jitter.unwrap_or(0.0),
+                    deadline: options.retry_deadline,
+                    panics: options.retry_panics.unwrap_or(false),
+                }),
+            timeout: options.timeout.filter(|timeout| !timeout.is_zero()),
+            total_timeout: options.total_timeout.filter(|timeout| !timeout.is_zero()),
+            cache_expiration: options
+                .cache_expiration
+                .filter(|expiration| *expiration != Duration::MAX),
+            cache_durable: options.cache_durable.unwrap_or(false),
+            refresh_cache: options.refresh_cache.unwrap_or(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn zero_overrides_and_absence_keeps() {
+        let attribute = TaskOptions::new().retries(3).timeout(SECOND);
+        let merged = Plan::from_options(&TaskOptions::new().retries(0).or(&attribute));
+        assert_eq!(merged.retry, None, "retries(0) switches retries off");
+        assert_eq!(merged.timeout, Some(SECOND), "what the call does not say is kept");
+    }
+
+    #[test]
+    fn a_zero_timeout_lifts_the_limit() {
+        let attribute = TaskOptions::new().timeout(SECOND);
+        assert_eq!(
+            Plan::from_options(&TaskOptions::new().timeout(Duration::ZERO).or(&attribute)).timeout,
+            None
+        );
+    }
+}

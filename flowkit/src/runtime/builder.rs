@@ -1,0 +1,171 @@
+//! How a runtime is described before it is built.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+
+use flowkit_cache::CacheStore;
+use tokio::sync::Notify;
+
+use super::cache::{CachePlace, CacheSlot};
+use super::{Runtime, RuntimeInner};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::blocking::{Blocking, TokioBlocking};
+use crate::engine::caching::Flights;
+use crate::error::{Error, ErrorKind};
+use crate::event::{Observer, Observers};
+use crate::ids::{Ids, SystemIds};
+use crate::options::TaskOptions;
+use crate::random::{FastRandomness, Randomness};
+use crate::resource::Resources;
+
+/// Describes a [`Runtime`]. Without anything said, everything stays in memory.
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    clock: Box<dyn Clock>,
+    ids: Box<dyn Ids>,
+    randomness: Box<dyn Randomness>,
+    blocking: Box<dyn Blocking>,
+    resources: Resources,
+    observers: Observers,
+    task_defaults: TaskOptions,
+    cache: CachePlace,
+    cache_limit: Option<u64>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            clock: Box::new(SystemClock),
+            ids: Box::new(SystemIds),
+            randomness: Box::new(FastRandomness::default()),
+            blocking: Box::new(TokioBlocking),
+            resources: Resources::default(),
+            observers: Observers::default(),
+            task_defaults: TaskOptions::new(),
+            cache: CachePlace::Memory,
+            cache_limit: None,
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Builder")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Where the runtime keeps what outlives it: the cache, in the directory `cache` below this one.
+    ///
+    /// The directory is made when it is first needed. If it cannot be used, tasks run uncached and one warning says why.
+    pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache = CachePlace::Directory(directory.into().join("cache"));
+        self
+    }
+
+    /// Keeps cached results in this store.
+    pub fn cache_store(mut self, store: impl CacheStore) -> Self {
+        self.cache = CachePlace::Store(Arc::new(store));
+        self
+    }
+
+    /// How many bytes of cached results are kept; those used longest ago go first. The default is the store's own, 1 GiB.
+    pub fn cache_limit(mut self, bytes: u64) -> Self {
+        self.cache_limit = Some(bytes);
+        self
+    }
+
+    /// What `#[resource]` parameters of this type receive. It is never part of a cache key. A second one of a type replaces the first.
+    pub fn resource<R: Any + Send + Sync>(mut self, resource: R) -> Self {
+        self.resources.insert(resource);
+        self
+    }
+
+    /// Tells this observer of every event.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(Box::new(observer));
+        self
+    }
+
+    /// Options of every task whose attribute and call do not say otherwise.
+    pub fn task_defaults(mut self, options: TaskOptions) -> Self {
+        self.task_defaults = options;
+        self
+    }
+
+    /// Where wall time comes from.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Where the ids of runs come from.
+    pub fn ids(mut self, ids: impl Ids) -> Self {
+        self.ids = Box::new(ids);
+        self
+    }
+
+    /// Where jitter comes from.
+    pub fn randomness(mut self, randomness: impl Randomness) -> Self {
+        self.randomness = Box::new(randomness);
+        self
+    }
+
+    /// Where blocking bodies run.
+    pub fn blocking(mut self, blocking: impl Blocking) -> Self {
+        self.blocking = Box::new(blocking);
+        self
+    }
+
+    /// Builds the runtime.
+    ///
+    /// # Errors
+    /// Of kind [`Build`](ErrorKind::Build), if what was described cannot be.
+    #[expect(
+        clippy::unused_async,
+        reason = "stores that are opened here will be waited for"
+    )]
+    pub async fn build(self) -> Result<Runtime, Error> {
+        if let CachePlace::Directory(directory) = &self.cache
+            && let Some(data_dir) = directory.parent()
+            && data_dir.is_file()
+        {
+            let detail = format!(
+                "`{}` is a file, and data_dir takes a directory",
+                data_dir.display()
+            );
+            return Err(Error::about_runtime(ErrorKind::Build, detail));
+        }
+        Ok(Runtime(self.into_inner()))
+    }
+
+    pub(super) fn for_default_runtime() -> Self {
+        let home = std::env::var_os("FLOWKIT_HOME").filter(|home| !home.is_empty());
+        Self::default().data_dir(home.map_or_else(|| PathBuf::from(".flowkit"), PathBuf::from))
+    }
+
+    pub(super) fn into_inner(self) -> Arc<RuntimeInner> {
+        Arc::new(RuntimeInner {
+            clock: self.clock,
+            ids: self.ids,
+            randomness: self.randomness,
+            blocking: self.blocking,
+            resources: self.resources,
+            observers: self.observers,
+            task_defaults: self.task_defaults,
+            flights: Flights::new(),
+            abandoned_blocking: AtomicUsize::new(0),
+            cache: CacheSlot::new(self.cache, self.cache_limit),
+            runs: Mutex::new(HashMap::new()),
+            no_runs: Notify::new(),
+            shut_down: AtomicBool::new(false),
+        })
+    }
+}

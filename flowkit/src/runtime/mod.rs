@@ -1,0 +1,204 @@
+//! What runs share: the seams, the resources, the defaults, the observers and the cache. No global state is needed;
+//! several runtimes live side by side in one process.
+
+mod builder;
+mod cache;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+pub use builder::Builder;
+pub(crate) use cache::CacheSlot;
+
+use crate::clock::Clock;
+use crate::context::{Ambient, scoped};
+use crate::definition::Definition;
+use crate::engine::blocking::Blocking;
+use crate::engine::caching::Flights;
+use crate::engine::scope::Scope;
+use crate::error::{Error, ErrorKind};
+use crate::event::Observers;
+use crate::flow_call::FlowCall;
+use crate::ids::{FlowRunId, Ids};
+use crate::options::TaskOptions;
+use crate::random::Randomness;
+use crate::resource::Resources;
+use crate::run::FlowRun;
+
+/// Runs flows. Cheap to clone; all clones are the same runtime.
+///
+/// Most programs need none: a call outside any runtime uses a default one, in memory, whose cache lies in
+/// `$FLOWKIT_HOME/cache` or, without that, `.flowkit/cache`, opened by the first call of a cached task. A service builds its own with
+/// [`Runtime::builder`] and runs flows with [`run`](Self::run).
+///
+/// ```
+/// use flowkit::prelude::*;
+/// use std::time::Duration;
+///
+/// struct Pool;
+///
+/// #[task]
+/// async fn load(rows: u64, #[resource] _pool: &Pool) -> u64 {
+///     rows
+/// }
+///
+/// #[flow]
+/// async fn pipeline(rows: u64) -> Result<u64> {
+///     Ok(load(rows).await?)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let runtime = Runtime::builder().resource(Pool).build().await?;
+/// let run = runtime.run(pipeline(7)).await;
+/// assert_eq!(run.state(), State::Completed);
+/// assert_eq!(run.into_result()?, 7);
+/// runtime.shutdown(Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Runtime(Arc<RuntimeInner>);
+
+pub(crate) struct RuntimeInner {
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) ids: Box<dyn Ids>,
+    pub(crate) randomness: Box<dyn Randomness>,
+    pub(crate) blocking: Box<dyn Blocking>,
+    pub(crate) resources: Resources,
+    pub(crate) observers: Observers,
+    pub(crate) task_defaults: TaskOptions,
+    pub(crate) flights: Flights,
+    pub(crate) abandoned_blocking: AtomicUsize,
+    cache: CacheSlot,
+    runs: Mutex<HashMap<FlowRunId, Arc<Scope>>>,
+    no_runs: Notify,
+    shut_down: AtomicBool,
+}
+
+impl RuntimeInner {
+    /// Whether a run with only this definition's options has none at all.
+    pub(crate) fn is_plain(&self, definition: &Definition) -> bool {
+        definition.options().says_nothing() && self.task_defaults.says_nothing()
+    }
+
+    /// The cache; none if there is none or it cannot be opened, which is reported once.
+    pub(crate) async fn cache(&self) -> Option<flowkit_cache::Cache> {
+        self.cache.open().await
+    }
+
+    /// Why there is no cache although there should be one; the first time it is asked, with `true`.
+    pub(crate) fn cache_trouble(&self) -> Option<(Arc<str>, bool)> {
+        self.cache.trouble()
+    }
+
+    fn lock_runs(&self) -> MutexGuard<'_, HashMap<FlowRunId, Arc<Scope>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a flow run in that has no flow above it.
+    pub(crate) fn register(&self, scope: &Arc<Scope>) -> Result<(), Error> {
+        let mut runs = self.lock_runs();
+        if self.shut_down.load(Ordering::Acquire) {
+            return Err(Error::about_runtime(
+                ErrorKind::Unavailable,
+                "the runtime was shut down and takes no runs: build another one",
+            ));
+        }
+        runs.insert(scope.id, Arc::clone(scope));
+        Ok(())
+    }
+
+    pub(crate) fn unregister(&self, id: FlowRunId) {
+        let mut runs = self.lock_runs();
+        runs.remove(&id);
+        if runs.is_empty() {
+            self.no_runs.notify_waiters();
+        }
+    }
+
+    async fn no_runs(&self) {
+        loop {
+            let no_runs = self.no_runs.notified();
+            if self.lock_runs().is_empty() {
+                return;
+            }
+            no_runs.await;
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Runtime")
+            .field("clock", &self.0.clock)
+            .field("ids", &self.0.ids)
+            .field("resources", &self.0.resources)
+            .field("observers", &self.0.observers)
+            .field("cache", &self.0.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Describes a runtime.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The runtime of calls that are made outside any other: made by the first of them.
+    pub(crate) fn default_inner() -> &'static Arc<RuntimeInner> {
+        static DEFAULT: OnceLock<Arc<RuntimeInner>> = OnceLock::new();
+        DEFAULT.get_or_init(|| Builder::for_default_runtime().into_inner())
+    }
+
+    /// Runs a flow and gives its record: its value or error, its state, its graph, its times.
+    ///
+    /// This never fails: how the run ended is in the record, and [`FlowRun::into_result`] turns it into a `Result`. Dropping the
+    /// future cancels the run.
+    pub async fn run<T: Send + Sync + 'static>(&self, call: FlowCall<T>) -> FlowRun<T> {
+        call.run_in(Ambient::Runtime(Arc::clone(&self.0))).await
+    }
+
+    /// Runs `future` so that the calls in it use this runtime: tasks and flows that are called outside any flow.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        scoped(Ambient::Runtime(Arc::clone(&self.0)), future).await
+    }
+
+    /// How many flow runs are going on.
+    pub fn running(&self) -> usize {
+        self.0.lock_runs().len()
+    }
+
+    /// How many blocking bodies ran on after a timeout or a cancellation, their results discarded.
+    pub fn abandoned_blocking(&self) -> usize {
+        self.0.abandoned_blocking.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more runs, waits up to `grace` for those going on, cancels the rest and waits for their ends, and
+    /// writes out the cache.
+    ///
+    /// Gives how many runs were cancelled.
+    pub async fn shutdown(&self, grace: Duration) -> usize {
+        {
+            let _runs = self.0.lock_runs();
+            self.0.shut_down.store(true, Ordering::Release);
+        }
+        let in_time = tokio::time::timeout(grace, self.0.no_runs()).await;
+        let mut cancelled = 0;
+        if in_time.is_err() {
+            let late: Vec<_> = self.0.lock_runs().values().cloned().collect();
+            cancelled = late.len();
+            late.iter().for_each(|scope| scope.cancel());
+            self.0.no_runs().await;
+        }
+        self.0.cache.flush().await;
+        cancelled
+    }
+}

@@ -1,0 +1,10 @@
+use flowkit::prelude::*;
+
+#[task(name = "")]
+async fn fetch(n: u8) -> u8 {
+    n
+}
+
+fn main() {
+    let _ = fetch(1);
+}

@@ -1,0 +1,14 @@
+use flowkit::prelude::*;
+
+#[task(retries = 3, retry_if = is_transient)]
+async fn fetch(n: u8) -> Result<u8, std::fmt::Error> {
+    Ok(n)
+}
+
+fn is_transient(_: &std::io::Error) -> bool {
+    true
+}
+
+fn main() {
+    let _ = fetch(1);
+}

@@ -1,0 +1,10 @@
+use flowkit::prelude::*;
+
+#[task]
+struct Fetch {
+    n: u8,
+}
+
+fn main() {
+    let _ = Fetch { n: 1 }.n;
+}

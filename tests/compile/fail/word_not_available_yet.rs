@@ -1,0 +1,15 @@
+use flowkit::prelude::*;
+
+#[task(limit = "warehouse")]
+async fn load(n: u8) -> u8 {
+    n
+}
+
+#[flow(retries = 3)]
+async fn pipeline(n: u8) -> u8 {
+    n
+}
+
+fn main() {
+    let _ = pipeline(load(1).submit());
+}

@@ -1,0 +1,65 @@
+//! Every word, with values that are constants where they can be.
+
+use std::time::Duration;
+
+use flowkit::prelude::*;
+
+const RETRIES: u32 = 2;
+const LONG: Duration = Duration::from_secs(5);
+const TABLE: [(&str, u8); 1] = [("a", 1)];
+
+#[flowkit::fingerprint(cache_includes(TABLE))]
+fn helper(n: u8) -> u8 {
+    n + TABLE[0].1
+}
+
+fn is_transient(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::TimedOut
+}
+
+#[task(
+    name = "everything",
+    description = "All words.",
+    tags("a", "b"),
+    version = "1",
+    run_name = "run-{source}-{options:?}",
+    cache = inputs + run,
+    cache_exclude(options),
+    cache_includes(helper, TABLE, other),
+    cache_expiration = "1h 30m",
+    cache_durable,
+    retries = RETRIES,
+    retry_delay = LONG,
+    retry_backoff = 2,
+    retry_max_delay = "1m",
+    retry_jitter = 1.0 / 4.0,
+    retry_if = is_transient,
+    retry_deadline = LONG,
+    retry_panics,
+    timeout = Duration::from_millis(500),
+    total_timeout = "1h"
+)]
+async fn all(source: &str, options: Option<u8>) -> std::io::Result<u8> {
+    Ok(helper(source.len() as u8 + options.unwrap_or(0)))
+}
+
+#[task(retries = 3, retry_delay = ["1s", LONG, "10s"])]
+async fn other() -> std::io::Result<()> {
+    Ok(())
+}
+
+#[task(cache = none, retries = 0)]
+async fn off() {}
+
+pub(crate) fn main() {
+    let definition = all::DEFINITION;
+    assert_eq!(
+        (definition.name(), definition.description()),
+        ("everything", "All words.")
+    );
+    assert!(definition.cache().is_some_and(|policy| policy.holds_run()));
+    assert!(off::DEFINITION.cache().is_none());
+    let _ = all("a", None);
+    let options = format!("{:?}", other::DEFINITION.options());
+    assert!(options.contains("[1s, 5s, 10s]"), "{options}");
+}
