@@ -174,7 +174,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             }
             return;
         }
-        let error = self.cancelled_error();
+        let error = items.broken.clone().unwrap_or_else(|| self.cancelled_error());
         for index in items.taken.. {
             let Some(slot) = items.slots.get_mut(index as usize) else {
                 break;

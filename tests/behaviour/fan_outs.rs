@@ -1,0 +1,158 @@
+//! Fan-outs and fan-ins.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use flowkit::prelude::*;
+
+#[task]
+async fn double(n: u64) -> u64 {
+    n * 2
+}
+
+#[task]
+async fn odd_fails(n: u64) -> Result<u64> {
+    if n % 2 == 1 { Err(format!("{n} is odd").into()) } else { Ok(n) }
+}
+
+#[task]
+async fn total(numbers: &[u64]) -> u64 {
+    numbers.iter().sum()
+}
+
+// 19, 35, 40, 41
+#[tokio::test]
+async fn values_come_in_input_order() {
+    #[flow]
+    async fn doubled(numbers: Vec<u64>) -> Result<(Vec<u64>, u64)> {
+        let mapped = numbers.iter().map(double).submit_all();
+        let sum = total(&mapped).await?;
+        Ok((mapped.await?, sum))
+    }
+    let run = doubled(vec![1, 2, 3]).run().await;
+    assert_eq!(run.result().unwrap(), &(vec![2, 4, 6], 12));
+    assert_eq!(run.tasks()[0].fan_out.as_ref().unwrap().items, 3);
+}
+
+// Z22
+#[tokio::test]
+async fn an_empty_fan_out_is_an_empty_result() {
+    #[flow]
+    async fn empty() -> Result<(Vec<u64>, u64)> {
+        let none = Vec::<u64>::new().into_iter().map(double).submit_all();
+        Ok((none.await?, total(vec![]).await?))
+    }
+    assert_eq!(empty().await.unwrap(), (vec![], 0));
+}
+
+// 26, 47
+#[tokio::test]
+async fn chained_fan_outs_depend_item_by_item() {
+    #[flow]
+    async fn chained() -> Result<usize> {
+        let first = (1..=3u64).map(odd_fails).submit_all();
+        let second = first.handles().map(double).submit_all();
+        let outcomes = second.outcomes().await;
+        assert_eq!(outcomes.values().copied().collect::<Vec<_>>(), [4]);
+        Ok(outcomes.failures().count())
+    }
+    let run = chained().run().await;
+    assert_eq!(*run.result().unwrap(), 2);
+    assert_eq!(run.counts().upstream_failed, 2);
+}
+
+// 50, 59
+#[tokio::test]
+async fn some_failures_can_be_tolerated() {
+    #[flow]
+    async fn tolerant(most: usize) -> Result<Vec<u64>> {
+        let outcomes = (0..10u64).map(odd_fails).submit_all().tolerate(most).await?;
+        Ok(outcomes.into_values())
+    }
+    assert_eq!(tolerant(5usize).await.unwrap(), [0, 2, 4, 6, 8]);
+    let error = tolerant(4usize).await.unwrap_err();
+    assert!(format!("{error:?}").contains("1 is odd"), "the first in input order: {error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_come_as_they_complete() {
+    #[task]
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        seconds
+    }
+    #[flow]
+    async fn racing() -> Result<Vec<u64>> {
+        let mapped = [3, 1, 2u64].into_iter().map(after).submit_all();
+        let mut ended = mapped.as_completed();
+        let mut order = Vec::new();
+        while let Some((_, outcome)) = ended.next().await {
+            order.push(outcome?);
+        }
+        Ok(order)
+    }
+    assert_eq!(racing().await.unwrap(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn no_more_run_at_a_time_than_allowed() {
+    static NOW: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    #[task]
+    async fn counted(_n: u64) {
+        MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        NOW.fetch_sub(1, Ordering::SeqCst);
+    }
+    #[flow]
+    async fn bounded() -> Result<usize> {
+        let four = NonZeroUsize::new(4).unwrap();
+        Ok((0..100u64).map(counted).concurrency(four).submit_lazily().await?.len())
+    }
+    assert_eq!(bounded().await.unwrap(), 100);
+    assert_eq!(MOST.load(Ordering::SeqCst), 4);
+}
+
+// 34, 184
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_and_deep_runs_finish() {
+    #[task]
+    async fn deep(n: u64) -> Result<u64> {
+        Ok(if n == 0 { 0 } else { deep(n - 1).submit().await? + 1 })
+    }
+    #[flow]
+    async fn both() -> Result<(u64, usize)> {
+        let gate = deep(34u64).submit();
+        let waiting = (0..10_000u64).map(|n| double(n).wait_for([&gate])).submit_all();
+        Ok((gate.clone().await?, waiting.await?.len()))
+    }
+    assert_eq!(both().await.unwrap(), (34, 10_000));
+}
+
+#[tokio::test]
+async fn a_fan_out_of_a_failed_flow_is_cancelled_to_the_last_item() {
+    #[task]
+    async fn endless(_n: u64) {
+        std::future::pending::<()>().await;
+    }
+    #[flow]
+    async fn failing() -> Result<()> {
+        let _mapped = (0..5_000u64).map(endless).submit_all();
+        tokio::task::yield_now().await;
+        Err("enough".into())
+    }
+    let run = failing().run().await;
+    assert_eq!(run.counts().cancelled, 5_000);
+}
+
+#[tokio::test]
+async fn an_iterator_that_panics_fails_its_fan_out() {
+    #[flow]
+    async fn panicking() -> Result<usize> {
+        let calls = (0..3u64).map(|n| if n == 2 { panic!("no third") } else { double(n) });
+        Ok(calls.submit_lazily().await?.len())
+    }
+    let error = panicking().await.unwrap_err();
+    assert!(error.to_string().contains("no third"), "{error}");
+}
