@@ -21,7 +21,7 @@ Options:
   --source FILE       measurements to read, as CSV
                       [default: a small season generated in target/plant_phenotyping]
   --destination DIR   where to put the results [default: target/plant_phenotyping]
-  --report FILE       write what was found, with every rejected record, as JSON
+  --report FILE       write the record of the run, as JSON
   --graph FILE        draw the graph of the run: .mmd (Mermaid), .dot or .json
   -h, --help          show this
 ";

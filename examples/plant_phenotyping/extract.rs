@@ -66,7 +66,6 @@ pub(crate) enum ExtractError {
 
 impl ExtractError {
     /// Whether trying again may help: a failed read may, a file that is absent, forbidden or wrong does not mend itself.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the retries of the task"))]
     pub(crate) fn is_transient(&self) -> bool {
         let lasting = [
             ErrorKind::NotFound,

@@ -43,7 +43,7 @@ pub(crate) type Tags = Option<Arc<[Arc<str>]>>;
 /// A key that is being computed, and those of the callers above.
 pub(crate) struct Leading {
     pub(crate) key: CacheKey,
-    pub(crate) above: Option<Arc<Leading>>,
+    pub(crate) above: Option<Arc<Self>>,
 }
 
 impl RunContext {

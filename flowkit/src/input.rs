@@ -313,28 +313,28 @@ impl<T> Lend for [T] {
 
 impl Lend for str {
     type Owned = String;
-    fn lend(owned: &String) -> &str {
+    fn lend(owned: &String) -> &Self {
         owned
     }
 }
 
 impl Lend for Path {
     type Owned = PathBuf;
-    fn lend(owned: &PathBuf) -> &Path {
+    fn lend(owned: &PathBuf) -> &Self {
         owned
     }
 }
 
 impl Lend for OsStr {
     type Owned = OsString;
-    fn lend(owned: &OsString) -> &OsStr {
+    fn lend(owned: &OsString) -> &Self {
         owned
     }
 }
 
 impl Lend for CStr {
     type Owned = CString;
-    fn lend(owned: &CString) -> &CStr {
+    fn lend(owned: &CString) -> &Self {
         owned
     }
 }

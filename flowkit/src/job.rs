@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::definition::{Definition, DefinitionKind};
+use crate::definition::Definition;
 use crate::engine::blocking;
 use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Input, Inputs, Lent, Taken, Upstream};
@@ -391,9 +391,6 @@ where
 
 /// The error of a run, of the definition's kind and by its name.
 pub(crate) fn error_about(definition: &Definition, kind: ErrorKind, name: &Arc<str>) -> Error {
-    let subject = match definition.kind() {
-        DefinitionKind::Task => DefinitionKind::Task,
-        DefinitionKind::Flow => DefinitionKind::Flow,
-    };
+    let subject = definition.kind();
     Error::new(kind, subject, Arc::clone(name))
 }

@@ -226,8 +226,8 @@ impl<T> FlowRun<T> {
     ///
     /// # Errors
     /// The run's own error.
-    pub fn result(&self) -> Result<&T, &Error> {
-        self.outcome.as_ref()
+    pub fn result(&self) -> Result<&T, Error> {
+        self.outcome.as_ref().map_err(Error::clone)
     }
 
     /// The flow's value, or why it has none.

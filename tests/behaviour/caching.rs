@@ -9,7 +9,11 @@ use flowkit::TokioClock;
 use flowkit::prelude::*;
 
 async fn in_memory() -> Runtime {
-    Runtime::builder().clock(TokioClock::starting_at(SystemTime::UNIX_EPOCH)).build().await.unwrap()
+    Runtime::builder()
+        .clock(TokioClock::starting_at(SystemTime::UNIX_EPOCH))
+        .build()
+        .await
+        .unwrap()
 }
 
 /// Counts calls of a body, as a resource.
@@ -36,13 +40,20 @@ async fn squared(n: u64, calls: Calls) -> u64 {
 async fn equal_inputs_share_a_result_within_a_run_and_later() {
     #[flow]
     async fn twice(calls: Calls) -> Result<(u64, u64, u64)> {
-        Ok((squared(3u64, &calls).await?, squared(3u64, &calls).await?, squared(4u64, &calls).await?))
+        Ok((
+            squared(3u64, &calls).await?,
+            squared(3u64, &calls).await?,
+            squared(4u64, &calls).await?,
+        ))
     }
     let (runtime, calls) = (in_memory().await, Calls::default());
     let run = runtime.run(twice(calls.clone())).await;
     let states: Vec<_> = run.tasks().iter().map(|task| task.state).collect();
     assert_eq!(states, [State::Completed, State::Cached, State::Completed]);
-    assert_eq!(run.tasks()[1].origin.as_deref(), Some(run.tasks()[0].id.to_string().as_str()));
+    assert_eq!(
+        run.tasks()[1].origin.as_deref(),
+        Some(run.tasks()[0].id.to_string().as_str())
+    );
     assert_eq!(run.into_result().unwrap(), (9, 9, 16));
     let again = runtime.run(twice(calls.clone())).await;
     assert_eq!(again.counts().cached, 3);
@@ -60,7 +71,10 @@ async fn with_the_run_in_the_key_results_stay_within_it() {
         Ok((once_a_run(&calls).await?, once_a_run(&calls).await?))
     }
     let (runtime, calls) = (in_memory().await, Calls::default());
-    assert_eq!(runtime.run(twice(calls.clone())).await.into_result().unwrap(), (1, 1));
+    assert_eq!(
+        runtime.run(twice(calls.clone())).await.into_result().unwrap(),
+        (1, 1)
+    );
     assert_eq!(runtime.run(twice(calls)).await.into_result().unwrap(), (2, 2));
 }
 
@@ -93,9 +107,21 @@ async fn a_refresh_runs_and_replaces() {
     }
     #[flow]
     async fn refreshing(calls: Calls) -> Result<(u32, u32, u32)> {
-        Ok((counted(&calls).await?, counted(&calls).refresh_cache().await?, counted(&calls).await?))
+        Ok((
+            counted(&calls).await?,
+            counted(&calls).refresh_cache().await?,
+            counted(&calls).await?,
+        ))
     }
-    assert_eq!(in_memory().await.run(refreshing(Calls::default())).await.into_result().unwrap(), (1, 2, 2));
+    assert_eq!(
+        in_memory()
+            .await
+            .run(refreshing(Calls::default()))
+            .await
+            .into_result()
+            .unwrap(),
+        (1, 2, 2)
+    );
 }
 
 // 128, Z2
@@ -133,7 +159,15 @@ async fn a_key_of_ones_own_may_say_not_to_cache() {
             named("none", &calls).await?,
         ])
     }
-    assert_eq!(in_memory().await.run(naming(Calls::default())).await.into_result().unwrap(), [1, 1, 2, 3]);
+    assert_eq!(
+        in_memory()
+            .await
+            .run(naming(Calls::default()))
+            .await
+            .into_result()
+            .unwrap(),
+        [1, 1, 2, 3]
+    );
 }
 
 // Z1
@@ -151,7 +185,12 @@ async fn equal_calls_at_one_time_run_once() {
         Ok((0..50).map(|_| slow(&calls)).submit_all().await?)
     }
     let calls = Calls::default();
-    let values = in_memory().await.run(crowd(calls.clone())).await.into_result().unwrap();
+    let values = in_memory()
+        .await
+        .run(crowd(calls.clone()))
+        .await
+        .into_result()
+        .unwrap();
     assert_eq!((values, calls.count()), (vec![1; 50], 1));
 }
 
@@ -176,7 +215,15 @@ async fn if_the_one_that_computes_is_cancelled_another_takes_over() {
         first.cancel();
         Ok(second.await?)
     }
-    assert_eq!(in_memory().await.run(handing_over(Calls::default())).await.into_result().unwrap(), 2);
+    assert_eq!(
+        in_memory()
+            .await
+            .run(handing_over(Calls::default()))
+            .await
+            .into_result()
+            .unwrap(),
+        2
+    );
 }
 
 // 20 of Z: a failure is not cached
@@ -185,14 +232,26 @@ async fn only_successes_are_cached() {
     #[task(cache, cache_exclude(calls))]
     async fn second_time(calls: Calls) -> Result<u32> {
         let call = calls.add();
-        if call == 1 { Err("not yet".into()) } else { Ok(call) }
+        if call == 1 {
+            Err("not yet".into())
+        } else {
+            Ok(call)
+        }
     }
     #[flow]
     async fn trying(calls: Calls) -> Result<u32> {
         drop(second_time(&calls).await);
         Ok(second_time(&calls).await?)
     }
-    assert_eq!(in_memory().await.run(trying(Calls::default())).await.into_result().unwrap(), 2);
+    assert_eq!(
+        in_memory()
+            .await
+            .run(trying(Calls::default()))
+            .await
+            .into_result()
+            .unwrap(),
+        2
+    );
 }
 
 // 131, Z17
@@ -217,7 +276,10 @@ async fn an_input_that_refuses_to_be_serialized_leaves_the_task_uncached_and_say
     let run = in_memory().await.run(running()).await;
     assert_eq!(run.counts().completed, 2);
     let reason = run.tasks()[0].uncached.clone().unwrap();
-    assert!(reason.contains("`input`") && reason.contains("it holds a socket"), "{reason}");
+    assert!(
+        reason.contains("`input`") && reason.contains("it holds a socket"),
+        "{reason}"
+    );
 }
 
 // Z3
@@ -240,7 +302,15 @@ async fn the_order_of_a_set_does_not_count() {
         count(words(false), &calls).await?;
         Ok(count(words(true), &calls).await?)
     }
-    assert_eq!(in_memory().await.run(counting(Calls::default())).await.into_result().unwrap(), 1);
+    assert_eq!(
+        in_memory()
+            .await
+            .run(counting(Calls::default()))
+            .await
+            .into_result()
+            .unwrap(),
+        1
+    );
 }
 
 // 139
@@ -256,7 +326,10 @@ async fn nothing_is_a_value_like_any_other() {
         Ok(nothing(&calls).await?)
     }
     let calls = Calls::default();
-    assert_eq!(in_memory().await.run(twice(calls.clone())).await.state(), State::Completed);
+    assert_eq!(
+        in_memory().await.run(twice(calls.clone())).await.state(),
+        State::Completed
+    );
     assert_eq!(calls.count(), 1);
 }
 
@@ -268,7 +341,11 @@ async fn results_outlive_a_runtime_in_its_directory() {
     }
     let (directory, calls) = (tempfile::tempdir().unwrap(), Calls::default());
     for _ in 0..2 {
-        let runtime = Runtime::builder().data_dir(directory.path()).build().await.unwrap();
+        let runtime = Runtime::builder()
+            .data_dir(directory.path())
+            .build()
+            .await
+            .unwrap();
         assert_eq!(runtime.run(once(calls.clone())).await.into_result().unwrap(), 144);
         runtime.shutdown(Duration::ZERO).await;
     }
@@ -283,11 +360,18 @@ async fn a_directory_that_cannot_be_used_leaves_tasks_uncached_and_is_named() {
     }
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("cache"), "a file where the cache should be").unwrap();
-    let runtime = Runtime::builder().data_dir(directory.path()).build().await.unwrap();
+    let runtime = Runtime::builder()
+        .data_dir(directory.path())
+        .build()
+        .await
+        .unwrap();
     let run = runtime.run(once(Calls::default())).await;
     assert_eq!(run.state(), State::Completed);
     let reason = run.tasks()[0].uncached.clone().unwrap();
-    assert!(reason.contains(&directory.path().display().to_string()), "{reason}");
+    assert!(
+        reason.contains(&directory.path().display().to_string()),
+        "{reason}"
+    );
 }
 
 #[tokio::test]

@@ -54,7 +54,10 @@ async fn passing_a_handle_draws_an_edge_named_after_the_parameter() {
     assert_eq!(run.result().unwrap(), &2);
     let edges = &run.record().edges;
     assert_eq!(edges.len(), 1);
-    assert_eq!((edges[0].from.node(), edges[0].to.node(), edges[0].parameter), (0, 1, Some("n")));
+    assert_eq!(
+        (edges[0].from.node(), edges[0].to.node(), edges[0].parameter),
+        (0, 1, Some("n"))
+    );
 }
 
 #[tokio::test]
@@ -77,7 +80,7 @@ async fn one_upstream_can_feed_two_parameters_and_a_group() {
 async fn tags_of_the_definition_the_call_and_the_surroundings_add_up() {
     #[task(tags("a", "b"))]
     async fn tags() -> Vec<String> {
-        current_run().map(|run| run.tags()).unwrap_or_default()
+        current_run().map_or_else(Vec::new, |run| run.tags())
     }
     #[flow]
     async fn tagging() -> Result<Vec<String>> {
@@ -117,7 +120,11 @@ async fn tasks_call_tasks_awaited_or_submitted() {
     let run = nested().run().await;
     assert_eq!(*run.result().unwrap(), 10);
     // 31: each records the run that called it.
-    let parents: Vec<_> = run.tasks().iter().map(|task| task.parent.map(|parent| parent.node())).collect();
+    let parents: Vec<_> = run
+        .tasks()
+        .iter()
+        .map(|task| task.parent.map(flowkit::TaskRunId::node))
+        .collect();
     assert_eq!(parents.iter().filter(|parent| parent.is_none()).count(), 2);
 }
 
@@ -156,7 +163,7 @@ async fn a_value_that_is_not_clone_is_shared_without_a_copy() {
 }
 
 #[tokio::test]
-async fn a_sync_function_runs_on_the_blocking_pool_and_can_call_back() {
+async fn a_sync_function_runs_on_the_blocking_pool() {
     #[task]
     fn blocking(n: u64) -> std::thread::ThreadId {
         let _ = n;
@@ -175,12 +182,19 @@ async fn resources_come_from_the_runtime_and_their_absence_is_explained() {
     async fn reading() -> Result<u32> {
         Ok(read().await?)
     }
-    let runtime = Runtime::builder().resource(AtomicU32::new(7)).build().await.unwrap();
+    let runtime = Runtime::builder()
+        .resource(AtomicU32::new(7))
+        .build()
+        .await
+        .unwrap();
     assert_eq!(runtime.run(reading()).await.into_result().unwrap(), 7);
     let bare = Runtime::builder().build().await.unwrap();
     let error = bare.run(reading()).await.into_result().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MissingResource);
-    assert!(error.to_string().contains("Runtime::builder().resource"), "{error}");
+    assert!(
+        error.to_string().contains("Runtime::builder().resource"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -41,7 +41,10 @@ async fn what_needs_a_failed_run_does_not_run_and_carries_its_error() {
     assert_eq!(error.downcast_ref::<Broken>(), Some(&Broken("no such host")));
     assert_eq!(run.state(), State::Failed);
     let states: Vec<_> = run.tasks().iter().map(|task| task.state).collect();
-    assert_eq!(states, [State::Failed, State::UpstreamFailed, State::UpstreamFailed]);
+    assert_eq!(
+        states,
+        [State::Failed, State::UpstreamFailed, State::UpstreamFailed]
+    );
     assert_eq!(run.tasks()[1].attempts, 0);
 }
 
@@ -145,7 +148,11 @@ async fn a_timeout_ends_an_attempt_on_time() {
     }
     let before = tokio::time::Instant::now();
     let error = slow(2u64).await.unwrap_err();
-    assert_eq!(before.elapsed(), Duration::from_millis(100), "on the paused clock");
+    assert_eq!(
+        before.elapsed(),
+        Duration::from_millis(100),
+        "on the paused clock"
+    );
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.to_string().contains("timed out after 100ms"), "{error}");
     assert_eq!(slow(0u64).await.unwrap(), 1);
@@ -168,23 +175,22 @@ async fn a_flow_that_takes_too_long_is_stopped_where_it_waits() {
 // 101: a blocking body cannot be stopped; who waits for it is released on time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_waiter_of_a_blocking_body_is_released_and_the_body_counted() {
-    static GATE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    #[derive(Clone, Default)]
+    struct Gate(std::sync::Arc<(std::sync::Mutex<bool>, std::sync::Condvar)>);
     #[task(timeout = "20ms")]
-    fn stuck() {
-        drop(GATE.lock().unwrap());
+    fn stuck(gate: Gate) {
+        let (open, opened) = &*gate.0;
+        let _open = opened.wait_while(open.lock().unwrap(), |open| !*open).unwrap();
     }
     #[flow]
-    async fn waiting() -> Result<()> {
-        Ok(stuck().await?)
+    async fn waiting(gate: Gate) -> Result<()> {
+        Ok(stuck(gate).await?)
     }
     let runtime = Runtime::builder().build().await.unwrap();
-    let guard = GATE.lock().unwrap();
-    let running = tokio::spawn({
-        let runtime = runtime.clone();
-        async move { runtime.run(waiting()).await }
-    });
-    let run = running.await.unwrap();
-    drop(guard);
+    let gate = Gate::default();
+    let run = runtime.run(waiting(&gate)).await;
+    *gate.0.0.lock().unwrap() = true;
+    gate.0.1.notify_all();
     assert_eq!(run.state(), State::TimedOut);
     assert_eq!(runtime.abandoned_blocking(), 1);
 }

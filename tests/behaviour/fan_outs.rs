@@ -13,7 +13,11 @@ async fn double(n: u64) -> u64 {
 
 #[task]
 async fn odd_fails(n: u64) -> Result<u64> {
-    if n % 2 == 1 { Err(format!("{n} is odd").into()) } else { Ok(n) }
+    if n % 2 == 1 {
+        Err(format!("{n} is odd").into())
+    } else {
+        Ok(n)
+    }
 }
 
 #[task]
@@ -72,7 +76,10 @@ async fn some_failures_can_be_tolerated() {
     }
     assert_eq!(tolerant(5usize).await.unwrap(), [0, 2, 4, 6, 8]);
     let error = tolerant(4usize).await.unwrap_err();
-    assert!(format!("{error:?}").contains("1 is odd"), "the first in input order: {error:?}");
+    assert!(
+        format!("{error:?}").contains("1 is odd"),
+        "the first in input order: {error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +115,12 @@ async fn no_more_run_at_a_time_than_allowed() {
     #[flow]
     async fn bounded() -> Result<usize> {
         let four = NonZeroUsize::new(4).unwrap();
-        Ok((0..100u64).map(counted).concurrency(four).submit_lazily().await?.len())
+        Ok((0..100u64)
+            .map(counted)
+            .concurrency(four)
+            .submit_lazily()
+            .await?
+            .len())
     }
     assert_eq!(bounded().await.unwrap(), 100);
     assert_eq!(MOST.load(Ordering::SeqCst), 4);
@@ -119,7 +131,11 @@ async fn no_more_run_at_a_time_than_allowed() {
 async fn many_and_deep_runs_finish() {
     #[task]
     async fn deep(n: u64) -> Result<u64> {
-        Ok(if n == 0 { 0 } else { deep(n - 1).submit().await? + 1 })
+        Ok(if n == 0 {
+            0
+        } else {
+            deep(n - 1).submit().await? + 1
+        })
     }
     #[flow]
     async fn both() -> Result<(u64, usize)> {

@@ -1,9 +1,15 @@
 //! What flowkit promises, through its public face alone. The numbers in comments are those of the acceptance cases.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says what it expects"
+)]
+
 mod caching;
 mod calls;
-mod fan_outs;
 mod failures;
+mod fan_outs;
 mod recorder;
 mod retries;
 mod structure;

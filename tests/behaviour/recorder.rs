@@ -6,7 +6,7 @@ use flowkit::{Event, EventKind, Observer, State};
 
 /// Remembers the state changes of every task run, in order.
 #[derive(Clone, Default)]
-pub struct Recorder(Arc<Mutex<Vec<(String, State)>>>);
+pub(crate) struct Recorder(Arc<Mutex<Vec<(String, State)>>>);
 
 impl Observer for Recorder {
     fn on_event(&self, event: &Event<'_>) {
@@ -18,7 +18,13 @@ impl Observer for Recorder {
 
 impl Recorder {
     /// The states that runs of this name went through.
-    pub fn states(&self, name: &str) -> Vec<State> {
-        self.0.lock().unwrap().iter().filter(|(task, _)| task == name).map(|(_, state)| *state).collect()
+    pub(crate) fn states(&self, name: &str) -> Vec<State> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(task, _)| task == name)
+            .map(|(_, state)| *state)
+            .collect()
     }
 }

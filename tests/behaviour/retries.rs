@@ -11,7 +11,11 @@ use crate::recorder::Recorder;
 #[task(retries = 3)]
 async fn succeeds_on(attempt: u32) -> Result<u32> {
     let now = current_run().map_or(0, |run| run.attempt());
-    if now < attempt { Err(format!("attempt {now}").into()) } else { Ok(now) }
+    if now < attempt {
+        Err(format!("attempt {now}").into())
+    } else {
+        Ok(now)
+    }
 }
 
 #[flow]
@@ -24,9 +28,21 @@ async fn retrying(attempt: u32) -> Result<u32> {
 async fn attempts_are_retries_plus_one() {
     use State::{AwaitingRetry, Completed, Failed, Pending, Running};
     let recorder = Recorder::default();
-    let runtime = Runtime::builder().observe(recorder.clone()).build().await.unwrap();
+    let runtime = Runtime::builder()
+        .observe(recorder.clone())
+        .build()
+        .await
+        .unwrap();
     assert_eq!(runtime.run(retrying(4u32)).await.into_result().unwrap(), 4);
-    let three = [Running, AwaitingRetry, Running, AwaitingRetry, Running, AwaitingRetry, Running];
+    let three = [
+        Running,
+        AwaitingRetry,
+        Running,
+        AwaitingRetry,
+        Running,
+        AwaitingRetry,
+        Running,
+    ];
     let expected: Vec<_> = [Pending].into_iter().chain(three).chain([Completed]).collect();
     assert_eq!(recorder.states("succeeds_on"), expected);
 
@@ -52,7 +68,10 @@ async fn delays_follow_the_list_and_the_last_repeats() {
 // 16
 #[tokio::test]
 async fn options_of_a_call_override_and_zero_is_not_absent() {
-    let error = succeeds_on(9u32).with(TaskOptions::new().retries(0)).await.unwrap_err();
+    let error = succeeds_on(9u32)
+        .with(TaskOptions::new().retries(0))
+        .await
+        .unwrap_err();
     assert_eq!(error.attempts(), 1);
     let error = succeeds_on(9u32).await.unwrap_err();
     assert_eq!(error.attempts(), 4, "the task itself is as it was");
@@ -71,7 +90,11 @@ async fn a_runtime_has_defaults_for_tasks_that_say_nothing() {
     async fn failing() -> Result<()> {
         Ok(silent().await?)
     }
-    let runtime = Runtime::builder().task_defaults(TaskOptions::new().retries(1)).build().await.unwrap();
+    let runtime = Runtime::builder()
+        .task_defaults(TaskOptions::new().retries(1))
+        .build()
+        .await
+        .unwrap();
     assert_eq!(runtime.run(failing()).await.state(), State::Failed);
     assert_eq!(CALLS.load(Ordering::Relaxed), 2);
 }
@@ -139,6 +162,11 @@ async fn panics_are_retried_only_if_asked() {
     }
     assert!(explodes().await.is_err());
     assert_eq!(CALLS.load(Ordering::Relaxed), 1);
-    assert!(explodes().with(TaskOptions::new().retry_panics(true)).await.is_err());
+    assert!(
+        explodes()
+            .with(TaskOptions::new().retry_panics(true))
+            .await
+            .is_err()
+    );
     assert_eq!(CALLS.load(Ordering::Relaxed), 4);
 }

@@ -73,7 +73,9 @@ async fn dropping_a_run_cancels_what_it_submitted() {
     struct Told(Option<tokio::sync::oneshot::Sender<()>>);
     impl Drop for Told {
         fn drop(&mut self) {
-            drop(self.0.take().map(|told| told.send(())));
+            if let Some(told) = self.0.take() {
+                let _ = told.send(());
+            }
         }
     }
     #[task]
@@ -82,7 +84,9 @@ async fn dropping_a_run_cancels_what_it_submitted() {
         std::future::pending::<()>().await;
     }
     #[flow]
-    async fn waiting(told: std::sync::Arc<std::sync::Mutex<Option<tokio::sync::oneshot::Sender<()>>>>) -> Result<()> {
+    async fn waiting(
+        told: std::sync::Arc<std::sync::Mutex<Option<tokio::sync::oneshot::Sender<()>>>>,
+    ) -> Result<()> {
         Ok(endless(told).submit().await?)
     }
     let (tell, told) = tokio::sync::oneshot::channel();

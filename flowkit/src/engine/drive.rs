@@ -732,7 +732,7 @@ fn edges_of(
 ) -> Vec<(TaskRunId, Option<&'static str>)> {
     let mut edges = Vec::new();
     job.upstreams(&mut |index, upstream| {
-        edges.push((upstream.id, definition.parameters().get(index).copied()))
+        edges.push((upstream.id, definition.parameters().get(index).copied()));
     });
     edges.extend(orders.iter().map(|order| (order.id(), None)));
     edges

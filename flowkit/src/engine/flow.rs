@@ -80,7 +80,7 @@ fn enter_subflow(
     let tags = with_ambient(tags, &caller.tags);
     let mut edges: Vec<(TaskRunId, Option<&'static str>)> = Vec::new();
     job.upstreams(&mut |index, upstream| {
-        edges.push((upstream.id, definition.parameters().get(index).copied()))
+        edges.push((upstream.id, definition.parameters().get(index).copied()));
     });
     edges.extend(orders.iter().map(|order| (order.id(), None)));
     let parent = &caller.scope;

@@ -24,7 +24,7 @@ pub(crate) struct Scope {
     pub(crate) definition: &'static Definition,
     pub(crate) epoch: Epoch,
     /// The node that stands for this run in the flow it was called from.
-    pub(crate) parent: Option<(Arc<Scope>, NodeRef)>,
+    pub(crate) parent: Option<(Arc<Self>, NodeRef)>,
     name: OnceLock<Box<str>>,
     tags: Vec<Arc<str>>,
     graph: Mutex<Graph>,
@@ -295,7 +295,7 @@ impl Scope {
                 started,
                 ended,
                 error,
-            })
+            });
         });
     }
 
