@@ -17,7 +17,7 @@ async fn total(counts: &[usize]) -> usize {
 
 #[flow]
 async fn count(words: Vec<String>) -> Result<usize> {
-    let counts = words.iter().map(|word| letters(word)).submit_all(); // all at once
+    let counts = words.iter().map(letters).submit_all(); // all at once
     Ok(total(&counts).await?) // waits for them
 }
 

@@ -103,7 +103,7 @@ impl Progress {
             }
             // Why it failed is the program's to say, and what was spared on that account is in the summary.
             None if to.is_terminal() && !is_item && to != State::UpstreamFailed => {
-                self.say(&format!("{name}: {to}"))
+                self.say(&format!("{name}: {to}"));
             }
             None => {}
         }
@@ -154,7 +154,7 @@ impl Observer for Progress {
             }
             EventKind::Uncached { name, reason, .. } => self.say(&format!("{name}: uncached: {reason}")),
             EventKind::FlowRunFinished { state, elapsed, .. } => {
-                self.summary(event.flow_run_name, *state, *elapsed)
+                self.summary(event.flow_run_name, *state, *elapsed);
             }
             _ => {}
         }

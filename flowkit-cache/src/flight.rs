@@ -122,7 +122,10 @@ impl<V: Clone> LeaderGuard<V> {
 
 impl<V> Drop for LeaderGuard<V> {
     fn drop(&mut self) {
-        while self.leads {
+        if !self.leads {
+            return;
+        }
+        loop {
             let next = {
                 let mut flights = self.flights.lock();
                 let next = flights.get_mut(&self.key).and_then(VecDeque::pop_front);

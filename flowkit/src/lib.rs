@@ -116,3 +116,8 @@ pub mod prelude {
         TaskOptions, all, allow_failure, flow, task,
     };
 }
+
+/// The README's examples, which are compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

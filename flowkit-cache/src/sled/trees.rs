@@ -172,14 +172,14 @@ impl Trees {
                 let record_before = entries.insert(key.as_bytes(), record)?;
                 let place_before = places.insert(key.as_bytes(), &place.to_bytes())?;
                 if let Some(before) = place_before.as_deref().and_then(Place::from_bytes) {
-                    recency.remove(&ordered(before.used, key))?;
+                    recency.remove(ordered(before.used, key))?;
                     if before.expires > 0 {
-                        expiry.remove(&ordered(before.expires, key))?;
+                        expiry.remove(ordered(before.expires, key))?;
                     }
                 }
-                recency.insert(&ordered(place.used, key), &[])?;
+                recency.insert(ordered(place.used, key), &[])?;
                 if place.expires > 0 {
-                    expiry.insert(&ordered(place.expires, key), &[])?;
+                    expiry.insert(ordered(place.expires, key), &[])?;
                 }
                 Ok((record_before, place_before))
             })
@@ -198,9 +198,9 @@ impl Trees {
                 let record = entries.remove(key.as_bytes())?;
                 let place = places.remove(key.as_bytes())?;
                 if let Some(before) = place.as_deref().and_then(Place::from_bytes) {
-                    recency.remove(&ordered(before.used, key))?;
+                    recency.remove(ordered(before.used, key))?;
                     if before.expires > 0 {
-                        expiry.remove(&ordered(before.expires, key))?;
+                        expiry.remove(ordered(before.expires, key))?;
                     }
                 }
                 Ok((record, place))
@@ -227,8 +227,8 @@ impl Trees {
                 return Ok(());
             };
             if before.used < used {
-                recency.remove(&ordered(before.used, key))?;
-                recency.insert(&ordered(used, key), &[])?;
+                recency.remove(ordered(before.used, key))?;
+                recency.insert(ordered(used, key), &[])?;
                 places.insert(key.as_bytes(), &Place { used, ..before }.to_bytes())?;
             }
             Ok(())
