@@ -11,7 +11,7 @@ pub use mapped::{AsCompleted, Mapped, Outcomes};
 
 use crate::call::TaskCall;
 
-/// How many items of a fan-out run at a time unless [`FanOut::concurrency`] says otherwise.
+/// How many items of a fan-out run at a time unless [`SubmitAll::concurrency`] says otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 1024;
 
 /// Submits every call of an iterator.
