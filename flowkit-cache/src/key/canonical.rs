@@ -54,6 +54,7 @@ const MAP: u8 = 0x2d;
 const STRUCT: u8 = 0x2e;
 const STRUCT_VARIANT: u8 = 0x2f;
 const FIELD: u8 = 0x30;
+const ARRAY: u8 = 0x31;
 const END: u8 = 0x3f;
 
 /// The message of a value that refused.
@@ -104,22 +105,25 @@ fn number<S: Sink, const N: usize>(sink: &mut S, tag: u8, bytes: [u8; N]) {
     sink.put(&bytes);
 }
 
-/// Whether a type is a hash set, behind any references and boxes. The name only selects how it is read and is not
-/// hashed, so an unknown set costs misses and never a wrong hit.
-fn is_hash_set(name: &str) -> bool {
-    let mut name = name;
-    loop {
-        let inner = name
-            .strip_prefix("&mut ")
-            .or_else(|| name.strip_prefix('&'))
-            .or_else(|| name.strip_prefix("alloc::boxed::Box<"))
-            .or_else(|| name.strip_prefix("alloc::sync::Arc<"))
-            .or_else(|| name.strip_prefix("alloc::rc::Rc<"));
-        match inner {
-            Some(inner) => name = inner,
-            None => break,
-        }
+/// The name of a type, behind any references and boxes.
+fn plain_name(mut name: &str) -> &str {
+    let wrappers = [
+        "&mut ",
+        "&",
+        "alloc::boxed::Box<",
+        "alloc::sync::Arc<",
+        "alloc::rc::Rc<",
+    ];
+    while let Some(inner) = wrappers.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+        name = inner;
     }
+    name
+}
+
+/// Whether a type is a hash set. The name only selects how it is read and is not hashed, so an unknown set costs
+/// misses and never a wrong hit.
+fn is_hash_set(name: &str) -> bool {
+    let name = plain_name(name);
     [
         "std::collections::hash::set::HashSet<",
         "hashbrown::set::HashSet<",
@@ -378,7 +382,13 @@ impl<'a, S: Sink> ser::Serializer for Form<'a, S> {
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Ordered<'a, S>, Refusal> {
-        self.sink.put(&[TUPLE]);
+        // serde hands arrays over as tuples; only the type's name tells them apart.
+        let tag = if plain_name(self.type_name).starts_with('[') {
+            ARRAY
+        } else {
+            TUPLE
+        };
+        self.sink.put(&[tag]);
         Ok(Ordered { sink: self.sink })
     }
 
