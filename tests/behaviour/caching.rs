@@ -386,3 +386,33 @@ async fn a_task_that_calls_itself_with_its_own_key_does_not_wait_for_itself() {
     }
     assert_eq!(in_memory().await.run(counting()).await.into_result().unwrap(), 5);
 }
+
+/// Copies a directory as it lies on the disk, whatever has it open.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy(&item.path(), &target);
+        } else {
+            std::fs::copy(item.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_run_kept_is_on_the_disk_when_the_run_has_ended() {
+    #[flow]
+    async fn once(calls: Calls) -> Result<u64> {
+        Ok(squared(12u64, calls).await?)
+    }
+    let (directory, calls) = (tempfile::tempdir().unwrap(), Calls::default());
+    let (one, two) = (directory.path().join("one"), directory.path().join("two"));
+    let runtime = Runtime::builder().data_dir(&one).build().await.unwrap();
+    runtime.run(once(calls.clone())).await.into_result().unwrap();
+    copy(&one, &two); // as a program that ends here would leave it
+    let next = Runtime::builder().data_dir(&two).build().await.unwrap();
+    assert_eq!(next.run(once(calls.clone())).await.counts().cached, 1);
+    assert_eq!(calls.count(), 1);
+}

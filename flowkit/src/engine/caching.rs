@@ -78,7 +78,9 @@ pub(crate) fn keep(
 ) -> BoxFuture<'static, Option<String>> {
     Box::pin(async move {
         let cache = runtime.cache().await?;
-        cache.put(&key, entry).await.err().map(|error| error.to_string())
+        let kept = cache.put(&key, entry).await;
+        runtime.note_kept();
+        kept.err().map(|error| error.to_string())
     })
 }
 

@@ -239,6 +239,9 @@ impl RunGuard {
             self.scope.stop_live();
         }
         self.scope.drained().await;
+        if self.scope.parent.is_none() {
+            self.scope.runtime.flush_kept().await;
+        }
         if error.is_none() && self.scope.is_cancelled() {
             error = Some(self.cancelled_error());
         }

@@ -70,6 +70,7 @@ pub(crate) fn close_when_drained(scope: &Arc<Scope>, place: NodeRef) {
         let scope = Arc::clone(scope);
         tokio.spawn(async move {
             scope.drained().await;
+            scope.runtime.flush_kept().await;
             let state = scope.state_of(place);
             let error = scope.graph().extra(place).and_then(|extra| extra.error.clone());
             let state = if state.is_success() {

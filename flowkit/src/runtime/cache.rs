@@ -34,6 +34,8 @@ pub(crate) struct CacheSlot {
     /// Why there is none.
     trouble: OnceLock<Arc<str>>,
     told: AtomicBool,
+    /// Whether something was kept since the last flush.
+    kept: AtomicBool,
 }
 
 impl fmt::Debug for CacheSlot {
@@ -50,6 +52,7 @@ impl CacheSlot {
             cache: OnceCell::new(),
             trouble: OnceLock::new(),
             told: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +90,18 @@ impl CacheSlot {
     pub(super) fn trouble(&self) -> Option<(Arc<str>, bool)> {
         let reason = self.trouble.get()?;
         Some((Arc::clone(reason), !self.told.swap(true, Ordering::Relaxed)))
+    }
+
+    /// Notes that something was kept.
+    pub(super) fn note_kept(&self) {
+        self.kept.store(true, Ordering::Release);
+    }
+
+    /// Writes out what was kept since the last time, if anything was.
+    pub(super) async fn flush_kept(&self) {
+        if self.kept.swap(false, Ordering::AcqRel) {
+            self.flush().await;
+        }
     }
 
     /// Writes out what is not on the disk yet. Trouble is reported by the cache itself.

@@ -97,6 +97,16 @@ impl RuntimeInner {
         self.cache.trouble()
     }
 
+    /// Notes that a value was kept.
+    pub(crate) fn note_kept(&self) {
+        self.cache.note_kept();
+    }
+
+    /// Writes out what was kept: a program may end right after its run does.
+    pub(crate) async fn flush_kept(&self) {
+        self.cache.flush_kept().await;
+    }
+
     fn lock_runs(&self) -> MutexGuard<'_, HashMap<FlowRunId, Arc<Scope>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
