@@ -1,7 +1,9 @@
 //! Declares a collection whose order does not count, where its type alone does not say so.
 //!
-//! The standard library's, hashbrown's and indexmap's hash sets are recognised by themselves. A set of another kind, or one behind
-//! a hand-written `Serialize`, is declared:
+//! The hash sets of the standard library, of hashbrown and of indexmap are recognised by themselves. A set of another kind, a list
+//! that is meant as a set, or a type that wraps one (`#[serde(transparent)]`, `#[serde(into = …)]`, a `Serialize` written by hand) is
+//! declared. The declaration reaches through `Option`s and newtypes to the sequence, and not into its elements. Other formats
+//! do not notice it.
 //!
 //! ```
 //! use serde::Serialize;
@@ -20,7 +22,7 @@
 use serde::{Serialize, Serializer};
 
 /// The name by which the canonical form recognises the declaration. Other formats see a newtype, which they pass through.
-pub(crate) const MARK: &str = "$flowkit::unordered";
+pub(super) const MARK: &str = "$flowkit::unordered";
 
 /// For `#[serde(serialize_with = …)]`.
 ///
