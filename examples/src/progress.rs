@@ -60,21 +60,18 @@ impl Progress {
     /// The line of a node on the terminal: a bar if it has many items, else a spinner.
     fn bar(&self, lines: &mut Lines, id: TaskRunId, name: &str, items: Option<u64>) -> Option<ProgressBar> {
         let screen = self.screen.as_ref()?;
-        let bar = lines
-            .bars
-            .entry((id.flow_run().as_u128(), id.node()))
-            .or_insert_with(|| {
-                let (bar, template) = match items {
-                    Some(items) => (
-                        ProgressBar::new(items),
-                        "{prefix:28} [{bar:24}] {pos}/{len} {msg}",
-                    ),
-                    None => (ProgressBar::new_spinner(), "{prefix:28} {spinner} {msg}"),
-                };
-                let style =
-                    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-                screen.add(bar.with_style(style)).with_prefix(name.to_owned())
-            });
+        let bar = lines.bars.entry(place_of(id)).or_insert_with(|| {
+            let (bar, template) = match items {
+                Some(items) => (
+                    ProgressBar::new(items),
+                    "{prefix:28} [{bar:24}] {pos}/{len} {msg}",
+                ),
+                None => (ProgressBar::new_spinner(), "{prefix:28} {spinner} {msg}"),
+            };
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            screen.add(bar.with_style(style)).with_prefix(name.to_owned())
+        });
         Some(bar.clone())
     }
 
@@ -82,11 +79,9 @@ impl Progress {
         let mut lines = self.lock();
         let is_item = id.item().is_some();
         let bar = self.bar(&mut lines, id, name, None);
-        if to.is_terminal() {
-            // A fan-out is counted by its items, and so is never counted as one itself.
-            if is_item || !lines.fan_outs.contains(&place_of(id)) {
-                *lines.ended.entry(to).or_default() += 1;
-            }
+        // A fan-out is counted by its items, and so is never counted as one itself.
+        if to.is_terminal() && (is_item || !lines.fan_outs.contains(&place_of(id))) {
+            *lines.ended.entry(to).or_default() += 1;
         }
         drop(lines);
         match bar {

@@ -388,9 +388,3 @@ where
         self
     }
 }
-
-/// The error of a run, of the definition's kind and by its name.
-pub(crate) fn error_about(definition: &Definition, kind: ErrorKind, name: &Arc<str>) -> Error {
-    let subject = definition.kind();
-    Error::new(kind, subject, Arc::clone(name))
-}

@@ -4,7 +4,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
+use sled::transaction::{
+    ConflictableTransactionError, TransactionError, Transactional, TransactionalTree,
+    UnabortableTransactionError,
+};
 use sled::{IVec, Tree};
 
 use super::sled_error;
@@ -119,6 +122,22 @@ fn failed(error: TransactionError<()>) -> StoreError {
     }
 }
 
+/// Takes an entry out of both orders, by the place that it had.
+fn leave_orders(
+    expiry: &TransactionalTree,
+    recency: &TransactionalTree,
+    key: &CacheKey,
+    place: Option<&[u8]>,
+) -> Result<(), UnabortableTransactionError> {
+    if let Some(before) = place.and_then(Place::from_bytes) {
+        recency.remove(ordered(before.used, key))?;
+        if before.expires > 0 {
+            expiry.remove(ordered(before.expires, key))?;
+        }
+    }
+    Ok(())
+}
+
 /// What one transaction over the four trees takes away and gives.
 type Outcome = Result<(Option<IVec>, Option<IVec>), ConflictableTransactionError<()>>;
 
@@ -171,12 +190,7 @@ impl Trees {
             .transaction(|(entries, places, expiry, recency)| -> Outcome {
                 let record_before = entries.insert(key.as_bytes(), record)?;
                 let place_before = places.insert(key.as_bytes(), &place.to_bytes())?;
-                if let Some(before) = place_before.as_deref().and_then(Place::from_bytes) {
-                    recency.remove(ordered(before.used, key))?;
-                    if before.expires > 0 {
-                        expiry.remove(ordered(before.expires, key))?;
-                    }
-                }
+                leave_orders(expiry, recency, key, place_before.as_deref())?;
                 recency.insert(ordered(place.used, key), &[])?;
                 if place.expires > 0 {
                     expiry.insert(ordered(place.expires, key), &[])?;
@@ -197,12 +211,7 @@ impl Trees {
             .transaction(|(entries, places, expiry, recency)| -> Outcome {
                 let record = entries.remove(key.as_bytes())?;
                 let place = places.remove(key.as_bytes())?;
-                if let Some(before) = place.as_deref().and_then(Place::from_bytes) {
-                    recency.remove(ordered(before.used, key))?;
-                    if before.expires > 0 {
-                        expiry.remove(ordered(before.expires, key))?;
-                    }
-                }
+                leave_orders(expiry, recency, key, place.as_deref())?;
                 Ok((record, place))
             })
             .map_err(failed)?;

@@ -81,6 +81,9 @@ fn what_other_caches_take_for_one_has_different_keys() {
         ("empty map", key(&std::collections::BTreeMap::<i32, i32>::new())),
         ("empty set", key(&std::collections::HashSet::<i32>::new())),
         ("empty text", key("")),
+        ("{1: a}", key(&std::collections::BTreeMap::from([(1u8, "a")]))),
+        ("{\"1\": a}", key(&std::collections::BTreeMap::from([("1", "a")]))),
+        ("{1}", key(&std::collections::HashSet::from([1i32]))),
     ]);
 }
 

@@ -78,8 +78,12 @@ pub(crate) fn keep(
 ) -> BoxFuture<'static, Option<String>> {
     Box::pin(async move {
         let cache = runtime.cache().await?;
+        let durable = entry.is_durable();
         let kept = cache.put(&key, entry).await;
-        runtime.note_kept();
+        // What is durable is on the disk already.
+        if kept.is_ok() && !durable {
+            runtime.note_kept();
+        }
         kept.err().map(|error| error.to_string())
     })
 }

@@ -24,7 +24,7 @@ use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::graph::NodeKind;
 use crate::ids::{NodeRef, TaskRunId};
-use crate::job::{Attempt, Job, error_about};
+use crate::job::{Attempt, Job};
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::state::State;
@@ -672,7 +672,7 @@ impl Drive {
 
     fn error(&self, kind: ErrorKind) -> Error {
         let name = self.scope.graph().name(self.place);
-        error_about(self.definition, kind, &name)
+        Error::new(kind, self.definition.kind(), name)
             .in_task_run(self.scope.task_run_id(self.place))
             .after_attempts(self.attempt)
     }
@@ -725,7 +725,7 @@ impl std::fmt::Display for Causes<'_> {
 }
 
 /// The runs that a run waits for.
-fn edges_of(
+pub(crate) fn edges_of(
     definition: &'static Definition,
     job: Pin<&mut dyn Job>,
     orders: &[Order],

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::drive::{Causes, with_ambient};
+use super::drive::{Causes, edges_of, with_ambient};
 use super::scope::{Change, Scope};
 use crate::context::{Ambient, RunContext, scoped};
 use crate::definition::{Definition, DefinitionKind};
@@ -78,11 +78,7 @@ fn enter_subflow(
     caller: &RunContext,
 ) -> (Arc<Scope>, Vec<Arc<str>>) {
     let tags = with_ambient(tags, &caller.tags);
-    let mut edges: Vec<(TaskRunId, Option<&'static str>)> = Vec::new();
-    job.upstreams(&mut |index, upstream| {
-        edges.push((upstream.id, definition.parameters().get(index).copied()));
-    });
-    edges.extend(orders.iter().map(|order| (order.id(), None)));
+    let edges = edges_of(definition, job, orders);
     let parent = &caller.scope;
     let scope = parent.add_subflow(definition, caller.place, name, tags.clone(), edges);
     (scope, tags)

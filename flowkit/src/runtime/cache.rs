@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use flowkit_cache::{Cache, CacheStore, Limits, MemoryStore, StoreError};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Where cached results are kept.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub(crate) struct CacheSlot {
     told: AtomicBool,
     /// Whether something was kept since the last flush.
     kept: AtomicBool,
+    /// Held during a flush, so that a run that ends meanwhile waits for it too.
+    flushing: Mutex<()>,
 }
 
 impl fmt::Debug for CacheSlot {
@@ -53,6 +55,7 @@ impl CacheSlot {
             trouble: OnceLock::new(),
             told: AtomicBool::new(false),
             kept: AtomicBool::new(false),
+            flushing: Mutex::new(()),
         }
     }
 
@@ -99,6 +102,7 @@ impl CacheSlot {
 
     /// Writes out what was kept since the last time, if anything was.
     pub(super) async fn flush_kept(&self) {
+        let _flushing = self.flushing.lock().await;
         if self.kept.swap(false, Ordering::AcqRel) {
             self.flush().await;
         }
