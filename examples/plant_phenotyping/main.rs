@@ -23,7 +23,6 @@ mod validate;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,9 +40,8 @@ async fn run(args: &Args) -> Result<Report, BoxError> {
     if args.source.is_none() {
         season::write_season(&source)?;
     }
-    let home = std::env::var_os("FLOWKIT_HOME").map_or_else(|| ".flowkit".into(), PathBuf::from);
     let runtime = Runtime::builder()
-        .data_dir(home)
+        .default_data_dir()
         .observe(Progress::default())
         .build()
         .await?;
@@ -74,7 +72,7 @@ async fn main() -> ExitCode {
         Command::Help => args::HELP.to_owned(),
         Command::Run(args) => match run(&args).await {
             Ok(report) => report.to_string(),
-            Err(error) => return complain(1, &with_causes(&*error)),
+            Err(error) => return complain(1, &format!("{error:#}")),
         },
     };
     match io::stdout().write_all(text.as_bytes()) {
@@ -90,15 +88,4 @@ fn complain(code: u8, message: &str) -> ExitCode {
     // Where not even this can be written, the exit code says it.
     let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::from(code)
-}
-
-/// An error and what caused it, on one line.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    line
 }

@@ -6,20 +6,22 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flowkit::{Event, EventKind, Observer, State, TaskRunId};
+use flowkit::{Event, EventKind, FlowRunId, Observer, State, TaskRunId};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Shows runs on standard error as they go. Give it to a runtime: `Runtime::builder().observe(Progress::default())`.
 pub struct Progress {
     /// None where standard error is no terminal.
     screen: Option<MultiProgress>,
-    lines: Mutex<Lines>,
+    /// What is shown of each run that has not ended.
+    runs: Mutex<BTreeMap<FlowRunId, Shown>>,
 }
 
+/// What is shown of one flow run. Its nodes go by their numbers.
 #[derive(Default)]
-struct Lines {
-    bars: BTreeMap<(u128, u32), ProgressBar>,
-    fan_outs: BTreeSet<(u128, u32)>,
+struct Shown {
+    bars: BTreeMap<u32, ProgressBar>,
+    fan_outs: BTreeSet<u32>,
     ended: BTreeMap<State, usize>,
     retries: usize,
 }
@@ -38,14 +40,14 @@ impl Default for Progress {
         let screen = std::io::stderr().is_terminal().then(MultiProgress::new);
         Self {
             screen,
-            lines: Mutex::default(),
+            runs: Mutex::default(),
         }
     }
 }
 
 impl Progress {
-    fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FlowRunId, Shown>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A plain line, above the bars if there are any.
@@ -58,9 +60,9 @@ impl Progress {
     }
 
     /// The line of a node on the terminal: a bar if it has many items, else a spinner.
-    fn bar(&self, lines: &mut Lines, id: TaskRunId, name: &str, items: Option<u64>) -> Option<ProgressBar> {
+    fn bar(&self, run: &mut Shown, node: u32, name: &str, items: Option<u64>) -> Option<ProgressBar> {
         let screen = self.screen.as_ref()?;
-        let bar = lines.bars.entry(place_of(id)).or_insert_with(|| {
+        let bar = run.bars.entry(node).or_insert_with(|| {
             let (bar, template) = match items {
                 Some(items) => (
                     ProgressBar::new(items),
@@ -76,14 +78,15 @@ impl Progress {
     }
 
     fn task(&self, id: TaskRunId, name: &str, to: State, attempt: u32) {
-        let mut lines = self.lock();
+        let mut runs = self.lock();
+        let run = runs.entry(id.flow_run()).or_default();
         let is_item = id.item().is_some();
-        let bar = self.bar(&mut lines, id, name, None);
+        let bar = self.bar(run, id.node(), name, None);
         // A fan-out is counted by its items, and so is never counted as one itself.
-        if to.is_terminal() && (is_item || !lines.fan_outs.contains(&place_of(id))) {
-            *lines.ended.entry(to).or_default() += 1;
+        if to.is_terminal() && (is_item || !run.fan_outs.contains(&id.node())) {
+            *run.ended.entry(to).or_default() += 1;
         }
-        drop(lines);
+        drop(runs);
         match bar {
             Some(bar) if is_item && to.is_terminal() => bar.inc(1),
             Some(_) if is_item => {}
@@ -104,31 +107,27 @@ impl Progress {
         }
     }
 
-    fn summary(&self, name: &str, state: State, elapsed: std::time::Duration) {
-        let lines = std::mem::take(&mut *self.lock());
+    fn summary(&self, id: FlowRunId, name: &str, state: State, elapsed: std::time::Duration) {
+        let run = self.lock().remove(&id).unwrap_or_default();
         let mut line = format!("{name}: {state} in {:.2} s", elapsed.as_secs_f64());
-        for (state, runs) in &lines.ended {
+        for (state, runs) in &run.ended {
             line.push_str(&format!(", {runs} {state}"));
         }
-        if lines.retries > 0 {
-            line.push_str(&format!(", {} retries", lines.retries));
+        if run.retries > 0 {
+            line.push_str(&format!(", {} retries", run.retries));
         }
         self.say(&line);
     }
-}
-
-/// What tells nodes apart, across the runs that are shown.
-fn place_of(id: TaskRunId) -> (u128, u32) {
-    (id.flow_run().as_u128(), id.node())
 }
 
 impl Observer for Progress {
     fn on_event(&self, event: &Event<'_>) {
         match &event.kind {
             EventKind::FanOutStarted { id, name, items } => {
-                let mut lines = self.lock();
-                lines.fan_outs.insert(place_of(*id));
-                self.bar(&mut lines, *id, name, Some(items.unwrap_or_default()));
+                let mut runs = self.lock();
+                let run = runs.entry(event.flow_run).or_default();
+                run.fan_outs.insert(id.node());
+                self.bar(run, id.node(), name, Some(items.unwrap_or_default()));
             }
             EventKind::TaskRunState {
                 id,
@@ -140,7 +139,7 @@ impl Observer for Progress {
             EventKind::RetryScheduled {
                 name, attempt, delay, ..
             } => {
-                self.lock().retries += 1;
+                self.lock().entry(event.flow_run).or_default().retries += 1;
                 if self.screen.is_none() {
                     self.say(&format!(
                         "{name}: attempt {attempt} failed, the next one follows in {delay:?}"
@@ -149,7 +148,7 @@ impl Observer for Progress {
             }
             EventKind::Uncached { name, reason, .. } => self.say(&format!("{name}: uncached: {reason}")),
             EventKind::FlowRunFinished { state, elapsed, .. } => {
-                self.summary(event.flow_run_name, *state, *elapsed);
+                self.summary(event.flow_run, event.flow_run_name, *state, *elapsed);
             }
             _ => {}
         }

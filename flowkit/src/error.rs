@@ -42,8 +42,8 @@ pub enum ErrorKind {
 /// Why a run has no value. Cheap to clone: one failure may have many downstreams.
 ///
 /// [`kind`](Self::kind) says what happened, [`downcast_ref`](Self::downcast_ref) gives the body's own error,
-/// [`root`](Self::root) the failure that others followed from. `Display` is one line; `Debug` is a report with all
-/// causes, so that `main` may return an error as it is.
+/// [`root`](Self::root) the failure that others followed from. `Display` is one line, and with `{:#}` that line goes on
+/// with all causes, for a log; `Debug` is a report with all causes, so that `main` may return an error as it is.
 ///
 /// ```
 /// use flowkit::prelude::*;
@@ -59,6 +59,7 @@ pub enum ErrorKind {
 /// assert_eq!(error.kind(), ErrorKind::Failed);
 /// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
 /// assert_eq!(error.to_string(), "task `parse` failed");
+/// assert_eq!(format!("{error:#}"), "task `parse` failed: invalid digit found in string");
 /// # }
 /// ```
 #[derive(Clone)]
@@ -223,6 +224,19 @@ impl fmt::Display for Attempts {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_line(formatter)?;
+        let mut source = self.source().filter(|_| formatter.alternate());
+        while let Some(error) = source {
+            write!(formatter, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// What happened, in one line, without its causes.
+    fn fmt_line(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, name, after) = (self.subject(), &self.0.name, self.after());
         let detail = self.0.detail.as_deref().unwrap_or_default();
         match self.0.kind {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::drive::{Causes, edges_of, with_ambient};
+use super::drive::{edges_of, with_ambient};
 use super::scope::{Change, Scope};
 use crate::context::{Ambient, RunContext, scoped};
 use crate::definition::{Definition, DefinitionKind};
@@ -277,7 +277,7 @@ impl RunGuard {
             scope.runtime.unregister(scope.id);
         }
         if let Some(error) = error {
-            tracing::warn!(target: "flowkit", flow = scope.name(), flow_run_id = %scope.id, %state, error = %Causes(error), "flow run ended");
+            tracing::warn!(target: "flowkit", flow = scope.name(), flow_run_id = %scope.id, %state, error = format_args!("{error:#}"), "flow run ended");
         }
     }
 }

@@ -70,6 +70,13 @@ impl Builder {
         self
     }
 
+    /// Keeps what outlives the runtime where the default runtime does: in `$FLOWKIT_HOME`, or without that in `.flowkit`
+    /// below the working directory.
+    pub fn default_data_dir(self) -> Self {
+        let home = std::env::var_os("FLOWKIT_HOME").filter(|home| !home.is_empty());
+        self.data_dir(home.map_or_else(|| PathBuf::from(".flowkit"), PathBuf::from))
+    }
+
     /// Keeps cached results in this store.
     pub fn cache_store(mut self, store: impl CacheStore) -> Self {
         self.cache = CachePlace::Store(Arc::new(store));
@@ -144,11 +151,6 @@ impl Builder {
             return Err(Error::about_runtime(ErrorKind::Build, detail));
         }
         Ok(Runtime(self.into_inner()))
-    }
-
-    pub(super) fn for_default_runtime() -> Self {
-        let home = std::env::var_os("FLOWKIT_HOME").filter(|home| !home.is_empty());
-        Self::default().data_dir(home.map_or_else(|| PathBuf::from(".flowkit"), PathBuf::from))
     }
 
     pub(super) fn into_inner(self) -> Arc<RuntimeInner> {

@@ -165,7 +165,7 @@ impl Runtime {
     /// The runtime of calls that are made outside any other: made by the first of them.
     pub(crate) fn default_inner() -> &'static Arc<RuntimeInner> {
         static DEFAULT: OnceLock<Arc<RuntimeInner>> = OnceLock::new();
-        DEFAULT.get_or_init(|| Builder::for_default_runtime().into_inner())
+        DEFAULT.get_or_init(|| Builder::default().default_data_dir().into_inner())
     }
 
     /// Runs a flow and gives its record: its value or error, its state, its graph, its times.

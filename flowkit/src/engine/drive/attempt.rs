@@ -1,0 +1,211 @@
+//! The attempts of a task run: each with its context and its timeout, its failure judged, a delay before the next.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Drive, Phase, Step};
+use crate::clock::Stamp;
+use crate::context::{self, Ambient};
+use crate::engine::scope::Change;
+use crate::error::{Cause, Error, ErrorKind, Failure};
+use crate::event::EventKind;
+use crate::job::{Attempt, Job};
+use crate::state::State;
+
+impl Drive {
+    pub(super) fn begin_attempt(&mut self, job: Pin<&mut dyn Job>) -> Step {
+        if self.scope.is_cancelled() {
+            return self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled)));
+        }
+        self.attempt += 1;
+        let attempt = self.attempt;
+        self.scope.change(
+            self.place,
+            State::Running,
+            &Change {
+                attempt,
+                ..Change::default()
+            },
+        );
+        self.span.record("attempt", attempt);
+        if let Some(Ambient::Run(run)) = &mut self.ambient {
+            run.attempt = attempt;
+        }
+        let mut last = true;
+        let mut timeout = None;
+        if let Some(more) = &mut self.more {
+            let retries = more.plan.retry.as_ref().map_or(0, |retry| retry.retries);
+            last = attempt > retries || !job.is_repeatable();
+            timeout = more.plan.timeout.map(|limit| Box::pin(tokio::time::sleep(limit)));
+            more.attempt_began = self.scope.epoch.stamp();
+            let first = *more.first_attempt.get_or_insert_with(Instant::now);
+            if attempt == 1 {
+                more.total = more
+                    .plan
+                    .total_timeout
+                    .map(|limit| Box::pin(tokio::time::sleep_until(first + limit)));
+            }
+        }
+        let (definition, scope) = (self.definition, &self.scope);
+        let begun = context::enter(&mut self.ambient, || {
+            let begin = std::panic::AssertUnwindSafe(|| {
+                job.begin(&Attempt {
+                    definition,
+                    runtime: &scope.runtime,
+                    last,
+                })
+            });
+            std::panic::catch_unwind(begin)
+        });
+        match begun {
+            Ok(Ok(())) => Step::Next(Phase::Attempt { timeout }),
+            Ok(Err(error)) => self.after_failure(
+                Failure {
+                    cause: Cause::Refused(error),
+                    retry: false,
+                },
+                false,
+            ),
+            Err(payload) => {
+                self.after_failure(Failure::panicked(crate::error::panic_message(&*payload)), false)
+            }
+        }
+    }
+
+    pub(super) fn poll_attempt(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
+        let polled = context::enter(&mut self.ambient, || job.as_mut().poll_attempt(cx));
+        let repeatable = job.is_repeatable();
+        match polled {
+            Poll::Ready(Ok(())) => return Poll::Ready(self.after_success(&*job)),
+            Poll::Ready(Err(failure)) => return Poll::Ready(self.after_failure(failure, repeatable)),
+            Poll::Pending => {}
+        }
+        let Phase::Attempt {
+            timeout: Some(timeout),
+        } = &mut self.phase
+        else {
+            return Poll::Pending;
+        };
+        ready!(timeout.as_mut().poll(cx));
+        context::enter(&mut self.ambient, || job.drop_attempt());
+        let limit = self
+            .more
+            .as_ref()
+            .and_then(|more| more.plan.timeout)
+            .unwrap_or_default();
+        let failure = Failure {
+            cause: Cause::TimedOut(limit),
+            retry: true,
+        };
+        Poll::Ready(self.after_failure(failure, repeatable))
+    }
+
+    /// Ends a run whose whole time is up. A value that is being kept has come in time.
+    pub(super) fn poll_total_timeout(&mut self, job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
+        let Some(more) = &mut self.more else {
+            return Poll::Pending;
+        };
+        let Some(total) = &mut more.total else {
+            return Poll::Pending;
+        };
+        if matches!(self.phase, Phase::Keep(..) | Phase::Ended) {
+            return Poll::Pending;
+        }
+        ready!(total.as_mut().poll(cx));
+        more.total = None;
+        let limit = more.plan.total_timeout.unwrap_or_default();
+        context::enter(&mut self.ambient, || job.drop_attempt());
+        self.scope.stop_descendants(self.place);
+        let error = self.error(ErrorKind::TimedOut).after_time(limit);
+        self.share(Err(error.clone()));
+        Poll::Ready(self.end(State::TimedOut, Some(error)))
+    }
+
+    pub(super) fn after_failure(&mut self, failure: Failure, repeatable: bool) -> Step {
+        self.scope.stop_descendants(self.place);
+        let (state, error, retryable) = self.judge(failure);
+        if retryable
+            && repeatable
+            && let Some(delay) = self.next_delay()
+        {
+            return self.retry_after(delay, error);
+        }
+        self.share(Err(error.clone()));
+        self.end(state, Some(error))
+    }
+
+    /// What an attempt's failure means, and whether another may follow.
+    pub(super) fn judge(&self, failure: Failure) -> (State, Error, bool) {
+        let panics = self
+            .more
+            .as_ref()
+            .and_then(|more| more.plan.retry.as_ref())
+            .is_some_and(|retry| retry.panics);
+        match failure.cause {
+            Cause::Returned(error) => (
+                State::Failed,
+                self.error(ErrorKind::Failed).because(error),
+                failure.retry,
+            ),
+            Cause::TimedOut(limit) => (
+                State::TimedOut,
+                self.error(ErrorKind::TimedOut).after_time(limit),
+                failure.retry,
+            ),
+            Cause::Panicked(message) => (
+                State::Crashed,
+                self.error(ErrorKind::Crashed).detailed(message),
+                failure.retry && panics,
+            ),
+            Cause::Refused(error) => (
+                State::Failed,
+                error.in_task_run(self.scope.task_run_id(self.place)),
+                false,
+            ),
+        }
+    }
+
+    /// How long until the next attempt, if there is to be one.
+    pub(super) fn next_delay(&self) -> Option<Duration> {
+        let more = self.more.as_ref()?;
+        let retry = more.plan.retry.as_ref()?;
+        if self.attempt > retry.retries || self.scope.is_cancelled() {
+            return None;
+        }
+        let delay = retry.delay(self.attempt, self.scope.runtime.randomness.unit());
+        let elapsed = more
+            .first_attempt
+            .map(|first| first.elapsed())
+            .unwrap_or_default();
+        retry.within_deadline(elapsed, delay).then_some(delay)
+    }
+
+    pub(super) fn retry_after(&mut self, delay: Duration, error: Error) -> Step {
+        let attempt = self.attempt;
+        let began = self.more.as_ref().map_or(Stamp::NEVER, |more| more.attempt_began);
+        let change = Change {
+            attempt,
+            error: Some(&error),
+            observed: false,
+        };
+        self.scope.change(self.place, State::AwaitingRetry, &change);
+        tracing::info!(target: "flowkit", task = self.definition.name(), attempt, ?delay, error = format_args!("{error:#}"), "retrying");
+        if let Some(name) = self.scope.watched_name(self.place) {
+            let id = self.scope.task_run_id(self.place);
+            self.scope.tell_now(EventKind::RetryScheduled {
+                id,
+                name: &name,
+                attempt,
+                delay,
+            });
+        }
+        self.scope.note_failed_attempt(self.place, began, error);
+        if delay.is_zero() {
+            return Step::Next(Phase::Begin);
+        }
+        Step::Next(Phase::Delay(Box::pin(tokio::time::sleep(delay))))
+    }
+}

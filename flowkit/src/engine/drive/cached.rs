@@ -1,0 +1,218 @@
+//! The cached side of a task run: its key, what the cache has under it, the flight of equal runs, and what the run leaves behind.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use flowkit_cache::{CacheKey, Entry, NewEntry, Role};
+
+use super::{Drive, Phase, Step};
+use crate::context::{self, Ambient, Leading};
+use crate::engine::caching::{self, Caching, Shared};
+use crate::error::ErrorKind;
+use crate::event::EventKind;
+use crate::job::Job;
+use crate::state::State;
+
+impl Drive {
+    pub(super) fn look_up(&mut self, job: &dyn Job) -> Step {
+        let (definition, run) = (self.definition, self.scope.id);
+        let hashed = context::enter(&mut self.ambient, || caching::key_of(definition, run, job));
+        let key = match hashed {
+            Ok(Some(key)) => key,
+            Ok(None) => return Step::Next(Phase::Begin),
+            Err(error) => {
+                self.uncached(&format!("its key could not be computed: {error}"));
+                return Step::Next(Phase::Begin);
+            }
+        };
+        self.scope.note(self.place, |extra| extra.cache_key = Some(key));
+        let refresh = self.more.as_ref().is_some_and(|more| more.plan.refresh_cache);
+        if let Some(more) = &mut self.more {
+            more.caching = Some(Caching { key, leader: None });
+        }
+        if refresh {
+            return Step::Next(Phase::Begin);
+        }
+        Step::Next(Phase::LookUp(caching::look_up(
+            Arc::clone(&self.scope.runtime),
+            key,
+        )))
+    }
+
+    pub(super) fn key(&self) -> Option<CacheKey> {
+        Some(self.more.as_ref()?.caching.as_ref()?.key)
+    }
+
+    pub(super) fn after_look_up(&mut self, job: Pin<&mut dyn Job>, found: Option<Entry>) -> Step {
+        match found {
+            Some(entry) => self.serve(job, &entry.value, Some(entry.origin.as_ref())),
+            None => self.join_flight(),
+        }
+    }
+
+    /// Ends as `Cached` with these bytes; if they do not decode, forgets them and goes on.
+    pub(super) fn serve(&mut self, job: Pin<&mut dyn Job>, bytes: &[u8], origin: Option<&str>) -> Step {
+        match job.decode(bytes) {
+            Ok(()) => {
+                if let Some(origin) = origin {
+                    self.scope
+                        .note(self.place, |extra| extra.origin = Some(Arc::from(origin)));
+                }
+                self.end(State::Cached, None)
+            }
+            Err(error) => {
+                self.uncached(&format!("a cached value could not be restored: {error}"));
+                match self.key() {
+                    Some(key) => Step::Next(Phase::Forget(caching::forget(
+                        Arc::clone(&self.scope.runtime),
+                        key,
+                    ))),
+                    None => Step::Next(Phase::Begin),
+                }
+            }
+        }
+    }
+
+    pub(super) fn join_flight(&mut self) -> Step {
+        let Some(key) = self.key() else {
+            return Step::Next(Phase::Begin);
+        };
+        let leads_above = matches!(&self.ambient, Some(Ambient::Run(run)) if run.is_leading(&key));
+        if leads_above || self.is_leader() {
+            return Step::Next(Phase::Begin);
+        }
+        Step::Next(Phase::Join(caching::join(Arc::clone(&self.scope.runtime), key)))
+    }
+
+    pub(super) fn is_leader(&self) -> bool {
+        self.more
+            .as_ref()
+            .and_then(|more| more.caching.as_ref())
+            .is_some_and(|caching| caching.leader.is_some())
+    }
+
+    pub(super) fn after_join(&mut self, job: Pin<&mut dyn Job>, role: Role<Shared>) -> Step {
+        match role {
+            Role::Follower(Ok(bytes)) => match job.decode(&bytes) {
+                Ok(()) => self.end(State::Cached, None),
+                Err(error) => {
+                    self.uncached(&format!(
+                        "the value of an equal run could not be restored: {error}"
+                    ));
+                    Step::Next(Phase::Begin)
+                }
+            },
+            Role::Follower(Err(error)) => {
+                let state = match error.kind() {
+                    ErrorKind::TimedOut => State::TimedOut,
+                    ErrorKind::Crashed => State::Crashed,
+                    _ => State::Failed,
+                };
+                self.end(state, Some(error))
+            }
+            Role::Leader(guard) => {
+                let Some(key) = self.key() else {
+                    return Step::Next(Phase::Begin);
+                };
+                if let Some(caching) = self.more.as_mut().and_then(|more| more.caching.as_mut()) {
+                    caching.leader = Some(guard);
+                }
+                if let Some(Ambient::Run(run)) = &mut self.ambient {
+                    run.leading = Some(Arc::new(Leading {
+                        key,
+                        above: run.leading.take(),
+                    }));
+                }
+                Step::Next(Phase::LookAgain(caching::look_up(
+                    Arc::clone(&self.scope.runtime),
+                    key,
+                )))
+            }
+        }
+    }
+
+    pub(super) fn after_look_again(&mut self, job: Pin<&mut dyn Job>, found: Option<Entry>) -> Step {
+        let Some(entry) = found else {
+            return Step::Next(Phase::Begin);
+        };
+        let step = self.serve(job, &entry.value, Some(entry.origin.as_ref()));
+        if matches!(step, Step::End(_)) {
+            self.share(Ok(Arc::from(&entry.value[..])));
+        }
+        step
+    }
+
+    /// Gives the outcome to the runs that wait for the same key.
+    pub(super) fn share(&mut self, shared: Shared) {
+        if let Some(caching) = self.more.as_mut().and_then(|more| more.caching.as_mut())
+            && let Some(leader) = caching.leader.take()
+        {
+            leader.complete(shared);
+        }
+    }
+
+    /// Says that the run goes on without its cache, and why.
+    pub(super) fn uncached(&self, reason: &str) {
+        tracing::warn!(target: "flowkit", task = self.definition.name(), reason, "a cached task runs without its cache");
+        self.scope
+            .note(self.place, |extra| extra.uncached = Some(Arc::from(reason)));
+        self.tell_uncached(reason);
+    }
+
+    pub(super) fn tell_uncached(&self, reason: &str) {
+        if let Some(name) = self.scope.watched_name(self.place) {
+            let id = self.scope.task_run_id(self.place);
+            self.scope.tell_now(EventKind::Uncached {
+                id,
+                name: &name,
+                reason,
+            });
+        }
+    }
+
+    pub(super) fn after_success(&mut self, job: &dyn Job) -> Step {
+        let Some(key) = self.key() else {
+            return self.end(State::Completed, None);
+        };
+        if let Some((reason, first)) = self.scope.runtime.cache_trouble() {
+            self.scope
+                .note(self.place, |extra| extra.uncached = Some(Arc::clone(&reason)));
+            if first {
+                self.tell_uncached(&reason);
+            }
+        }
+        match job.encode() {
+            Ok(bytes) => {
+                let now = self.scope.runtime.clock.now();
+                let plan = self
+                    .more
+                    .as_ref()
+                    .map(|more| (more.plan.cache_expiration, more.plan.cache_durable));
+                let (expiration, durable) = plan.unwrap_or_default();
+                let shared: Arc<[u8]> = Arc::from(bytes.as_slice());
+                let origin = self.scope.task_run_id(self.place).to_string();
+                let mut entry = NewEntry::new(bytes, now).origin(origin).durable(durable);
+                if let Some(expires) = caching::expiry(now, expiration) {
+                    entry = entry.expires(expires);
+                }
+                let keep = caching::keep(Arc::clone(&self.scope.runtime), key, entry);
+                Step::Next(Phase::Keep(keep, shared))
+            }
+            Err(error) => {
+                self.uncached(&format!("its value could not be encoded: {error}"));
+                self.end(State::Completed, None)
+            }
+        }
+    }
+
+    pub(super) fn after_keep(&mut self, trouble: Option<String>) -> Step {
+        if let Some(trouble) = trouble {
+            self.scope
+                .note(self.place, |extra| extra.uncached = Some(Arc::from(trouble)));
+        }
+        if let Phase::Keep(_, bytes) = std::mem::replace(&mut self.phase, Phase::Ended) {
+            self.share(Ok(bytes));
+        }
+        self.end(State::Completed, None)
+    }
+}

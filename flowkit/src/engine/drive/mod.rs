@@ -1,0 +1,334 @@
+//! Drives one task run from its inputs to its terminal state.
+//!
+//! A state machine that is polled with the job it drives: first the inputs, then for a cached task the cache and the
+//! flight of its key, then attempts with delays between them, then the value into the cache. Whoever owns the job polls it:
+//! the caller of a task that is awaited in place, a tokio task for one that was submitted, a lane of a fan-out for an
+//! item. Dropping it before its end is how a run is cancelled.
+
+mod attempt;
+mod cached;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use flowkit_cache::{Entry, Role};
+use futures::future::BoxFuture;
+use tokio::time::{Instant, Sleep};
+use tracing::Span;
+
+use super::caching::{Caching, Shared};
+use super::scope::{Change, NewRun, Scope};
+use crate::clock::Stamp;
+use crate::context::{Ambient, RunContext, Tags};
+use crate::definition::Definition;
+use crate::error::{Error, ErrorKind};
+use crate::graph::NodeKind;
+use crate::ids::{NodeRef, TaskRunId};
+use crate::job::Job;
+use crate::options::{Plan, TaskOptions};
+use crate::order::Order;
+use crate::state::State;
+
+/// What a call says beside its inputs.
+#[derive(Default)]
+pub(crate) struct CallExtras {
+    pub(crate) options: Option<TaskOptions>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) tags: Vec<Arc<str>>,
+    pub(crate) wait_for: Vec<Order>,
+}
+
+/// Drives one task run.
+pub(crate) struct Drive {
+    definition: &'static Definition,
+    /// The run's own context, in place whenever its body is polled.
+    ambient: Option<Ambient>,
+    scope: Arc<Scope>,
+    place: NodeRef,
+    attempt: u32,
+    /// Whether the caller is given the outcome itself.
+    awaited: bool,
+    phase: Phase,
+    span: Span,
+    /// What a run without options and cache does not need.
+    more: Option<Box<More>>,
+}
+
+/// What only some runs have.
+struct More {
+    plan: Plan,
+    orders: Vec<Order>,
+    caching: Option<Caching>,
+    /// Ends the whole run.
+    total: Option<Pin<Box<Sleep>>>,
+    first_attempt: Option<Instant>,
+    attempt_began: Stamp,
+}
+
+enum Phase {
+    Inputs,
+    LookUp(BoxFuture<'static, Option<Entry>>),
+    Join(BoxFuture<'static, Role<Shared>>),
+    /// The leader looks again: another run may have filled the cache in between.
+    LookAgain(BoxFuture<'static, Option<Entry>>),
+    /// A stored value could not be decoded and is forgotten first.
+    Forget(BoxFuture<'static, ()>),
+    Begin,
+    Attempt {
+        timeout: Option<Pin<Box<Sleep>>>,
+    },
+    Delay(Pin<Box<Sleep>>),
+    Keep(BoxFuture<'static, Option<String>>, Arc<[u8]>),
+    Ended,
+}
+
+/// What one step leads to.
+enum Step {
+    Next(Phase),
+    End(Result<(), Error>),
+}
+
+/// Where a run is entered in the graph.
+pub(crate) enum Entrance {
+    /// A node of its own.
+    Node,
+    /// The next item of a fan-out.
+    Item { node: NodeRef, item: u32 },
+}
+
+impl Drive {
+    /// Enters a run in the graph of the context's flow run. Its inputs are submitted, its body has not begun.
+    pub(crate) fn new(
+        definition: &'static Definition,
+        extras: Option<Box<CallExtras>>,
+        mut job: Pin<&mut dyn Job>,
+        caller: &RunContext,
+        entrance: Entrance,
+        awaited: bool,
+    ) -> Self {
+        let scope = Arc::clone(&caller.scope);
+        job.as_mut().start_inputs();
+        let (options, name, tags, orders) = match extras {
+            Some(extras) => (extras.options, extras.name, extras.tags, extras.wait_for),
+            None => (None, None, Vec::new(), Vec::new()),
+        };
+        let edges = edges_of(definition, job, &orders);
+        let plain = options.is_none()
+            && orders.is_empty()
+            && definition.cache().is_none()
+            && scope.runtime.is_plain(definition);
+        let tags = with_ambient(tags, &caller.tags);
+        let place = match entrance {
+            Entrance::Node => scope.add(NewRun {
+                definition,
+                parent: caller.place,
+                kind: NodeKind::Task,
+                name,
+                tags,
+                edges,
+                running: false,
+            }),
+            Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
+        };
+        let more = (!plain).then(|| {
+            Box::new(More {
+                plan: Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults),
+                orders,
+                caching: None,
+                total: None,
+                first_attempt: None,
+                attempt_began: Stamp::NEVER,
+            })
+        });
+        let span = tracing::info_span!(
+            target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
+            task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
+        );
+        let ambient = Ambient::Run(RunContext {
+            scope: Arc::clone(&scope),
+            place: Some(place),
+            attempt: 0,
+            tags: caller.tags.clone(),
+            leading: caller.leading.clone(),
+        });
+        Self {
+            definition,
+            ambient: Some(ambient),
+            scope,
+            place,
+            attempt: 0,
+            awaited,
+            phase: Phase::Inputs,
+            span,
+            more,
+        }
+    }
+
+    pub(crate) fn place(&self) -> NodeRef {
+        self.place
+    }
+
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    /// Drives the run on. Ready when it is in a terminal state; the value is then in the job.
+    pub(crate) fn poll(
+        &mut self,
+        mut job: Pin<&mut dyn Job>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let span = self.span.clone();
+        let _entered = span.enter();
+        loop {
+            let step = match self.poll_phase(job.as_mut(), cx) {
+                Poll::Ready(step) => step,
+                // What is ready in this very moment has come in time: the timer is asked last.
+                Poll::Pending => ready!(self.poll_total_timeout(job.as_mut(), cx)),
+            };
+            match step {
+                Step::Next(phase) => self.phase = phase,
+                Step::End(outcome) => {
+                    self.phase = Phase::Ended;
+                    return Poll::Ready(outcome);
+                }
+            }
+        }
+    }
+
+    fn poll_phase(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
+        let step = match &mut self.phase {
+            Phase::Inputs => ready!(self.poll_inputs(job.as_mut(), cx)),
+            Phase::LookUp(look_up) => {
+                let found = ready!(look_up.as_mut().poll(cx));
+                self.after_look_up(job, found)
+            }
+            Phase::Join(join) => {
+                let role = ready!(join.as_mut().poll(cx));
+                self.after_join(job, role)
+            }
+            Phase::LookAgain(look_up) => {
+                let found = ready!(look_up.as_mut().poll(cx));
+                self.after_look_again(job, found)
+            }
+            Phase::Forget(forget) => {
+                ready!(forget.as_mut().poll(cx));
+                self.join_flight()
+            }
+            Phase::Begin => self.begin_attempt(job),
+            Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
+            Phase::Delay(delay) => {
+                ready!(delay.as_mut().poll(cx));
+                Step::Next(Phase::Begin)
+            }
+            Phase::Keep(keep, _) => {
+                let trouble = ready!(keep.as_mut().poll(cx));
+                self.after_keep(trouble)
+            }
+            Phase::Ended => return Poll::Pending,
+        };
+        Poll::Ready(step)
+    }
+
+    // --- inputs ---
+
+    fn poll_inputs(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
+        if self.scope.is_cancelled() {
+            return Poll::Ready(self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled))));
+        }
+        if let Some(more) = &mut self.more {
+            for order in &mut more.orders {
+                if let Err(error) = ready!(order.poll_done(cx)) {
+                    return Poll::Ready(self.upstream_failed(error));
+                }
+            }
+        }
+        if let Err(error) = ready!(job.as_mut().poll_inputs(cx)) {
+            return Poll::Ready(self.upstream_failed(error));
+        }
+        Poll::Ready(self.after_inputs(job))
+    }
+
+    fn after_inputs(&mut self, job: Pin<&mut dyn Job>) -> Step {
+        if let Some(name) = job.run_name() {
+            self.scope.note(self.place, |extra| {
+                extra.name.get_or_insert_with(|| Arc::from(name));
+            });
+        }
+        if self.definition.cache().is_some() {
+            return self.look_up(&*job);
+        }
+        Step::Next(Phase::Begin)
+    }
+
+    fn upstream_failed(&self, upstream: Error) -> Step {
+        // The failure that started it all is what the reader wants to see next, not each step in between.
+        let error = self
+            .error(ErrorKind::UpstreamFailed)
+            .because(upstream.root().clone());
+        self.end(State::UpstreamFailed, Some(error))
+    }
+
+    // --- the end ---
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        let name = self.scope.graph().name(self.place);
+        Error::new(kind, self.definition.kind(), name)
+            .in_task_run(self.scope.task_run_id(self.place))
+            .after_attempts(self.attempt)
+    }
+
+    fn end(&self, state: State, error: Option<Error>) -> Step {
+        let change = Change {
+            attempt: self.attempt,
+            error: error.as_ref(),
+            observed: self.awaited,
+        };
+        self.scope.change(self.place, state, &change);
+        if let Some(error) = &error {
+            tracing::debug!(target: "flowkit", task = self.definition.name(), %state, error = format_args!("{error:#}"), "task run ended");
+        }
+        Step::End(error.map_or(Ok(()), Err))
+    }
+
+    /// Ends a run that nobody will drive on. Gives the error that who waits for it is to see; none if it had ended.
+    pub(crate) fn abandon(&mut self) -> Option<Error> {
+        if matches!(self.phase, Phase::Ended) {
+            return None;
+        }
+        self.phase = Phase::Ended;
+        let error = self.error(ErrorKind::Cancelled);
+        self.end(State::Cancelled, Some(error.clone()));
+        self.scope.stop_descendants(self.place);
+        Some(error)
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// The runs that a run waits for.
+pub(crate) fn edges_of(
+    definition: &'static Definition,
+    job: Pin<&mut dyn Job>,
+    orders: &[Order],
+) -> Vec<(TaskRunId, Option<&'static str>)> {
+    let mut edges = Vec::new();
+    job.upstreams(&mut |index, upstream| {
+        edges.push((upstream.id, definition.parameters().get(index).copied()));
+    });
+    edges.extend(orders.iter().map(|order| (order.id(), None)));
+    edges
+}
+
+/// A call's own tags and those in force around it.
+pub(crate) fn with_ambient(mut tags: Vec<Arc<str>>, ambient: &Tags) -> Vec<Arc<str>> {
+    if let Some(ambient) = ambient {
+        tags.extend(ambient.iter().cloned());
+    }
+    tags
+}
