@@ -139,6 +139,39 @@ impl Word {
         items.into_iter().map(text).collect()
     }
 
+    /// `word = value`, `word = [value, value]` or `word(value, value)`.
+    pub(crate) fn items(&self, example: &str) -> Result<Vec<Expr>> {
+        match &self.given {
+            Given::List(items) => Ok(Punctuated::<Expr, Token![,]>::parse_terminated
+                .parse2(items.clone())?
+                .into_iter()
+                .collect()),
+            Given::Value(Expr::Array(array)) => Ok(array.elems.iter().cloned().collect()),
+            Given::Value(value) => Ok(vec![value.clone()]),
+            _ => Err(self.wrong(&format!("{} = {example}", self.name))),
+        }
+    }
+
+    /// `word = function`, `word = [a, b]` or `word(a, b)`.
+    pub(crate) fn functions(&self) -> Result<Vec<Path>> {
+        let function = |item: Expr| match item {
+            Expr::Path(function) => Ok(function.path),
+            other => Err(Error::new_spanned(
+                other,
+                format!("`{}` takes the names of functions", self.name),
+            )),
+        };
+        let functions: Vec<Path> = self
+            .items("notify")?
+            .into_iter()
+            .map(function)
+            .collect::<Result<_>>()?;
+        if functions.is_empty() {
+            return Err(self.wrong(&format!("{} = notify", self.name)));
+        }
+        Ok(functions)
+    }
+
     /// `word(a, b::c)`; `self` is a path too.
     pub(crate) fn paths(&self, example: &str) -> Result<Vec<Path>> {
         let Given::List(items) = &self.given else {

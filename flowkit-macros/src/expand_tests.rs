@@ -183,7 +183,7 @@ fn the_definition_says_what_the_attribute_says() {
         "Definition :: task (\"x\" ,",
         ". retries (3)",
         ". timeout (:: core :: time :: Duration :: new (60u64 , 0u32))",
-        "Delays :: fixed (const { & [:: core :: time :: Duration :: new (1u64 , 0u32) ,",
+        ". retry_delay (const { & [:: core :: time :: Duration :: new (1u64 , 0u32) ,",
         ". with_tags (& [\"a\"])",
         ". with_parameters (& [\"a\"])",
         ". with_version (\"2\")",

@@ -84,6 +84,7 @@ use words::Macro;
 /// | `retry_panics` | off | panics are retried like errors |
 /// | `timeout = "30s"` | none | for one attempt |
 /// | `total_timeout = "5m"` | none | for all attempts and the delays between them |
+/// | `on_running`, `on_success`, `on_failure`, `on_cancellation`, `on_crash` `= notify`, or `(notify, page)` | none | hooks: functions of one `flowkit::HookRun`, async or not, called beside the run for the state it is in; what they do changes nothing about it |
 /// | `associated` | | for a function in an `impl` block that shows no sign of it |
 /// | `crate = path` | `::flowkit` | where flowkit is |
 ///
@@ -117,8 +118,9 @@ pub fn task(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// # }
 /// ```
 ///
-/// Words: `name`, `description`, `tags`, `version`, `run_name`, `timeout`, `associated`, `crate`, with the meaning that they have for
-/// [`macro@task`]; so have parameters and return types.
+/// Words: `name`, `description`, `tags`, `version`, `run_name`, `retries` and all that goes with it, `timeout`, the hooks, `associated`,
+/// `crate`, with the meaning that they have for [`macro@task`]; so have parameters and return types. When a flow is retried its body runs
+/// again; what completed in it before and has inputs that serialize and a value that clones does not, and returns that value.
 #[proc_macro_attribute]
 pub fn flow(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(Macro::Flow, attribute.into(), &item.into()).into()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitStr, Path, Result, UnOp};
@@ -39,6 +39,12 @@ pub(crate) struct Options {
     pub(crate) times: Vec<(&'static str, Time)>,
     /// Setters of the definition's options, in the order of the attribute.
     pub(crate) setters: Vec<TokenStream>,
+    /// The limits whose slots a run needs, each with its weight.
+    pub(crate) limits: Vec<(LitStr, TokenStream)>,
+    pub(crate) rate_limit: Option<LitStr>,
+    pub(crate) circuit_breaker: Option<LitStr>,
+    /// The functions that are called for a state, by the word that names them.
+    pub(crate) hooks: Vec<(Ident, Vec<Path>)>,
 }
 
 /// What `cache` and `cache_key` say.
@@ -154,6 +160,14 @@ impl Options {
                 self.time(word, "retry_max_delay", "leave `retry_delay` out for no delay")?;
             }
             "retry_deadline" => self.time(word, "retry_deadline", "leave `retries` out for no retry")?,
+            "limit" => self.limits = limits(word)?,
+            "rate_limit" => self.rate_limit = Some(not_empty(word.text()?, "a rate limit has a name")?),
+            "circuit_breaker" => {
+                self.circuit_breaker = Some(not_empty(word.text()?, "a circuit breaker has a name")?);
+            }
+            "on_running" | "on_success" | "on_failure" | "on_cancellation" | "on_crash" => {
+                self.hooks.push((word.name.clone(), word.functions()?));
+            }
             "timeout" => self.time(word, "timeout", "leave it out for no limit")?,
             "total_timeout" => self.time(word, "total_timeout", "leave it out for no limit")?,
             _ => {}
@@ -323,6 +337,53 @@ fn not_empty(text: LitStr, message: &str) -> Result<LitStr> {
         return Err(Error::new(text.span(), message));
     }
     Ok(text)
+}
+
+/// `limit = "db"`, `limit = ["db", "api"]` or `limit("db", 2, "api")`: a number is the weight of the name before it.
+fn limits(word: &Word) -> Result<Vec<(LitStr, TokenStream)>> {
+    let mut limits: Vec<(LitStr, TokenStream)> = Vec::new();
+    let mut weighted = true;
+    for item in word.items("\"db\"")? {
+        match (&item, limits.last_mut()) {
+            (
+                Expr::Lit(ExprLit {
+                    lit: Lit::Str(name), ..
+                }),
+                _,
+            ) => {
+                let name = not_empty(name.clone(), "a limit has a name")?;
+                if limits.iter().any(|(other, _)| other.value() == name.value()) {
+                    return Err(Error::new(
+                        name.span(),
+                        "this limit is named already: a number behind its name takes more slots of it",
+                    ));
+                }
+                limits.push((name, quote!(1)));
+                weighted = false;
+            }
+            (
+                Expr::Lit(ExprLit {
+                    lit: Lit::Int(weight),
+                    ..
+                }),
+                Some((_, slots)),
+            ) if !weighted => {
+                if weight.base10_parse::<u32>().is_ok_and(|weight| weight > 0) {
+                    *slots = item.to_token_stream();
+                    weighted = true;
+                } else {
+                    return Err(Error::new_spanned(item, "a run takes at least 1 slot"));
+                }
+            }
+            _ => {
+                return Err(Error::new_spanned(
+                    item,
+                    "`limit` takes names of limits, each with the number of slots behind it if that is not 1: `limit(\"db\", 2)`",
+                ));
+            }
+        }
+    }
+    Ok(limits)
 }
 
 fn tags(word: &Word) -> Result<Vec<LitStr>> {

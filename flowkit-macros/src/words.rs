@@ -49,27 +49,28 @@ const WORDS: &[Row] = &[
     ("cache_includes", Allowed, Elsewhere, Allowed),
     ("cache_expiration", Allowed, Elsewhere, Elsewhere),
     ("cache_durable", Allowed, Elsewhere, Elsewhere),
-    ("retries", Allowed, NotYet, Elsewhere),
-    ("retry_delay", Allowed, NotYet, Elsewhere),
-    ("retry_backoff", Allowed, NotYet, Elsewhere),
-    ("retry_max_delay", Allowed, NotYet, Elsewhere),
-    ("retry_jitter", Allowed, NotYet, Elsewhere),
-    ("retry_if", Allowed, NotYet, Elsewhere),
-    ("retry_deadline", Allowed, NotYet, Elsewhere),
-    ("retry_panics", Allowed, NotYet, Elsewhere),
+    ("retries", Allowed, Allowed, Elsewhere),
+    ("retry_delay", Allowed, Allowed, Elsewhere),
+    ("retry_backoff", Allowed, Allowed, Elsewhere),
+    ("retry_max_delay", Allowed, Allowed, Elsewhere),
+    ("retry_jitter", Allowed, Allowed, Elsewhere),
+    ("retry_if", Allowed, Allowed, Elsewhere),
+    ("retry_deadline", Allowed, Allowed, Elsewhere),
+    ("retry_panics", Allowed, Allowed, Elsewhere),
     ("timeout", Allowed, Allowed, Elsewhere),
     ("total_timeout", Allowed, Elsewhere, Elsewhere),
-    ("associated", Allowed, Allowed, Elsewhere),
-    ("crate", Allowed, Allowed, Allowed),
-    ("persist", NotYet, Elsewhere, Elsewhere),
     ("limit", NotYet, NotYet, Elsewhere),
     ("rate_limit", NotYet, Elsewhere, Elsewhere),
     ("circuit_breaker", NotYet, Elsewhere, Elsewhere),
+    ("on_running", Allowed, Allowed, Elsewhere),
+    ("on_success", Allowed, Allowed, Elsewhere),
+    ("on_failure", Allowed, Allowed, Elsewhere),
+    ("on_cancellation", Allowed, Allowed, Elsewhere),
+    ("on_crash", Allowed, Allowed, Elsewhere),
+    ("associated", Allowed, Allowed, Elsewhere),
+    ("crate", Allowed, Allowed, Allowed),
+    ("persist", NotYet, Elsewhere, Elsewhere),
     ("effect", NotYet, Elsewhere, Elsewhere),
-    ("on_running", NotYet, NotYet, Elsewhere),
-    ("on_success", NotYet, NotYet, Elsewhere),
-    ("on_failure", NotYet, NotYet, Elsewhere),
-    ("on_cancellation", NotYet, NotYet, Elsewhere),
     ("on_commit", NotYet, Elsewhere, Elsewhere),
     ("on_rollback", NotYet, Elsewhere, Elsewhere),
 ];
@@ -170,12 +171,12 @@ mod tests {
                 .contains("not allowed here: a flow takes `name`, `description`")
         );
         assert!(
-            refusal(Macro::Flow, "retries")
+            refusal(Macro::Flow, "limit")
                 .unwrap()
                 .contains("not available yet")
         );
         assert!(
-            refusal(Macro::Task, "limit")
+            refusal(Macro::Task, "effect")
                 .unwrap()
                 .contains("not available yet")
         );

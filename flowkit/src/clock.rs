@@ -99,4 +99,6 @@ pub(crate) struct Stamp(u64);
 impl Stamp {
     /// Stands for a moment that has not come.
     pub(crate) const NEVER: Self = Self(u64::MAX);
+    /// The moment at which the run was entered.
+    pub(crate) const BEGINNING: Self = Self(0);
 }

@@ -2,6 +2,7 @@
 
 use flowkit_cache::{KeyError, KeyHasher};
 
+use crate::hook::Hooks;
 use crate::options::TaskOptions;
 
 /// Where an annotated function stands in the source. Its crate, module path and name are the task's identity.
@@ -72,6 +73,7 @@ pub struct Definition {
     fingerprint: &'static str,
     includes: Option<Includes>,
     cache: Option<CachePolicy>,
+    hooks: Hooks,
     options: TaskOptions,
 }
 
@@ -100,6 +102,7 @@ impl Definition {
             fingerprint: "",
             includes: None,
             cache: None,
+            hooks: Hooks::new(),
             options,
         }
     }
@@ -144,6 +147,16 @@ impl Definition {
     pub const fn with_cache(mut self, cache: CachePolicy) -> Self {
         self.cache = Some(cache);
         self
+    }
+
+    #[doc(hidden)]
+    pub const fn with_hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    pub(crate) const fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Whether this is a task or a flow.
@@ -229,7 +242,7 @@ mod tests {
                 file: "m.rs",
                 line: 3,
             },
-            TaskOptions::declared(None).retries(2),
+            TaskOptions::new().retries(2),
         )
         .with_tags(&["a"])
         .with_cache(CachePolicy::inputs_and_run());

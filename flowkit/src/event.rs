@@ -73,6 +73,15 @@ pub enum EventKind<'a> {
         /// How many items there are, if that is known beforehand.
         items: Option<u64>,
     },
+    /// A hook returned an error, panicked or took too long. The run it was called for is not changed by that.
+    HookFailed {
+        /// The task run; none if the hook was a flow run's that no other flow called.
+        id: Option<TaskRunId>,
+        /// The name of the run.
+        name: &'a str,
+        /// What the hook did.
+        error: &'a str,
+    },
     /// A task that is cached ran, or ended, without its cache. It is not an error of the task.
     Uncached {
         /// The task run.

@@ -108,6 +108,8 @@ pub(crate) struct Extra {
     pub(crate) uncached: Option<Arc<str>>,
     /// The attempts that failed and were followed by another.
     pub(crate) failed_attempts: Vec<FailedAttempt>,
+    /// What hooks did that failed.
+    pub(crate) hook_failures: Vec<Box<str>>,
 }
 
 /// An attempt that was followed by another.
@@ -123,6 +125,8 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) edges: Vec<Edge>,
     extras: HashMap<NodeRef, Box<Extra>>,
+    /// How many attempts of the flow run itself have begun.
+    pub(crate) attempts: u32,
     /// How many runs failed: while there are none, nobody need look for one.
     failures: usize,
 }
@@ -225,6 +229,13 @@ impl Graph {
         }
     }
 
+    /// Notes that how everything ended so far is known.
+    pub(crate) fn observe_all(&mut self) {
+        for node in 0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX) {
+            self.observe(NodeRef::node(node));
+        }
+    }
+
     pub(crate) fn extra(&self, place: NodeRef) -> Option<&Extra> {
         self.extras.get(&place).map(|extra| &**extra)
     }
@@ -304,7 +315,7 @@ mod tests {
             file: "f.rs",
             line: 1,
         },
-        TaskOptions::declared(None),
+        TaskOptions::new(),
     );
 
     fn node(parent: Option<NodeRef>, kind: NodeKind) -> Node {

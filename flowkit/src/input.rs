@@ -210,15 +210,17 @@ pub(crate) trait Pending {
 
 impl<T: Send + Sync + 'static> Pending for Input<T> {
     fn start(&mut self) {
-        match std::mem::replace(&mut self.0, Source::Spent) {
-            Source::Call(call) => self.0 = Source::Handle(call.submit()),
-            Source::Flow(call) => self.0 = Source::Handle(call.submit()),
-            Source::Gather(mut gathering) => {
-                gathering.start();
-                self.0 = Source::Gather(gathering);
-            }
-            other => self.0 = other,
+        match &mut self.0 {
+            Source::Gather(gathering) => return gathering.start(),
+            Source::Call(_) | Source::Flow(_) => {}
+            // By far the most are values: they are not moved out and back.
+            _ => return,
         }
+        self.0 = match std::mem::replace(&mut self.0, Source::Spent) {
+            Source::Call(call) => Source::Handle(call.submit()),
+            Source::Flow(call) => Source::Handle(call.submit()),
+            other => other,
+        };
     }
 
     fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {

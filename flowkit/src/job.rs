@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::definition::Definition;
 use crate::engine::blocking;
+use crate::engine::memo::Value;
 use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Input, Inputs, Lent, Taken, Upstream};
 use crate::runtime::RuntimeInner;
@@ -31,6 +32,12 @@ pub(crate) trait Job: Send {
     fn run_name(&self) -> Option<String>;
     /// Adds the inputs to a key; false means that this call is not to be cached.
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
+    /// Adds every input to a key; false means that one of them has none.
+    fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
+    /// A copy of the value, if it can be cloned.
+    fn remember(&self) -> Option<Value>;
+    /// Puts such a copy in place of a value that an attempt returns; false if it is not this job's.
+    fn recall(self: Pin<&mut Self>, value: &Value) -> bool;
     /// Whether the inputs can be given to more than one attempt.
     fn is_repeatable(&self) -> bool;
     /// Begins an attempt.
@@ -150,6 +157,8 @@ pub struct Shim<I, T> {
     run_name: Option<RunName<I>>,
     key: Option<HashInputs<I>>,
     codec: Option<(Encode<T>, Decode<T>)>,
+    all_inputs: Option<HashInputs<I>>,
+    clone: Option<fn(&T) -> T>,
     repeatable: bool,
 }
 
@@ -175,6 +184,8 @@ impl<I, T> Shim<I, T> {
             run_name: None,
             key: None,
             codec: None,
+            all_inputs: None,
+            clone: None,
             repeatable: true,
         }
     }
@@ -188,6 +199,13 @@ impl<I, T> Shim<I, T> {
     /// The inputs make a key.
     pub const fn key(mut self, key: HashInputs<I>) -> Self {
         self.key = Some(key);
+        self
+    }
+
+    /// How all inputs make a key and the output is cloned, if they can be: what a flow's retry need not run again.
+    pub const fn memo(mut self, all_inputs: HashInputs<I>, clone: Option<fn(&T) -> T>) -> Self {
+        self.all_inputs = Some(all_inputs);
+        self.clone = clone;
         self
     }
 
@@ -325,6 +343,27 @@ where
             Some(key) => key(&self.inputs, hasher),
             None => Ok(false),
         }
+    }
+
+    fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
+        match (self.shim.all_inputs, self.shim.clone) {
+            (Some(hash), Some(_)) => hash(&self.inputs, hasher),
+            _ => Ok(false),
+        }
+    }
+
+    fn remember(&self) -> Option<Value> {
+        let (clone, output) = (self.shim.clone?, self.output.as_ref()?);
+        Some(Arc::new(clone(output)))
+    }
+
+    fn recall(self: Pin<&mut Self>, value: &Value) -> bool {
+        let this = self.project();
+        let (Some(clone), Some(value)) = (this.shim.clone, value.downcast_ref::<T>()) else {
+            return false;
+        };
+        *this.output = Some(clone(value));
+        true
     }
 
     fn is_repeatable(&self) -> bool {

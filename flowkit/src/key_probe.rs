@@ -52,6 +52,33 @@ impl<T> CloneNo<T> for &Probe<T> {
     }
 }
 
+/// How a value is added to a key, with the name of its parameter.
+pub(crate) type HashFn<T> = fn(&T, &str, &mut KeyHasher) -> Result<(), KeyError>;
+
+/// The type is `Serialize`.
+pub trait HashYes<T> {
+    /// How it is added to a key.
+    fn hash_fn(&self) -> Option<HashFn<T>>;
+}
+
+impl<T: Serialize> HashYes<T> for Probe<T> {
+    fn hash_fn(&self) -> Option<HashFn<T>> {
+        Some(|value, name, hasher| hasher.value(name, value))
+    }
+}
+
+/// The type is not known to be `Serialize`.
+pub trait HashNo<T> {
+    /// It has no key.
+    fn hash_fn(&self) -> Option<HashFn<T>>;
+}
+
+impl<T> HashNo<T> for &Probe<T> {
+    fn hash_fn(&self) -> Option<HashFn<T>> {
+        None
+    }
+}
+
 /// A `cache_key` that may say not to cache.
 pub trait KeyYes<T> {
     /// Adds the key, if there is one.

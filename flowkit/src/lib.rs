@@ -62,6 +62,7 @@ mod flow_call;
 mod gather;
 mod graph;
 mod handle;
+mod hook;
 mod ids;
 mod input;
 mod job;
@@ -94,6 +95,7 @@ pub use fan_out::{AsCompleted, DEFAULT_CONCURRENCY, FanOut, Mapped, Outcomes, Su
 pub use flow_call::FlowCall;
 pub use gather::{AllowFailure, Group, IntoHandle, Tolerable, all, allow_failure};
 pub use handle::{HandleFuture, TaskHandle};
+pub use hook::{Hook, HookFuture, HookOutcome, HookRun};
 pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
 pub use options::{Delays, TaskOptions};

@@ -1,5 +1,6 @@
 //! The options of a task: what an attribute, a runtime's defaults and a single call may say, and how they merge.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,71 @@ impl From<Vec<Duration>> for Delays {
     }
 }
 
+/// The limits whose slots a run needs, each with how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Static(&'static [(&'static str, u32)]),
+    Shared(Arc<[(Arc<str>, u32)]>),
+}
+
+impl Needs {
+    /// The names and weights.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u32)> {
+        let (fixed, shared) = match self {
+            Self::Static(needs) => (*needs, &[][..]),
+            Self::Shared(needs) => (&[][..], &needs[..]),
+        };
+        let fixed = fixed.iter().map(|&(name, weight)| (name, weight));
+        fixed.chain(shared.iter().map(|(name, weight)| (name.as_ref(), *weight)))
+    }
+}
+
+/// What an attribute says that options keep in forms which constants cannot replace: where its options start from.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Declared {
+    retry_delay: Option<&'static [Duration]>,
+    limits: Option<&'static [(&'static str, u32)]>,
+    rate_limit: Option<&'static str>,
+    circuit_breaker: Option<&'static str>,
+}
+
+impl Declared {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Self {
+            retry_delay: None,
+            limits: None,
+            rate_limit: None,
+            circuit_breaker: None,
+        }
+    }
+
+    /// See [`TaskOptions::retry_delay`].
+    pub const fn retry_delay(mut self, delays: &'static [Duration]) -> Self {
+        self.retry_delay = Some(delays);
+        self
+    }
+
+    /// See [`TaskOptions::limit`].
+    pub const fn limits(mut self, limits: &'static [(&'static str, u32)]) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// See [`TaskOptions::rate_limit`].
+    pub const fn rate_limit(mut self, name: &'static str) -> Self {
+        self.rate_limit = Some(name);
+        self
+    }
+
+    /// See [`TaskOptions::circuit_breaker`].
+    pub const fn circuit_breaker(mut self, name: &'static str) -> Self {
+        self.circuit_breaker = Some(name);
+        self
+    }
+}
+
 /// Options of a task run. What is not said is absent, and absence keeps what a weaker source says.
 ///
 /// The strongest is the call ([`TaskCall::with`](crate::TaskCall::with)), then the attribute, then the
@@ -75,20 +141,38 @@ pub struct TaskOptions {
     cache_expiration: Option<Duration>,
     cache_durable: Option<bool>,
     refresh_cache: Option<bool>,
+    limits: Option<Needs>,
+    rate_limit: Option<Cow<'static, str>>,
+    circuit_breaker: Option<Cow<'static, str>>,
 }
 
 impl TaskOptions {
     /// Options that say nothing.
     pub const fn new() -> Self {
-        Self::declared(None)
+        Self::declared(Declared::new())
     }
 
-    /// Options that say at most the delays: where an attribute starts from, since constants cannot replace them later.
+    /// The options that an attribute starts from.
     #[doc(hidden)]
-    pub const fn declared(retry_delay: Option<Delays>) -> Self {
+    pub const fn declared(declared: Declared) -> Self {
         Self {
             retries: None,
-            retry_delay,
+            retry_delay: match declared.retry_delay {
+                Some(delays) => Some(Delays::fixed(delays)),
+                None => None,
+            },
+            limits: match declared.limits {
+                Some(limits) => Some(Needs::Static(limits)),
+                None => None,
+            },
+            rate_limit: match declared.rate_limit {
+                Some(name) => Some(Cow::Borrowed(name)),
+                None => None,
+            },
+            circuit_breaker: match declared.circuit_breaker {
+                Some(name) => Some(Cow::Borrowed(name)),
+                None => None,
+            },
             retry_backoff: None,
             retry_max_delay: None,
             retry_jitter: None,
@@ -174,6 +258,40 @@ impl TaskOptions {
         self
     }
 
+    /// The run needs so many slots of this limit of the runtime, beside those it needs already. See
+    /// [`Builder::limit`](crate::Builder::limit).
+    pub fn limit(mut self, name: impl Into<Arc<str>>, slots: u32) -> Self {
+        let name = name.into();
+        let mut needs: Vec<(Arc<str>, u32)> = self
+            .limits
+            .iter()
+            .flat_map(Needs::iter)
+            .filter(|(other, _)| *other != &*name)
+            .map(|(other, weight)| (Arc::from(other), weight))
+            .collect();
+        needs.push((name, slots));
+        self.limits = Some(Needs::Shared(Arc::from(needs)));
+        self
+    }
+
+    /// The run needs no slots of any named limit.
+    pub fn no_limit(mut self) -> Self {
+        self.limits = Some(Needs::Static(&[]));
+        self
+    }
+
+    /// Attempts begin no faster than this rate limit of the runtime allows. See [`Builder::rate_limit`](crate::Builder::rate_limit).
+    pub fn rate_limit(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.rate_limit = Some(name.into());
+        self
+    }
+
+    /// Attempts are made through this circuit breaker of the runtime. See [`Builder::circuit_breaker`](crate::Builder::circuit_breaker).
+    pub fn circuit_breaker(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.circuit_breaker = Some(name.into());
+        self
+    }
+
     /// Whether nothing is said: the common case, checked before anything is merged.
     pub(crate) fn says_nothing(&self) -> bool {
         *self == Self::new()
@@ -194,6 +312,12 @@ impl TaskOptions {
             cache_expiration: self.cache_expiration.or(weaker.cache_expiration),
             cache_durable: self.cache_durable.or(weaker.cache_durable),
             refresh_cache: self.refresh_cache.or(weaker.refresh_cache),
+            limits: self.limits.clone().or_else(|| weaker.limits.clone()),
+            rate_limit: self.rate_limit.clone().or_else(|| weaker.rate_limit.clone()),
+            circuit_breaker: self
+                .circuit_breaker
+                .clone()
+                .or_else(|| weaker.circuit_breaker.clone()),
         }
     }
 }
@@ -207,6 +331,9 @@ pub(crate) struct Plan {
     pub(crate) cache_expiration: Option<Duration>,
     pub(crate) cache_durable: bool,
     pub(crate) refresh_cache: bool,
+    pub(crate) limits: Option<Needs>,
+    pub(crate) rate_limit: Option<Cow<'static, str>>,
+    pub(crate) circuit_breaker: Option<Cow<'static, str>>,
 }
 
 impl Plan {
@@ -240,6 +367,9 @@ impl Plan {
                 .filter(|expiration| *expiration != Duration::MAX),
             cache_durable: options.cache_durable.unwrap_or(false),
             refresh_cache: options.refresh_cache.unwrap_or(false),
+            limits: options.limits.clone(),
+            rate_limit: options.rate_limit.clone(),
+            circuit_breaker: options.circuit_breaker.clone(),
         }
     }
 }

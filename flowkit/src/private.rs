@@ -9,10 +9,11 @@ pub use crate::call::TaskCall;
 pub use crate::definition::{CachePolicy, Definition, Place};
 pub use crate::error::{BoxError, Error, Failure};
 pub use crate::flow_call::FlowCall;
+pub use crate::hook::{HookFn, HookFuture, HookRun, Hooks};
 pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
 pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_if};
-pub use crate::key_probe::{CloneNo, CloneYes, KeyNo, KeyYes, Probe};
-pub use crate::options::{Delays, TaskOptions};
+pub use crate::key_probe::{CloneNo, CloneYes, HashNo, HashYes, KeyNo, KeyYes, Probe};
+pub use crate::options::{Declared, TaskOptions};
 
 use crate::job::BoundCall;
 
@@ -48,6 +49,11 @@ where
     FlowCall::new(definition, Box::pin(BoundCall::new(inputs, shim, start)))
 }
 
+/// Calls a hook that an attribute names.
+pub fn call_hook<M>(hook: impl crate::hook::Hook<M>, run: HookRun) -> HookFuture {
+    hook.call(run)
+}
+
 /// Where the function stands that this is expanded in.
 #[doc(hidden)]
 #[macro_export]
@@ -72,6 +78,16 @@ macro_rules! __flowkit_clone_fn {
     }};
 }
 
+/// How a value of this type is added to a key, if it can be.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_hash_fn {
+    ($type:ty) => {{
+        use $crate::__private::{HashNo as _, HashYes as _};
+        (&$crate::__private::Probe::<$type>::NEW).hash_fn()
+    }};
+}
+
 /// Adds the value of a `cache_key` to a key; `None` says not to cache.
 #[doc(hidden)]
 #[macro_export]
@@ -83,4 +99,7 @@ macro_rules! __flowkit_user_key {
     }};
 }
 
-pub use crate::{__flowkit_clone_fn as clone_fn, __flowkit_place as place, __flowkit_user_key as user_key};
+pub use crate::{
+    __flowkit_clone_fn as clone_fn, __flowkit_hash_fn as hash_fn, __flowkit_place as place,
+    __flowkit_user_key as user_key,
+};

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::clock::{Epoch, Stamp};
 use crate::engine::scope::{Scope, tags_of};
 use crate::error::Error;
-use crate::graph::{Edge, Graph, NodeKind, Record};
+use crate::graph::{Edge, Extra, FailedAttempt, Graph, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::render;
 use crate::state::State;
@@ -44,7 +44,15 @@ pub struct RunRecord {
     /// Its tags, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// The runs in it, in the order of submission.
+    /// How many attempts began.
+    pub attempts: u32,
+    /// The attempts that failed and were followed by another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_attempts: Vec<AttemptRecord>,
+    /// What its hooks did that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hook_failures: Vec<String>,
+    /// The runs in it, in the order of submission, those of every attempt.
     pub tasks: Vec<TaskRun>,
     /// Which run waited for which.
     pub edges: Vec<RunEdge>,
@@ -107,6 +115,9 @@ pub struct TaskRun {
     /// The attempts that failed and were followed by another.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed_attempts: Vec<AttemptRecord>,
+    /// What its hooks did that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hook_failures: Vec<String>,
     /// The items of a fan-out, in short.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<FanOutRecord>,
@@ -337,6 +348,9 @@ impl RunRecord {
             started: scope.epoch.wall(),
             ended: scope.epoch.wall_time(outcome.ended),
             tags: scope.own_tags(),
+            attempts: graph.attempts,
+            failed_attempts: reader.failed_attempts(graph.extra(NodeRef::ROOT)),
+            hook_failures: hook_failures(graph.extra(NodeRef::ROOT)),
             tasks: nodes
                 .filter_map(|node| reader.task(NodeRef::node(node)))
                 .collect(),
@@ -356,6 +370,14 @@ impl Counts {
             _ => {}
         }
     }
+}
+
+fn hook_failures(extra: Option<&Extra>) -> Vec<String> {
+    let failures = extra.map_or(&[][..], |extra| &extra.hook_failures);
+    failures
+        .iter()
+        .map(|failure| failure.clone().into_string())
+        .collect()
 }
 
 /// Reads the record of one run out of its graph.
@@ -381,7 +403,6 @@ impl Reader<'_> {
     fn task(&self, place: NodeRef) -> Option<TaskRun> {
         let node = self.graph.node(place)?;
         let extra = self.graph.extra(place);
-        let failed = extra.map_or(&[][..], |extra| &extra.failed_attempts);
         Some(TaskRun {
             id: self.scope.task_run_id(place),
             name: self.graph.name(place).as_ref().to_owned(),
@@ -406,14 +427,8 @@ impl Reader<'_> {
             uncached: extra
                 .and_then(|extra| extra.uncached.as_deref())
                 .map(str::to_owned),
-            failed_attempts: failed
-                .iter()
-                .map(|attempt| AttemptRecord {
-                    started: self.epoch.wall_time(attempt.started),
-                    ended: self.epoch.wall_time(attempt.ended),
-                    error: format!("{:?}", attempt.error),
-                })
-                .collect(),
+            failed_attempts: self.failed_attempts(extra),
+            hook_failures: hook_failures(extra),
             fan_out: match &node.kind {
                 NodeKind::FanOut(items) => Some(self.fan_out(place, items)),
                 NodeKind::Task | NodeKind::Subflow(_) => None,
@@ -423,6 +438,16 @@ impl Reader<'_> {
                 NodeKind::Task | NodeKind::FanOut(_) => None,
             },
         })
+    }
+
+    fn failed_attempts(&self, extra: Option<&Extra>) -> Vec<AttemptRecord> {
+        let failed = extra.map_or(&[][..], |extra| &extra.failed_attempts);
+        let record = |attempt: &FailedAttempt| AttemptRecord {
+            started: self.epoch.wall_time(attempt.started),
+            ended: self.epoch.wall_time(attempt.ended),
+            error: format!("{:?}", attempt.error),
+        };
+        failed.iter().map(record).collect()
     }
 
     fn fan_out(&self, place: NodeRef, items: &[Record]) -> FanOutRecord {

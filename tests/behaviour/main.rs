@@ -10,6 +10,8 @@ mod caching;
 mod calls;
 mod failures;
 mod fan_outs;
+mod flow_retries;
+mod hooks;
 mod recorder;
 mod retries;
 mod structure;

@@ -12,7 +12,7 @@ use crate::model::Cache;
 impl Expansion {
     pub(super) fn definition(&self) -> TokenStream {
         let fk = self.fk();
-        let (name, maker, delays) = (self.name(), self.maker(), self.delays());
+        let (name, maker, declared) = (self.name(), self.maker(), self.declared());
         let setters = &self.options.setters;
         let description = self.description();
         let tags = &self.options.tags;
@@ -36,13 +36,14 @@ impl Expansion {
             let counted = counted(&fk, &hasher, &self.options.cache_includes);
             quote!(.with_includes(|#hasher: &mut #fk::KeyHasher| { #counted ::core::result::Result::Ok(()) }))
         });
+        let hooks = self.hooks();
         quote! {
-            #fk::Definition::#maker(#name, #fk::place!(), #fk::TaskOptions::declared(#delays) #(#setters)*)
+            #fk::Definition::#maker(#name, #fk::place!(), #fk::TaskOptions::declared(#declared) #(#setters)*)
                 .with_description(#description)
                 .with_tags(&[#(#tags),*])
                 .with_parameters(&[#(#parameters),*])
                 .with_fingerprint(#fingerprint)
-                #version #cache #includes
+                #version #cache #includes #hooks
         }
     }
 
@@ -54,14 +55,39 @@ impl Expansion {
             .map_or_else(|| plain(self.ident()), LitStr::value)
     }
 
-    fn delays(&self) -> TokenStream {
+    /// The options that constants cannot replace later, since they are dropped.
+    fn declared(&self) -> TokenStream {
         let fk = self.fk();
-        let delays = self.options.delays.iter().map(|delay| &delay.tokens);
-        if self.options.delays.is_empty() {
-            quote!(::core::option::Option::None)
-        } else {
-            quote!(::core::option::Option::Some(#fk::Delays::fixed(const { &[#(#delays),*] })))
+        let mut declared = quote!(#fk::Declared::new());
+        if !self.options.delays.is_empty() {
+            let delays = self.options.delays.iter().map(|delay| &delay.tokens);
+            declared = quote!(#declared.retry_delay(const { &[#(#delays),*] }));
         }
+        if !self.options.limits.is_empty() {
+            let limits = self
+                .options
+                .limits
+                .iter()
+                .map(|(name, weight)| quote!((#name, #weight)));
+            declared = quote!(#declared.limits(const { &[#(#limits),*] }));
+        }
+        if let Some(name) = &self.options.rate_limit {
+            declared = quote!(#declared.rate_limit(#name));
+        }
+        if let Some(name) = &self.options.circuit_breaker {
+            declared = quote!(#declared.circuit_breaker(#name));
+        }
+        declared
+    }
+
+    fn hooks(&self) -> Option<TokenStream> {
+        let fk = self.fk();
+        let run = hidden("run");
+        let by_word = self.options.hooks.iter().map(
+            |(word, functions)| quote!(.#word(const { &[#(|#run: #fk::HookRun| #fk::call_hook(#functions, #run)),*] })),
+        );
+        let by_word: Vec<_> = by_word.collect();
+        (!by_word.is_empty()).then(|| quote!(.with_hooks(#fk::Hooks::new() #(#by_word)*)))
     }
 
     /// What the attribute says, or the doc comment.

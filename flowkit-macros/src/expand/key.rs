@@ -21,7 +21,8 @@ impl Expansion {
             let ty = &parameter.ty;
             quote!(&& #fk::clone_fn!(#ty).is_some())
         });
-        let asked = quote!(#fk::Shim::new() #run_name #key .repeatable(true #(#repeatable)*));
+        let memo = self.memo();
+        let asked = quote!(#fk::Shim::new() #run_name #key #memo .repeatable(true #(#repeatable)*));
         if self.options.cached().is_none() {
             return asked;
         }
@@ -44,6 +45,47 @@ impl Expansion {
         Some(quote! {
             .run_name(|#inputs: &#inputs_type| ::core::option::Option::Some(::std::format!(#text, #(#arguments),*)))
         })
+    }
+
+    /// How all inputs make a key and the output is cloned, as far as their types can.
+    fn memo(&self) -> TokenStream {
+        let fk = self.fk();
+        let (inputs, hasher, hash, value) = (
+            hidden("inputs"),
+            hidden("hasher"),
+            hidden("hash"),
+            hidden("value"),
+        );
+        let (inputs_type, output) = (self.inputs_type(), self.value_type());
+        let types = self
+            .types_in_key(false)
+            .map(|types| quote!(#hasher.section("types", ::core::any::type_name::<#types>());));
+        let constants = self.constants_in_key(&hasher);
+        let parts = self.function.inputs().enumerate().map(|(index, parameter)| {
+            let (field, name, ty) = (Index::from(index), parameter.text(), self.stored_type(parameter));
+            if is_bytes(parameter) {
+                return quote!(#inputs.#field.hash_bytes(#name, #hasher)?;);
+            }
+            quote! {
+                let ::core::option::Option::Some(#hash) = #fk::hash_fn!(#ty) else {
+                    return ::core::result::Result::Ok(false);
+                };
+                if let ::core::option::Option::Some(#value) = #inputs.#field.peek() {
+                    #hash(#value, #name, #hasher)?;
+                }
+            }
+        });
+        quote! {
+            .memo(
+                |#inputs: &#inputs_type, #hasher: &mut #fk::KeyHasher| {
+                    #types #constants #(#parts)* ::core::result::Result::Ok(true)
+                },
+                {
+                    use #fk::{CloneNo as _, CloneYes as _};
+                    (&#fk::Probe::<#output>::NEW).clone_fn()
+                },
+            )
+        }
     }
 
     fn input(&self, name: &str) -> Option<(Index, &Parameter)> {

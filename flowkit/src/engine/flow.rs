@@ -4,17 +4,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::drive::{edges_of, with_ambient};
-use super::scope::{Change, Scope};
+use super::memo::{Occurrence, Remembered};
+use super::run_guard::{RunGuard, unhandled};
+use super::scope::Scope;
 use crate::context::{Ambient, RunContext, scoped};
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::graph::NodeKind;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::{Attempt, Job};
+use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
-use crate::runtime::RuntimeInner;
-use crate::state::State;
 
 /// What a flow call says beside its inputs.
 #[derive(Default)]
@@ -29,7 +32,7 @@ pub(crate) struct FlowExtras {
 pub(crate) struct Entered {
     pub(crate) scope: Arc<Scope>,
     orders: Vec<Order>,
-    timeout: Option<Duration>,
+    plan: Plan,
     tags: Vec<Arc<str>>,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
@@ -57,13 +60,15 @@ pub(crate) fn enter(
     if let Some(name) = name {
         scope.set_name(&*name);
     }
-    let timeout = timeout
-        .or(scope.runtime.plan_of(definition).timeout)
-        .filter(|timeout| !timeout.is_zero());
+    // A runtime's defaults are for tasks: a flow's options are its attribute's, and the call's.
+    let mut plan = Plan::of(None, definition, &TaskOptions::new());
+    if let Some(timeout) = timeout {
+        plan.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+    }
     Entered {
         scope,
         orders: wait_for,
-        timeout,
+        plan,
         tags,
         awaited,
     }
@@ -85,9 +90,9 @@ fn enter_subflow(
 }
 
 impl Entered {
-    fn ambient(&self) -> Ambient {
-        self.scope
-            .ambient((!self.tags.is_empty()).then(|| Arc::from(self.tags.as_slice())))
+    fn ambient(&self, attempt: u32) -> Ambient {
+        let tags = (!self.tags.is_empty()).then(|| Arc::from(self.tags.as_slice()));
+        self.scope.ambient(tags, attempt)
     }
 
     /// Runs the flow to its end. The value is then in the job.
@@ -105,10 +110,47 @@ impl Entered {
         if let Some(name) = job.run_name() {
             scope.set_name(name);
         }
-        guard.start();
-        let error = self.run_body(&scope, &guard, job.as_mut()).await.err();
-        job.drop_attempt();
-        guard.finish(error).await.map_or(Ok(()), Err)
+        let occurrence = match self.enter_memo(job.as_mut()) {
+            Recalled::Value => {
+                guard.finish_cached().await;
+                return Ok(());
+            }
+            Recalled::Nothing(occurrence) => occurrence,
+        };
+        let error = self.run_attempts(&mut guard, job.as_mut()).await.err();
+        let error = guard.finish(error).await;
+        if let (None, Some(occurrence)) = (&error, occurrence) {
+            remember(&scope, occurrence, &*job);
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Where the flow above may be retried, finds what this call returned in an earlier attempt; where this one may be,
+    /// begins to remember.
+    fn enter_memo(&self, mut job: Pin<&mut dyn Job>) -> Recalled {
+        let scope = &self.scope;
+        let parent = scope.parent.as_ref();
+        let above = parent.and_then(|(parent, place)| Some((parent, *place, parent.memo()?)));
+        let mut found = None;
+        if let Some((parent, place, memo)) = above
+            && let Some(occurrence) = memo.occurrence(scope.definition, &*job)
+        {
+            if let Some(remembered) = memo.recall(occurrence)
+                && job.as_mut().recall(&remembered.value)
+            {
+                let origin: Arc<str> = remembered.origin.to_string().into();
+                parent.note(place, |extra| extra.origin = Some(origin));
+                return Recalled::Value;
+            }
+            let own = memo.of_subflow(occurrence);
+            own.begin_attempt();
+            scope.set_memo(own);
+            found = Some(occurrence);
+        }
+        if self.plan.retry.is_some() {
+            scope.set_memo(Arc::default());
+        }
+        Recalled::Nothing(found)
     }
 
     async fn poll_inputs(&mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
@@ -123,188 +165,142 @@ impl Entered {
         })
     }
 
-    async fn run_body(
+    /// Runs the body until an attempt succeeds or none may follow.
+    async fn run_attempts(&self, guard: &mut RunGuard, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
+        let scope = &self.scope;
+        let first = Instant::now();
+        loop {
+            guard.start();
+            let retries = self.plan.retry.as_ref().map_or(0, |retry| retry.retries);
+            let last = guard.attempt() > retries || !job.is_repeatable();
+            let failed = match self.run_attempt(guard, job.as_mut(), last).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            };
+            let delay = self.next_delay(guard.attempt(), first.elapsed());
+            let Some(delay) = delay.filter(|_| failed.retry && !last && !scope.is_cancelled()) else {
+                return Err(failed.error);
+            };
+            guard.await_retry(&failed.error, delay);
+            tokio::select! {
+                biased;
+                () = scope.cancelled() => return Err(guard.cancelled_error()),
+                () = tokio::time::sleep(delay) => {}
+            }
+            scope.reopen();
+        }
+    }
+
+    fn next_delay(&self, attempt: u32, elapsed: Duration) -> Option<Duration> {
+        let retry = self.plan.retry.as_ref()?;
+        let delay = retry.delay(attempt, self.scope.runtime.randomness.unit());
+        retry.within_deadline(elapsed, delay).then_some(delay)
+    }
+
+    /// Runs the body once, and waits for the end of everything that was submitted in it.
+    async fn run_attempt(
         &self,
-        scope: &Arc<Scope>,
         guard: &RunGuard,
         mut job: Pin<&mut dyn Job>,
-    ) -> Result<(), Error> {
+        last: bool,
+    ) -> Result<(), Failed> {
+        let scope = &self.scope;
+        let body = self.run_body(guard, job.as_mut(), last).await;
+        job.as_mut().drop_attempt();
+        if body.is_err() {
+            scope.stop_live();
+        }
+        scope.drained().await;
+        body?;
+        match unhandled(scope) {
+            Some(error) if !scope.is_cancelled() => Err(Failed { error, retry: true }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn run_body(&self, guard: &RunGuard, mut job: Pin<&mut dyn Job>, last: bool) -> Result<(), Failed> {
+        let scope = &self.scope;
         let attempt = Attempt {
             definition: scope.definition,
             runtime: &scope.runtime,
-            last: true,
+            last,
         };
         let body = async {
-            job.as_mut()
-                .begin(&attempt)
-                .map_err(|error| error.in_flow_run(scope.id))?;
+            job.as_mut().begin(&attempt).map_err(|error| Failed {
+                error: error.in_flow_run(scope.id),
+                retry: false,
+            })?;
             let ended = std::future::poll_fn(|cx| job.as_mut().poll_attempt(cx)).await;
-            ended.map_err(|failure| judge(scope, failure))
+            ended.map_err(|failure| self.judge(failure, guard.attempt()))
         };
         let limit = async {
-            match self.timeout {
+            match self.plan.timeout {
                 Some(limit) => tokio::time::sleep(limit).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
-            outcome = scoped(self.ambient(), body) => outcome,
-            () = scope.cancelled() => Err(guard.cancelled_error()),
+            outcome = scoped(self.ambient(guard.attempt()), body) => outcome,
+            () = scope.cancelled() => Err(Failed { error: guard.cancelled_error(), retry: false }),
             () = limit => {
-                Err(flow_error(scope, ErrorKind::TimedOut).after_time(self.timeout.unwrap_or_default()).after_attempts(1))
+                let limit = self.plan.timeout.unwrap_or_default();
+                let error = flow_error(scope, ErrorKind::TimedOut).after_time(limit).after_attempts(guard.attempt());
+                Err(Failed { error, retry: true })
             }
         }
     }
-}
 
-/// What the failure of a flow's body means. A task's error that the flow passes on stays what it is.
-fn judge(scope: &Scope, failure: Failure) -> Error {
-    let error = flow_error(scope, ErrorKind::Failed).after_attempts(1);
-    match failure.cause {
-        Cause::Returned(source) => match source.downcast::<Error>() {
-            Ok(passed_on) => *passed_on,
-            Err(source) => error.because(source),
-        },
-        Cause::Panicked(message) => flow_error(scope, ErrorKind::Crashed)
-            .after_attempts(1)
-            .detailed(message),
-        Cause::TimedOut(limit) => flow_error(scope, ErrorKind::TimedOut).after_time(limit),
-        Cause::Refused(refused) => refused,
+    /// What the failure of the body means. A task's error that the flow passes on stays what it is.
+    fn judge(&self, failure: Failure, attempt: u32) -> Failed {
+        let scope = &self.scope;
+        let error = |kind| flow_error(scope, kind).after_attempts(attempt);
+        let panics = self.plan.retry.as_ref().is_some_and(|retry| retry.panics);
+        let (error, retry) = match failure.cause {
+            Cause::Returned(source) => match source.downcast::<Error>() {
+                Ok(passed_on) => (*passed_on, failure.retry),
+                Err(source) => (error(ErrorKind::Failed).because(source), failure.retry),
+            },
+            Cause::Panicked(message) => (
+                error(ErrorKind::Crashed).detailed(message),
+                failure.retry && panics,
+            ),
+            Cause::TimedOut(limit) => (error(ErrorKind::TimedOut).after_time(limit), failure.retry),
+            Cause::Refused(refused) => (refused, false),
+        };
+        Failed { error, retry }
     }
 }
 
-fn flow_error(scope: &Scope, kind: ErrorKind) -> Error {
+/// What became of looking for an earlier attempt's value.
+enum Recalled {
+    /// It is in the job.
+    Value,
+    /// There is none; what the run returns is to be remembered as that of this call, if it has a key.
+    Nothing(Option<Occurrence>),
+}
+
+/// How an attempt failed, and whether another may follow.
+struct Failed {
+    error: Error,
+    retry: bool,
+}
+
+/// Keeps the value of a subflow for later attempts of the flow above.
+fn remember(scope: &Scope, occurrence: Occurrence, job: &dyn Job) {
+    if let Some((parent, place)) = &scope.parent
+        && let (Some(memo), Some(value)) = (parent.memo(), job.remember())
+    {
+        let origin = parent.task_run_id(*place);
+        memo.remember(occurrence, Remembered { value, origin });
+    }
+}
+
+pub(super) fn flow_error(scope: &Scope, kind: ErrorKind) -> Error {
     let error = Error::new(kind, DefinitionKind::Flow, scope.name()).in_flow_run(scope.id);
     match &scope.parent {
         Some((parent, place)) => error.in_task_run(parent.task_run_id(*place)),
         None => error,
-    }
-}
-
-/// Keeps a flow run from being lost: if it is dropped before its end, the run is cancelled and says so.
-pub(crate) struct RunGuard {
-    scope: Arc<Scope>,
-    awaited: bool,
-    ended: bool,
-}
-
-impl RunGuard {
-    /// A run that waits for its inputs.
-    fn entered(scope: &Arc<Scope>, awaited: bool) -> Result<Self, Error> {
-        if scope.parent.is_none() {
-            scope.runtime.register(scope)?;
-        }
-        Ok(Self {
-            scope: Arc::clone(scope),
-            awaited,
-            ended: false,
-        })
-    }
-
-    /// A run that waits for nothing.
-    pub(crate) fn begin(scope: &Arc<Scope>) -> Result<Self, Error> {
-        let mut guard = Self::entered(scope, true)?;
-        guard.start();
-        Ok(guard)
-    }
-
-    /// The body begins.
-    fn start(&mut self) {
-        self.scope.begin();
-        if let Some((parent, place)) = &self.scope.parent {
-            parent.change(
-                *place,
-                State::Running,
-                &Change {
-                    attempt: 1,
-                    ..Change::default()
-                },
-            );
-        }
-    }
-
-    pub(crate) fn cancelled_error(&self) -> Error {
-        flow_error(&self.scope, ErrorKind::Cancelled)
-    }
-
-    /// Ends the run after everything submitted in it; what is still running is cancelled if the run failed. Gives
-    /// the error that it failed with.
-    pub(crate) async fn finish(mut self, mut error: Option<Error>) -> Option<Error> {
-        if error.is_some() {
-            self.scope.stop_live();
-        }
-        self.scope.drained().await;
-        if self.scope.parent.is_none() {
-            self.scope.runtime.flush_kept().await;
-        }
-        if error.is_none() && self.scope.is_cancelled() {
-            error = Some(self.cancelled_error());
-        }
-        if error.is_none() {
-            error = unhandled(&self.scope);
-        }
-        self.end(error.as_ref());
-        error
-    }
-
-    fn end(&mut self, error: Option<&Error>) {
-        self.ended = true;
-        let scope = &self.scope;
-        let state = match error {
-            None => State::Completed,
-            Some(error) if error.kind() == ErrorKind::Cancelled && !scope.is_cancelled() => State::Failed,
-            // An upstream failure inside the flow is the flow's failure; only its own inputs make it one of its own.
-            Some(error)
-                if error.kind() == ErrorKind::UpstreamFailed && scope.outcome().state == State::Running =>
-            {
-                State::Failed
-            }
-            Some(error) => State::of_error(error),
-        };
-        scope.end(state, error);
-        if let Some((parent, place)) = &scope.parent {
-            parent.change(
-                *place,
-                state,
-                &Change {
-                    attempt: 0,
-                    error,
-                    observed: self.awaited,
-                },
-            );
-        } else {
-            scope.runtime.unregister(scope.id);
-        }
-        if let Some(error) = error {
-            tracing::warn!(target: "flowkit", flow = scope.name(), flow_run_id = %scope.id, %state, error = format_args!("{error:#}"), "flow run ended");
-        }
-    }
-}
-
-/// The error of a flow that would otherwise have completed over a failure that nobody looked at.
-fn unhandled(scope: &Scope) -> Option<Error> {
-    let failure = scope.graph().first_unhandled()?;
-    Some(flow_error(scope, ErrorKind::UnhandledFailure).because(failure))
-}
-
-impl Drop for RunGuard {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        self.scope.stop_live();
-        let cancelled = self.cancelled_error();
-        self.end(Some(&cancelled));
-        // What was submitted ends on its own tasks. The flow above, if there is one, waits for that too.
-        if let (Some((parent, _)), Ok(tokio)) = (&self.scope.parent, tokio::runtime::Handle::try_current()) {
-            let (parent, scope) = (Arc::clone(parent), Arc::clone(&self.scope));
-            parent.enter();
-            tokio.spawn(async move {
-                scope.drained().await;
-                parent.leave();
-            });
-        }
     }
 }
 
@@ -334,18 +330,11 @@ impl Scope {
             if let Some(node) = graph.node_mut(place) {
                 node.kind = NodeKind::Subflow(Arc::clone(&child));
             }
-            self.is_cancelled()
+            self.is_closed()
         };
         if late {
-            child.stop_live();
+            child.cancel();
         }
         child
-    }
-}
-
-impl RuntimeInner {
-    /// The options of a flow: its attribute's. A runtime's defaults are for tasks.
-    fn plan_of(&self, definition: &'static Definition) -> crate::options::Plan {
-        crate::options::Plan::of(None, definition, &crate::options::TaskOptions::new())
     }
 }

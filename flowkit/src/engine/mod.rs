@@ -6,5 +6,8 @@ pub(crate) mod blocking;
 pub(crate) mod caching;
 pub(crate) mod drive;
 pub(crate) mod flow;
+pub(crate) mod hooks;
+pub(crate) mod memo;
+pub(crate) mod run_guard;
 pub(crate) mod scope;
 pub(crate) mod standalone;

@@ -4,9 +4,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::memo::Memo;
 use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
@@ -31,8 +33,13 @@ pub(crate) struct Scope {
     /// Submitted runs that have not ended.
     live: AtomicUsize,
     drained: Notify,
+    /// Whether it takes no more runs.
+    closed: AtomicBool,
+    /// Whether somebody asked for its end.
     cancelled: AtomicBool,
     cancel: Notify,
+    /// What its runs returned in earlier attempts, if there may be more than one.
+    memo: OnceLock<Arc<Memo>>,
     outcome: Mutex<Outcome>,
 }
 
@@ -95,8 +102,10 @@ impl Scope {
             graph: Mutex::new(Graph::default()),
             live: AtomicUsize::new(0),
             drained: Notify::new(),
+            closed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
+            memo: OnceLock::new(),
             outcome: Mutex::new(Outcome {
                 state: State::Pending,
                 error: None,
@@ -121,11 +130,11 @@ impl Scope {
     }
 
     /// The context in which this run's body is polled.
-    pub(crate) fn ambient(self: &Arc<Self>, tags: Tags) -> Ambient {
+    pub(crate) fn ambient(self: &Arc<Self>, tags: Tags, attempt: u32) -> Ambient {
         Ambient::Run(RunContext {
             scope: Arc::clone(self),
             place: None,
-            attempt: 1,
+            attempt,
             tags,
             leading: None,
         })
@@ -299,6 +308,13 @@ impl Scope {
         });
     }
 
+    /// Records that a hook of a run in it failed; without a place, of the flow run itself.
+    pub(crate) fn note_hook_failure(&self, place: Option<NodeRef>, trouble: &str) {
+        self.note(place.unwrap_or(NodeRef::ROOT), |extra| {
+            extra.hook_failures.push(trouble.into());
+        });
+    }
+
     // --- what lives in it ---
 
     /// Counts a submitted run in.
@@ -332,7 +348,7 @@ impl Scope {
                 Some(node) if !node.record.state.is_terminal() => node.control = control,
                 _ => return,
             }
-            self.is_cancelled()
+            self.is_closed()
         };
         if too_late {
             self.stop(place);
@@ -388,7 +404,7 @@ impl Scope {
 
     /// Refuses what is submitted from now on, and stops what lives.
     pub(crate) fn stop_live(&self) {
-        self.cancelled.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::Release);
         let live: Vec<u32> = {
             let graph = self.graph();
             let live = (0u32..)
@@ -399,7 +415,32 @@ impl Scope {
         self.stop_all(&live);
     }
 
+    /// Takes runs again, for another attempt. What failed in the last one is that attempt's failure, and nobody else's.
+    pub(crate) fn reopen(&self) {
+        self.graph().observe_all();
+        if let Some(memo) = self.memo() {
+            memo.begin_attempt();
+        }
+        self.closed.store(self.is_cancelled(), Ordering::Release);
+    }
+
+    /// What its runs returned in earlier attempts, if there may be more than one.
+    pub(crate) fn memo(&self) -> Option<&Arc<Memo>> {
+        self.memo.get()
+    }
+
+    /// Remembers what its runs return; only the first memo counts.
+    pub(crate) fn set_memo(&self, memo: Arc<Memo>) {
+        // A flow run has one memo from its beginning to its end.
+        let _ = self.memo.set(memo);
+    }
+
     /// Whether nothing new may begin.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody asked for its end.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
@@ -424,14 +465,46 @@ impl Scope {
             .clone()
     }
 
-    /// Records that the body begins.
-    pub(crate) fn begin(&self) {
+    /// Records that an attempt of the body begins. Only the first one is the beginning of the run.
+    pub(crate) fn begin(&self, attempt: u32) {
         self.set_outcome(State::Running, None);
+        self.graph().attempts = attempt;
+        if attempt > 1 {
+            return;
+        }
         let parent = self
             .parent
             .as_ref()
             .map(|(scope, place)| scope.task_run_id(*place));
         self.tell(self.epoch.stamp(), || EventKind::FlowRunStarted { parent });
+    }
+
+    /// Records that an attempt failed and is followed by another after `delay`.
+    pub(crate) fn await_retry(&self, error: &Error, attempt: u32, delay: Duration) {
+        self.set_outcome(State::AwaitingRetry, Some(error));
+        tracing::info!(target: "flowkit", flow = self.name(), attempt, ?delay, error = format_args!("{error:#}"), "retrying");
+        let id = match &self.parent {
+            Some((parent, place)) => parent.task_run_id(*place),
+            None => self.task_run_id(NodeRef::ROOT),
+        };
+        self.tell_now(EventKind::RetryScheduled {
+            id,
+            name: self.name(),
+            attempt,
+            delay,
+        });
+        let now = self.epoch.stamp();
+        self.note(NodeRef::ROOT, |extra| {
+            let started = extra
+                .failed_attempts
+                .last()
+                .map_or(Stamp::BEGINNING, |last| last.ended);
+            extra.failed_attempts.push(FailedAttempt {
+                started,
+                ended: now,
+                error: error.clone(),
+            });
+        });
     }
 
     /// Records how the flow run ended. Only the first end counts.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::flow::RunGuard;
+use super::run_guard::RunGuard;
 use super::scope::Scope;
 use crate::call::TaskCall;
 use crate::context::{RunContext, scoped};
@@ -26,7 +26,7 @@ pub(crate) fn run<T: Send + Sync + 'static>(
         let guard = RunGuard::begin(&scope)?;
         let outcome = tokio::select! {
             biased;
-            outcome = scoped(scope.ambient(None), call.into_future()) => outcome,
+            outcome = scoped(scope.ambient(None, 1), call.into_future()) => outcome,
             () = scope.cancelled() => Err(guard.cancelled_error()),
         };
         guard
@@ -58,7 +58,7 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
 /// Begins a run that has no body of its own. Where the runtime takes no runs, what is submitted in it is cancelled.
 pub(crate) fn open(scope: &Arc<Scope>) {
     let refused = scope.runtime.register(scope).is_err();
-    scope.begin();
+    scope.begin(1);
     if refused {
         scope.stop_live();
     }

@@ -134,7 +134,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire) || self.scope.is_cancelled()
+        self.cancelled.load(Ordering::Acquire) || self.scope.is_closed()
     }
 
     /// The index of a call that was just taken from the iterator.
@@ -265,7 +265,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         if let Some(broken) = &items.broken {
             return (State::Crashed, Some(broken.clone()));
         }
-        if self.cancelled.load(Ordering::Acquire) || self.scope.is_cancelled() {
+        if self.cancelled.load(Ordering::Acquire) || self.scope.is_closed() {
             return (State::Cancelled, None);
         }
         let failed = items.slots.iter().any(|slot| matches!(slot, Slot::Failed(_)));

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flowkit_cache::CacheStore;
 use tokio::sync::Notify;
@@ -17,10 +18,14 @@ use crate::engine::blocking::{Blocking, TokioBlocking};
 use crate::engine::caching::Flights;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Observer, Observers};
+use crate::hook::{Hook, Moment, RuntimeHooks};
 use crate::ids::{Ids, SystemIds};
 use crate::options::TaskOptions;
 use crate::random::{FastRandomness, Randomness};
 use crate::resource::Resources;
+
+/// How long a hook may take unless [`Builder::hook_timeout`] says otherwise.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Describes a [`Runtime`]. Without anything said, everything stays in memory.
 #[must_use = "a builder does nothing until it is built"]
@@ -31,6 +36,8 @@ pub struct Builder {
     blocking: Box<dyn Blocking>,
     resources: Resources,
     observers: Observers,
+    hooks: RuntimeHooks,
+    hook_timeout: Duration,
     task_defaults: TaskOptions,
     cache: CachePlace,
     cache_limit: Option<u64>,
@@ -45,6 +52,8 @@ impl Default for Builder {
             blocking: Box::new(TokioBlocking),
             resources: Resources::default(),
             observers: Observers::default(),
+            hooks: RuntimeHooks::default(),
+            hook_timeout: HOOK_TIMEOUT,
             task_defaults: TaskOptions::new(),
             cache: CachePlace::Memory,
             cache_limit: None,
@@ -98,6 +107,42 @@ impl Builder {
     /// Tells this observer of every event.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(Box::new(observer));
+        self
+    }
+
+    /// Calls this hook whenever an attempt of any task or flow of the runtime begins.
+    pub fn on_running<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Running, hook);
+        self
+    }
+
+    /// Calls this hook for every run that ends with a value, cached ones among them.
+    pub fn on_success<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Success, hook);
+        self
+    }
+
+    /// Calls this hook for every run that fails or times out, after its last attempt.
+    pub fn on_failure<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Failure, hook);
+        self
+    }
+
+    /// Calls this hook for every run that is cancelled.
+    pub fn on_cancellation<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Cancellation, hook);
+        self
+    }
+
+    /// Calls this hook for every run that panics.
+    pub fn on_crash<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Crash, hook);
+        self
+    }
+
+    /// How long a single hook may take before it is dropped; 30 seconds unless this says otherwise.
+    pub fn hook_timeout(mut self, timeout: Duration) -> Self {
+        self.hook_timeout = timeout;
         self
     }
 
@@ -161,6 +206,8 @@ impl Builder {
             blocking: self.blocking,
             resources: self.resources,
             observers: self.observers,
+            hooks: self.hooks,
+            hook_timeout: self.hook_timeout,
             task_defaults: self.task_defaults,
             flights: Flights::new(),
             abandoned_blocking: AtomicUsize::new(0),

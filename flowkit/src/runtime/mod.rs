@@ -24,6 +24,7 @@ use crate::engine::scope::Scope;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observers;
 use crate::flow_call::FlowCall;
+use crate::hook::RuntimeHooks;
 use crate::ids::{FlowRunId, Ids};
 use crate::options::TaskOptions;
 use crate::random::Randomness;
@@ -72,6 +73,8 @@ pub(crate) struct RuntimeInner {
     pub(crate) blocking: Box<dyn Blocking>,
     pub(crate) resources: Resources,
     pub(crate) observers: Observers,
+    pub(crate) hooks: RuntimeHooks,
+    pub(crate) hook_timeout: Duration,
     pub(crate) task_defaults: TaskOptions,
     pub(crate) flights: Flights,
     pub(crate) abandoned_blocking: AtomicUsize,
@@ -84,7 +87,9 @@ pub(crate) struct RuntimeInner {
 impl RuntimeInner {
     /// Whether a run with only this definition's options has none at all.
     pub(crate) fn is_plain(&self, definition: &Definition) -> bool {
-        definition.options().says_nothing() && self.task_defaults.says_nothing()
+        definition.options().says_nothing()
+            && self.task_defaults.says_nothing()
+            && !self.has_hooks(definition)
     }
 
     /// The cache; none if there is none or it cannot be opened, which is reported once.

@@ -5,7 +5,7 @@ async fn load(n: u8) -> u8 {
     n
 }
 
-#[flow(retries = 3)]
+#[flow(limit = "nightly")]
 async fn pipeline(n: u8) -> u8 {
     n
 }

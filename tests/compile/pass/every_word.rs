@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flowkit::HookRun;
 use flowkit::prelude::*;
 
 const RETRIES: u32 = 2;
@@ -15,6 +16,18 @@ fn helper(n: u8) -> u8 {
 
 fn is_transient(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::TimedOut
+}
+
+pub(crate) fn noted(run: HookRun) {
+    drop(run);
+}
+
+async fn told(run: HookRun) -> Result<()> {
+    Err(run.name().into())
+}
+
+mod hooks {
+    pub(crate) use super::noted;
 }
 
 #[task(
@@ -37,7 +50,12 @@ fn is_transient(error: &std::io::Error) -> bool {
     retry_deadline = LONG,
     retry_panics,
     timeout = Duration::from_millis(500),
-    total_timeout = "1h"
+    total_timeout = "1h",
+    on_running = noted,
+    on_success(noted, told),
+    on_failure = [told],
+    on_cancellation = hooks::noted,
+    on_crash = noted
 )]
 async fn all(source: &str, options: Option<u8>) -> std::io::Result<u8> {
     Ok(helper(source.len() as u8 + options.unwrap_or(0)))
@@ -45,6 +63,21 @@ async fn all(source: &str, options: Option<u8>) -> std::io::Result<u8> {
 
 #[task(retries = 3, retry_delay = ["1s", LONG, "10s"])]
 async fn other() -> std::io::Result<()> {
+    Ok(())
+}
+
+#[flow(
+    retries = 2,
+    retry_delay = "1s",
+    retry_if = is_transient,
+    timeout = "1m",
+    on_running = noted,
+    on_success = noted,
+    on_failure(noted, told),
+    on_cancellation = noted,
+    on_crash = told
+)]
+async fn retried() -> std::io::Result<()> {
     Ok(())
 }
 
@@ -60,6 +93,7 @@ pub(crate) fn main() {
     assert!(definition.cache().is_some_and(|policy| policy.holds_run()));
     assert!(off::DEFINITION.cache().is_none());
     let _ = all("a", None);
+    assert_eq!(retried::NAME, "retried");
     let options = format!("{:?}", other::DEFINITION.options());
     assert!(options.contains("[1s, 5s, 10s]"), "{options}");
 }

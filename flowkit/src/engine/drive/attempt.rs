@@ -17,7 +17,7 @@ use crate::state::State;
 
 impl Drive {
     pub(super) fn begin_attempt(&mut self, job: Pin<&mut dyn Job>) -> Step {
-        if self.scope.is_cancelled() {
+        if self.scope.is_closed() {
             return self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled)));
         }
         self.attempt += 1;
@@ -30,6 +30,7 @@ impl Drive {
                 ..Change::default()
             },
         );
+        self.call_hooks(State::Running, None);
         self.span.record("attempt", attempt);
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.attempt = attempt;
@@ -172,7 +173,7 @@ impl Drive {
     pub(super) fn next_delay(&self) -> Option<Duration> {
         let more = self.more.as_ref()?;
         let retry = more.plan.retry.as_ref()?;
-        if self.attempt > retry.retries || self.scope.is_cancelled() {
+        if self.attempt > retry.retries || self.scope.is_closed() {
             return None;
         }
         let delay = retry.delay(self.attempt, self.scope.runtime.randomness.unit());

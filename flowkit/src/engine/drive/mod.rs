@@ -18,12 +18,15 @@ use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
 use super::caching::{Caching, Shared};
+use super::hooks::HookQueue;
+use super::memo::{Occurrence, Remembered};
 use super::scope::{Change, NewRun, Scope};
 use crate::clock::Stamp;
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind};
 use crate::graph::NodeKind;
+use crate::hook::HookRun;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
 use crate::options::{Plan, TaskOptions};
@@ -64,6 +67,9 @@ struct More {
     total: Option<Pin<Box<Sleep>>>,
     first_attempt: Option<Instant>,
     attempt_began: Stamp,
+    hooks: Option<HookQueue>,
+    /// Which call of its flow's attempt it is, where the flow may be retried.
+    occurrence: Option<Occurrence>,
 }
 
 enum Phase {
@@ -117,6 +123,7 @@ impl Drive {
         let plain = options.is_none()
             && orders.is_empty()
             && definition.cache().is_none()
+            && scope.memo().is_none()
             && scope.runtime.is_plain(definition);
         let tags = with_ambient(tags, &caller.tags);
         let place = match entrance {
@@ -139,6 +146,8 @@ impl Drive {
                 total: None,
                 first_attempt: None,
                 attempt_began: Stamp::NEVER,
+                hooks: HookQueue::start(&scope, Some(place), definition),
+                occurrence: None,
             })
         });
         let span = tracing::info_span!(
@@ -191,6 +200,9 @@ impl Drive {
                 Step::Next(phase) => self.phase = phase,
                 Step::End(outcome) => {
                     self.phase = Phase::Ended;
+                    if outcome.is_ok() {
+                        self.remember(&*job);
+                    }
                     return Poll::Ready(outcome);
                 }
             }
@@ -234,7 +246,7 @@ impl Drive {
     // --- inputs ---
 
     fn poll_inputs(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
-        if self.scope.is_cancelled() {
+        if self.scope.is_closed() {
             return Poll::Ready(self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled))));
         }
         if let Some(more) = &mut self.more {
@@ -250,7 +262,10 @@ impl Drive {
         Poll::Ready(self.after_inputs(job))
     }
 
-    fn after_inputs(&mut self, job: Pin<&mut dyn Job>) -> Step {
+    fn after_inputs(&mut self, mut job: Pin<&mut dyn Job>) -> Step {
+        if let Some(step) = self.recall(job.as_mut()) {
+            return step;
+        }
         if let Some(name) = job.run_name() {
             self.scope.note(self.place, |extra| {
                 extra.name.get_or_insert_with(|| Arc::from(name));
@@ -262,7 +277,34 @@ impl Drive {
         Step::Next(Phase::Begin)
     }
 
-    fn upstream_failed(&self, upstream: Error) -> Step {
+    /// Ends with what the same call returned in an earlier attempt of the flow.
+    fn recall(&mut self, mut job: Pin<&mut dyn Job>) -> Option<Step> {
+        let more = self.more.as_mut()?;
+        let memo = self.scope.memo()?;
+        more.occurrence = memo.occurrence(self.definition, &*job);
+        let remembered = memo.recall(more.occurrence?)?;
+        if !job.as_mut().recall(&remembered.value) {
+            return None;
+        }
+        // It is there already, and need not be kept again.
+        more.occurrence = None;
+        let origin: Arc<str> = remembered.origin.to_string().into();
+        self.scope.note(self.place, |extra| extra.origin = Some(origin));
+        Some(self.end(State::Cached, None))
+    }
+
+    /// Keeps the value for later attempts of the flow.
+    fn remember(&self, job: &dyn Job) {
+        let occurrence = self.more.as_ref().and_then(|more| more.occurrence);
+        if let (Some(occurrence), Some(memo)) = (occurrence, self.scope.memo())
+            && let Some(value) = job.remember()
+        {
+            let origin = self.scope.task_run_id(self.place);
+            memo.remember(occurrence, Remembered { value, origin });
+        }
+    }
+
+    fn upstream_failed(&mut self, upstream: Error) -> Step {
         // The failure that started it all is what the reader wants to see next, not each step in between.
         let error = self
             .error(ErrorKind::UpstreamFailed)
@@ -279,13 +321,33 @@ impl Drive {
             .after_attempts(self.attempt)
     }
 
-    fn end(&self, state: State, error: Option<Error>) -> Step {
+    /// Has the run's hooks called for the state that it is in now.
+    fn call_hooks(&self, state: State, error: Option<&Error>) {
+        if let Some(hooks) = self.more.as_ref().and_then(|more| more.hooks.as_ref()) {
+            hooks.call(HookRun {
+                kind: self.definition.kind(),
+                name: Arc::from(self.definition.name()),
+                run_name: self.scope.graph().name(self.place),
+                flow_run: self.scope.id,
+                task_run: Some(self.scope.task_run_id(self.place)),
+                state,
+                attempt: self.attempt,
+                error: error.cloned(),
+            });
+        }
+    }
+
+    fn end(&mut self, state: State, error: Option<Error>) -> Step {
         let change = Change {
             attempt: self.attempt,
             error: error.as_ref(),
             observed: self.awaited,
         };
         self.scope.change(self.place, state, &change);
+        self.call_hooks(state, error.as_ref());
+        if let Some(more) = &mut self.more {
+            more.hooks = None;
+        }
         if let Some(error) = &error {
             tracing::debug!(target: "flowkit", task = self.definition.name(), %state, error = format_args!("{error:#}"), "task run ended");
         }

@@ -1,0 +1,149 @@
+//! Calls hooks beside the runs they belong to: one after another in the order of the run's states, each within a time,
+//! its error or panic recorded and of no other consequence.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
+
+use super::scope::Scope;
+use crate::context::{Ambient, scoped};
+use crate::definition::Definition;
+use crate::error::panic_message;
+use crate::event::EventKind;
+use crate::hook::{HookFuture, HookRun, Moment};
+use crate::ids::NodeRef;
+use crate::runtime::RuntimeInner;
+
+/// The hooks of one run that are still to be called. Dropped, it is finished with those it was given.
+pub(crate) struct HookQueue {
+    called: Option<UnboundedSender<HookRun>>,
+    finished: oneshot::Receiver<()>,
+}
+
+impl HookQueue {
+    /// Begins to call the hooks of a run, unless neither its definition nor its runtime has any.
+    ///
+    /// The scope that the run was submitted in waits for them. Outside tokio nothing can call them, which is logged.
+    pub(crate) fn start(
+        scope: &Arc<Scope>,
+        place: Option<NodeRef>,
+        definition: &'static Definition,
+    ) -> Option<Self> {
+        if !scope.runtime.has_hooks(definition) {
+            return None;
+        }
+        let Ok(tokio) = tokio::runtime::Handle::try_current() else {
+            tracing::warn!(target: "flowkit", task = definition.name(), "hooks are not called outside a tokio runtime");
+            return None;
+        };
+        let (called, calls) = mpsc::unbounded_channel();
+        let (finish, finished) = oneshot::channel();
+        let owner = match place {
+            Some(_) => Some(Arc::clone(scope)),
+            None => scope.parent.as_ref().map(|(parent, _)| Arc::clone(parent)),
+        };
+        let counted = Counted::new(owner);
+        let scope = Arc::clone(scope);
+        tokio.spawn(async move {
+            call_all(&scope, place, definition, calls).await;
+            drop(counted);
+            // Whoever does not wait for it need not be told.
+            let _ = finish.send(());
+        });
+        Some(Self {
+            called: Some(called),
+            finished,
+        })
+    }
+
+    /// Calls the hooks for a run that is now in this state.
+    pub(crate) fn call(&self, run: HookRun) {
+        if let Some(called) = &self.called {
+            // The receiver ends after the senders, or with its tokio runtime.
+            let _ = called.send(run);
+        }
+    }
+
+    /// Returns when all hooks have been called.
+    pub(crate) async fn finish(mut self) {
+        self.called = None;
+        // An error means that they were dropped with their tokio runtime: nothing is left to wait for.
+        let _ = (&mut self.finished).await;
+    }
+}
+
+/// Lets a scope wait for what it has no run for.
+struct Counted(Option<Arc<Scope>>);
+
+impl Counted {
+    fn new(scope: Option<Arc<Scope>>) -> Self {
+        if let Some(scope) = &scope {
+            scope.enter();
+        }
+        Self(scope)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(scope) = &self.0 {
+            scope.leave();
+        }
+    }
+}
+
+async fn call_all(
+    scope: &Arc<Scope>,
+    place: Option<NodeRef>,
+    definition: &'static Definition,
+    mut calls: UnboundedReceiver<HookRun>,
+) {
+    while let Some(run) = calls.recv().await {
+        let Some(moment) = Moment::of(run.state) else {
+            continue;
+        };
+        for &hook in definition.hooks().at(moment) {
+            call_one(scope, place, &run, hook).await;
+        }
+        let runtime = Arc::clone(&scope.runtime);
+        for hook in runtime.hooks.at(moment) {
+            call_one(scope, place, &run, hook).await;
+        }
+    }
+}
+
+async fn call_one(
+    scope: &Arc<Scope>,
+    place: Option<NodeRef>,
+    run: &HookRun,
+    hook: impl Fn(HookRun) -> HookFuture,
+) {
+    let limit = scope.runtime.hook_timeout;
+    let calling = AssertUnwindSafe(async { hook(run.clone()).await }).catch_unwind();
+    // What a hook calls runs on the same runtime, outside the run.
+    let calling = scoped(Ambient::Runtime(Arc::clone(&scope.runtime)), calling);
+    let trouble = match tokio::time::timeout(limit, calling).await {
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(payload)) => format!("it panicked: {}", panic_message(&*payload)),
+        Err(_) => format!("it took longer than {}", humantime::format_duration(limit)),
+    };
+    let trouble = format!("a hook for {} failed: {trouble}", run.state);
+    tracing::warn!(target: "flowkit", run = run.run_name(), trouble, "a hook failed; the run is not changed");
+    scope.note_hook_failure(place, &trouble);
+    scope.tell_now(EventKind::HookFailed {
+        id: run.task_run,
+        name: run.run_name(),
+        error: &trouble,
+    });
+}
+
+impl RuntimeInner {
+    /// Whether runs of this definition have hooks to be called.
+    pub(crate) fn has_hooks(&self, definition: &Definition) -> bool {
+        definition.hooks().any() || self.hooks.any()
+    }
+}
