@@ -31,6 +31,10 @@ pub enum ErrorKind {
     Input,
     /// The runtime has no resource of the type that a `#[resource]` parameter asks for.
     MissingResource,
+    /// The runtime has no limit, rate limit or circuit breaker of the name that the run asks for, or none that is large enough.
+    MissingLimit,
+    /// A circuit breaker refused the attempt, because what it guards has failed too often.
+    CircuitOpen,
     /// The runtime does not take runs: it was shut down, or there is no tokio runtime to run on.
     Unavailable,
     /// The runtime could not be built as it was described.
@@ -94,6 +98,15 @@ impl Error {
     /// An error that is about no run: of a builder, or of a runtime that takes none.
     pub(crate) fn about_runtime(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self::new(kind, DefinitionKind::Flow, "").with(|inner| inner.detail = Some(detail.into()))
+    }
+
+    /// Says which task or flow an error is about that was made without knowing it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
+    pub(crate) fn about(self, subject: DefinitionKind, name: impl Into<Arc<str>>) -> Self {
+        self.with(|inner| {
+            inner.subject = subject;
+            inner.name = name.into();
+        })
     }
 
     /// Changes an error that nobody else holds yet.
@@ -266,6 +279,12 @@ impl Error {
             ErrorKind::Input | ErrorKind::MissingResource | ErrorKind::Internal => {
                 write!(formatter, "{subject} `{name}`: {detail}")
             }
+            ErrorKind::MissingLimit | ErrorKind::CircuitOpen => {
+                if !name.is_empty() {
+                    write!(formatter, "{subject} `{name}`: ")?;
+                }
+                formatter.write_str(detail)
+            }
             ErrorKind::Unavailable | ErrorKind::Build => formatter.write_str(detail),
         }
     }
@@ -375,6 +394,15 @@ mod tests {
         let error = upstream("c", upstream("b", failed("a")));
         assert_eq!(error.root().task(), "a");
         assert_eq!(error.root().kind(), ErrorKind::Failed);
+    }
+
+    #[test]
+    fn an_error_of_a_limit_names_the_run_once_it_is_known() {
+        let error = Error::about_runtime(ErrorKind::MissingLimit, "there is no limit named `db`");
+        assert_eq!(error.to_string(), "there is no limit named `db`");
+        let error = error.about(DefinitionKind::Task, "load");
+        assert_eq!(error.to_string(), "task `load`: there is no limit named `db`");
+        assert_eq!(error.task(), "load");
     }
 
     #[test]

@@ -67,6 +67,9 @@ mod ids;
 mod input;
 mod job;
 mod key_probe;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
+mod limit;
+mod named;
 mod options;
 mod order;
 mod random;
