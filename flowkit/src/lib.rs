@@ -75,6 +75,8 @@ mod named;
 mod options;
 mod order;
 mod random;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
+mod rate;
 mod render;
 mod resource;
 mod retry;
