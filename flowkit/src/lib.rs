@@ -80,6 +80,8 @@ mod rate;
 mod render;
 mod resource;
 mod retry;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
+mod retry_budget;
 mod run;
 mod runtime;
 mod state;
@@ -110,6 +112,7 @@ pub use input::{Input, IntoInput};
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
 pub use random::{FastRandomness, Randomness};
+pub use retry_budget::RetryBudget;
 pub use run::{
     AttemptRecord, Counts, FanOutRecord, FlowRun, ItemRecord, RunEdge, RunGraph, RunRecord, TaskRun,
     TaskRunKind,
