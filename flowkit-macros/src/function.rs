@@ -3,7 +3,10 @@
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Attribute, FnArg, Item, ItemFn, Pat, PatType, Receiver, ReceiverKind, ReturnType, Safety, Type};
+use syn::{
+    Attribute, FnArg, Item, ItemFn, Pat, PatType, Receiver, ReceiverKind, ReturnType, Safety, Type,
+    TypeReference,
+};
 
 use crate::diagnose::Diagnostics;
 use crate::hygiene::plain;
@@ -292,6 +295,8 @@ fn name_of(index: usize, pattern: &Pat, errors: &mut Diagnostics) -> Ident {
 fn type_of(kind: Macro, ty: &Type, errors: &mut Diagnostics) -> (Type, bool) {
     let what = kind.name();
     let (ty, borrowed) = match ty {
+        // What lives for ever is a value like any other: nothing is lent.
+        Type::Reference(reference) if is_static(reference) => (ty, false),
         Type::Reference(reference) => {
             if let Some(token) = &reference.mutability {
                 let message = format!(
@@ -316,6 +321,11 @@ fn type_of(kind: Macro, ty: &Type, errors: &mut Diagnostics) -> (Type, bool) {
         errors.at(span, message);
     }
     (ty.clone(), borrowed)
+}
+
+fn is_static(reference: &TypeReference) -> bool {
+    let lifetime = reference.lifetime.as_ref();
+    reference.mutability.is_none() && lifetime.is_some_and(|lifetime| lifetime.ident == "static")
 }
 
 /// Takes `#[resource]` off a parameter, and says whether it was there.

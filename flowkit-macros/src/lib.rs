@@ -84,6 +84,9 @@ use words::Macro;
 /// | `retry_panics` | off | panics are retried like errors |
 /// | `timeout = "30s"` | none | for one attempt |
 /// | `total_timeout = "5m"` | none | for all attempts and the delays between them |
+/// | `limit = "db"`, `limit("db", 2, "api")` | none | slots of named limits of the runtime: one each, or as many as the number behind the name |
+/// | `rate_limit = "api"` | none | a named rate limit of the runtime, for every attempt |
+/// | `circuit_breaker = "api"` | none | a named circuit breaker of the runtime; while it is open, the task fails at once and counts no attempt |
 /// | `on_running`, `on_success`, `on_failure`, `on_cancellation`, `on_crash` `= notify`, or `(notify, page)` | none | hooks: functions of one `flowkit::HookRun`, async or not, called beside the run for the state it is in; what they do changes nothing about it |
 /// | `associated` | | for a function in an `impl` block that shows no sign of it |
 /// | `crate = path` | `::flowkit` | where flowkit is |

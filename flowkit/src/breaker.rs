@@ -250,17 +250,24 @@ impl Drop for Permit {
 /// The circuit breakers of one runtime, by name.
 pub(crate) struct Breakers(Named<Arc<CircuitBreaker>>);
 
+impl Default for Breakers {
+    /// None.
+    fn default() -> Self {
+        Self(Named::new("circuit breaker", "circuit_breaker"))
+    }
+}
+
 impl Breakers {
     /// The breakers of these names; an error of kind [`Build`](ErrorKind::Build) if one makes no sense or comes twice.
     pub(crate) fn new<N: Into<Arc<str>>>(
         breakers: impl IntoIterator<Item = (N, Breaker)>,
     ) -> Result<Self, Error> {
-        let mut named = Named::new("circuit breaker", "circuit_breaker");
+        let mut all = Self::default();
         for (name, description) in breakers {
             let breaker = CircuitBreaker::new(name, &description)?;
-            named.insert(Arc::clone(breaker.name()), breaker)?;
+            all.0.insert(Arc::clone(breaker.name()), breaker)?;
         }
-        Ok(Self(named))
+        Ok(all)
     }
 
     /// The breaker of this name, or an error of kind [`MissingLimit`](ErrorKind::MissingLimit) that says which there are.

@@ -12,6 +12,7 @@ use crate::completion::Completion;
 use crate::context::{self, Ambient, RunContext};
 use crate::definition::Definition;
 use crate::engine::drive::{CallExtras, Drive, Entrance};
+use crate::engine::slots::Yielded;
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Control;
@@ -225,7 +226,11 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
     type IntoFuture = TaskFuture<T>;
 
     fn into_future(self) -> TaskFuture<T> {
-        TaskFuture(Progress::New(Some(self)))
+        TaskFuture {
+            progress: Progress::New(Some(self)),
+            outcome: None,
+            yielded: Yielded::default(),
+        }
     }
 }
 
@@ -233,7 +238,12 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
 ///
 /// Dropping it before its end cancels the run.
 #[must_use = "futures do nothing unless polled"]
-pub struct TaskFuture<T>(Progress<T>);
+pub struct TaskFuture<T> {
+    progress: Progress<T>,
+    /// The outcome, while the run that awaits it comes back to its slots.
+    outcome: Option<Result<T, Error>>,
+    yielded: Yielded,
+}
 
 enum Progress<T> {
     New(Option<TaskCall<T>>),
@@ -243,7 +253,7 @@ enum Progress<T> {
 
 impl<T> fmt::Debug for TaskFuture<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.0 {
+        formatter.write_str(match self.progress {
             Progress::New(_) => "TaskFuture::New",
             Progress::Running(_) => "TaskFuture::Running",
             Progress::Standalone(_) => "TaskFuture::Standalone",
@@ -251,17 +261,17 @@ impl<T> fmt::Debug for TaskFuture<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
-    type Output = Result<T, Error>;
+impl<T> Unpin for TaskFuture<T> {}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+impl<T: Send + Sync + 'static> TaskFuture<T> {
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         loop {
-            match &mut self.0 {
+            match &mut self.progress {
                 Progress::New(call) => {
                     let Some(call) = call.take() else {
                         return Poll::Pending;
                     };
-                    self.0 = match context::current() {
+                    self.progress = match context::current() {
                         Some(Ambient::Run(caller)) => {
                             Progress::Running(call.enter(&caller, Entrance::Node, true))
                         }
@@ -275,6 +285,24 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
                 Progress::Standalone(future) => return future.as_mut().poll(cx),
             }
         }
+    }
+}
+
+impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.outcome.is_none() {
+            match self.poll_progress(cx) {
+                Poll::Ready(outcome) => self.outcome = Some(outcome),
+                Poll::Pending => {
+                    self.yielded.pending();
+                    return Poll::Pending;
+                }
+            }
+        }
+        ready!(self.yielded.poll_return(cx));
+        self.outcome.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -13,6 +13,7 @@ use flowkit_cache::CacheKey;
 use pin_project_lite::pin_project;
 
 use crate::engine::scope::Scope;
+use crate::engine::slots::{RunSlots, without_slots};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::runtime::RuntimeInner;
 
@@ -35,6 +36,8 @@ pub(crate) struct RunContext {
     pub(crate) tags: Tags,
     /// The cache keys that this run and its callers are computing.
     pub(crate) leading: Option<Arc<Leading>>,
+    /// What the run holds while its body works.
+    pub(crate) slots: Option<Arc<RunSlots>>,
 }
 
 /// Tags that every run begun here carries.
@@ -67,6 +70,14 @@ thread_local! {
 /// What the running code belongs to.
 pub(crate) fn current() -> Option<Ambient> {
     CURRENT.with(|current| current.borrow().clone())
+}
+
+/// The slots of the run that the code belongs to.
+pub(crate) fn current_slots() -> Option<Arc<RunSlots>> {
+    CURRENT.with(|current| match &*current.borrow() {
+        Some(Ambient::Run(run)) => run.slots.clone(),
+        _ => None,
+    })
 }
 
 /// Runs `work` with `ambient` in place, and gives it back afterwards, also when `work` panics.
@@ -187,4 +198,39 @@ pub async fn tagged<F: Future>(tags: impl IntoIterator<Item = impl Into<Arc<str>
     all.extend(tags.into_iter().map(Into::into));
     run.tags = Some(all.into());
     scoped(Ambient::Run(run), future).await
+}
+
+/// Awaits `future` without holding any slot of a limit meanwhile; before it goes on, the run has its slots again.
+///
+/// Waiting for other runs does so by itself. This is for other waits that are long and do no work: a poll for a file, a
+/// message from outside.
+///
+/// ```
+/// use flowkit::prelude::*;
+///
+/// #[task(limit = "warehouse")]
+/// async fn load_when(told: tokio::sync::oneshot::Receiver<u64>) -> Result<u64> {
+///     let rows = flowkit::waiting(told).await?; // nobody is kept from the warehouse by this
+///     Ok(rows)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let runtime = Runtime::builder().limit("warehouse", 1).build().await?;
+/// let (tell, told) = tokio::sync::oneshot::channel();
+/// runtime.scope(async {
+///     let load = load_when(told).submit();
+///     drop(tell.send(7));
+///     assert_eq!(load.await.unwrap(), 7);
+/// }).await;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn waiting<F: Future>(future: F) -> F::Output {
+    without_slots(future).await
+}
+
+/// Sleeps without holding any slot of a limit meanwhile: see [`waiting`].
+pub async fn sleep(duration: std::time::Duration) {
+    waiting(tokio::time::sleep(duration)).await;
 }

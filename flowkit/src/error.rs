@@ -101,7 +101,6 @@ impl Error {
     }
 
     /// Says which task or flow an error is about that was made without knowing it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
     pub(crate) fn about(self, subject: DefinitionKind, name: impl Into<Arc<str>>) -> Self {
         self.with(|inner| {
             inner.subject = subject;

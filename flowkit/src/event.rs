@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::breaker::BreakerState;
 use crate::error::Error;
 use crate::ids::{FlowRunId, TaskRunId};
 use crate::state::State;
@@ -72,6 +73,15 @@ pub enum EventKind<'a> {
         name: &'a str,
         /// How many items there are, if that is known beforehand.
         items: Option<u64>,
+    },
+    /// A circuit breaker opened, closed, or lets a few calls through to see. It is told of by the run whose attempt changed it.
+    BreakerChanged {
+        /// The breaker's name.
+        name: &'a str,
+        /// Its state before.
+        from: BreakerState,
+        /// Its state now.
+        to: BreakerState,
     },
     /// A hook returned an error, panicked or took too long. The run it was called for is not changed by that.
     HookFailed {

@@ -13,6 +13,7 @@ use crate::context::{self, Ambient};
 use crate::definition::Definition;
 use crate::engine::flow::{self, Entered, FlowExtras};
 use crate::engine::scope::Scope;
+use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
 use crate::handle::{SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
@@ -102,7 +103,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     ///
     /// This never fails: how the run ended is in the record. Dropping the future cancels the run.
     pub async fn run(self) -> FlowRun<T> {
-        self.run_in(caller()).await
+        without_slots(self.run_in(caller())).await
     }
 
     pub(crate) async fn run_in(self, caller: Ambient) -> FlowRun<T> {
@@ -188,10 +189,10 @@ impl<T: Send + Sync + 'static> IntoFuture for FlowCall<T> {
     type IntoFuture = BoxFuture<'static, Result<T, Error>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
+        Box::pin(without_slots(async move {
             let (entered, job) = self.enter(&caller(), true);
             finish(entered, job).await
-        })
+        }))
     }
 }
 

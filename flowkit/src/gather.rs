@@ -226,7 +226,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Vec<T>> for GatherMapped<T> {
         let mapped = &self.mapped;
         let future = self
             .future
-            .get_or_insert_with(|| Box::pin(mapped.again().into_future()));
+            .get_or_insert_with(|| Box::pin(mapped.again().gathered_values()));
         future.as_mut().poll(cx)
     }
 }
@@ -246,7 +246,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Vec<Result<T, Error>>> for Gath
         let mapped = &self.mapped;
         let future = self.future.get_or_insert_with(|| {
             let mapped = mapped.again();
-            Box::pin(async move { mapped.outcomes().await.into_vec() })
+            Box::pin(async move { mapped.gathered_outcomes().await.into_vec() })
         });
         future.as_mut().poll(cx).map(Ok)
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::completion::{Completion, WaiterKey};
 use crate::engine::scope::Scope;
+use crate::engine::slots::{WithoutSlots, without_slots};
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::order::{AnyRun, IntoOrder, Order};
@@ -174,7 +175,7 @@ impl<T> TaskHandle<T> {
     /// Waits until the run has ended, at most for `timeout`, and gives the state it is in then. The outcome stays untouched.
     pub async fn wait(&self, timeout: Duration) -> State {
         // Running out of time is an answer here: the state tells it.
-        let _ = tokio::time::timeout(timeout, self.clone().awaiting().done()).await;
+        let _ = without_slots(tokio::time::timeout(timeout, self.clone().awaiting().done())).await;
         self.state()
     }
 
@@ -184,7 +185,7 @@ impl<T> TaskHandle<T> {
     /// The run's own error.
     pub async fn shared(&self) -> Result<Arc<T>, Error> {
         let awaiting = self.clone().awaiting();
-        awaiting.done().await;
+        without_slots(awaiting.done()).await;
         let outcome = self.source.outcome(self.index);
         self.looked_at(&outcome);
         outcome.unwrap_or_else(|| Err(lost()))
@@ -233,6 +234,14 @@ impl<T> Awaiting<T> {
     }
 }
 
+impl<T> Future for Awaiting<T> {
+    type Output = Result<Arc<T>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_taken(cx)
+    }
+}
+
 impl<T> Drop for Awaiting<T> {
     fn drop(&mut self) {
         self.handle.source.leave(self.handle.index, &mut self.key);
@@ -246,11 +255,23 @@ fn lost() -> Error {
 
 /// The future of a [`TaskHandle`]: the value, or the run's error.
 #[must_use = "futures do nothing unless polled"]
-pub struct HandleFuture<T>(Awaiting<T>);
+pub struct HandleFuture<T> {
+    id: TaskRunId,
+    awaiting: WithoutSlots<Awaiting<T>>,
+}
+
+impl<T> HandleFuture<T> {
+    fn of(handle: TaskHandle<T>) -> Self {
+        Self {
+            id: handle.id(),
+            awaiting: without_slots(handle.awaiting()),
+        }
+    }
+}
 
 impl<T> fmt::Debug for HandleFuture<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("HandleFuture").field(&self.0.id()).finish()
+        formatter.debug_tuple("HandleFuture").field(&self.id).finish()
     }
 }
 
@@ -258,7 +279,7 @@ impl<T: Clone> Future for HandleFuture<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_taken(cx).map_ok(Arc::unwrap_or_clone)
+        Pin::new(&mut self.awaiting).poll(cx).map_ok(Arc::unwrap_or_clone)
     }
 }
 
@@ -267,7 +288,7 @@ impl<T: Clone> IntoFuture for TaskHandle<T> {
     type IntoFuture = HandleFuture<T>;
 
     fn into_future(self) -> HandleFuture<T> {
-        HandleFuture(self.awaiting())
+        HandleFuture::of(self)
     }
 }
 
@@ -276,7 +297,7 @@ impl<T: Clone> IntoFuture for &TaskHandle<T> {
     type IntoFuture = HandleFuture<T>;
 
     fn into_future(self) -> HandleFuture<T> {
-        HandleFuture(self.clone().awaiting())
+        HandleFuture::of(self.clone())
     }
 }
 

@@ -49,7 +49,6 @@
 //!
 //! `sled` (default) keeps cached results on disk.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
 mod breaker;
 mod call;
 mod clock;
@@ -69,18 +68,15 @@ mod ids;
 mod input;
 mod job;
 mod key_probe;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
 mod limit;
 mod named;
 mod options;
 mod order;
 mod random;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
 mod rate;
 mod render;
 mod resource;
 mod retry;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine takes it up next"))]
 mod retry_budget;
 mod run;
 mod runtime;
@@ -97,7 +93,7 @@ pub use flowkit_macros::{fingerprint, flow, task};
 pub use breaker::{Breaker, BreakerState};
 pub use call::{TaskCall, TaskFuture};
 pub use clock::{Clock, SystemClock, TokioClock};
-pub use context::{CurrentRun, current_run, tagged};
+pub use context::{CurrentRun, current_run, sleep, tagged, waiting};
 pub use definition::{CachePolicy, Definition, DefinitionKind, Place};
 pub use engine::blocking::{Blocking, TokioBlocking};
 pub use error::{BoxError, Error, ErrorKind};
@@ -117,7 +113,7 @@ pub use run::{
     AttemptRecord, Counts, FanOutRecord, FlowRun, ItemRecord, RunEdge, RunGraph, RunRecord, TaskRun,
     TaskRunKind,
 };
-pub use runtime::{Builder, Runtime};
+pub use runtime::{Builder, LimitUse, Runtime};
 pub use state::State;
 
 /// What bodies return: any error will do, so `?` takes everything.

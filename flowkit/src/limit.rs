@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-#[expect(unused_imports, reason = "the engine takes it up next")]
 pub(crate) use slots::{Limits, SlotSet};
 
 use crate::error::{Error, ErrorKind};

@@ -91,6 +91,7 @@ impl RateLimit {
     }
 
     /// How many stand in line behind the one whose turn it is.
+    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.turn.waiting()
     }
@@ -114,17 +115,24 @@ impl RateLimit {
 /// The rate limits of one runtime, by name.
 pub(crate) struct RateLimits(Named<Arc<RateLimit>>);
 
+impl Default for RateLimits {
+    /// None.
+    fn default() -> Self {
+        Self(Named::new("rate limit", "rate_limit"))
+    }
+}
+
 impl RateLimits {
     /// The limits of these names, permits and periods; an error of kind [`Build`](ErrorKind::Build) if one is zero or comes twice.
     pub(crate) fn new<N: Into<Arc<str>>>(
         limits: impl IntoIterator<Item = (N, u32, Duration)>,
     ) -> Result<Self, Error> {
-        let mut named = Named::new("rate limit", "rate_limit");
+        let mut all = Self::default();
         for (name, permits, per) in limits {
             let limit = RateLimit::new(name, permits, per)?;
-            named.insert(Arc::clone(limit.name()), limit)?;
+            all.0.insert(Arc::clone(limit.name()), limit)?;
         }
-        Ok(Self(named))
+        Ok(all)
     }
 
     /// The rate limit of this name, or an error of kind [`MissingLimit`](ErrorKind::MissingLimit) that says which there are.

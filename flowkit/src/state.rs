@@ -113,7 +113,7 @@ impl State {
                         | UpstreamFailed
                 )
             }
-            AwaitingSlot => matches!(next, Running | TimedOut | Crashed | Cancelled),
+            AwaitingSlot => matches!(next, Running | Failed | TimedOut | Crashed | Cancelled),
             Running => {
                 matches!(
                     next,

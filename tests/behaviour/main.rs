@@ -12,6 +12,7 @@ mod failures;
 mod fan_outs;
 mod flow_retries;
 mod hooks;
+mod limits;
 mod recorder;
 mod retries;
 mod structure;

@@ -10,4 +10,5 @@ pub(crate) mod hooks;
 pub(crate) mod memo;
 pub(crate) mod run_guard;
 pub(crate) mod scope;
+pub(crate) mod slots;
 pub(crate) mod standalone;

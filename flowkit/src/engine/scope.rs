@@ -137,6 +137,7 @@ impl Scope {
             attempt,
             tags,
             leading: None,
+            slots: None,
         })
     }
 

@@ -49,6 +49,7 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
         attempt: 1,
         tags: None,
         leading: None,
+        slots: None,
     };
     let handle = call.submit_in(&caller);
     close_when_drained(&scope, handle.id().place());

@@ -51,6 +51,7 @@ pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usi
         attempt: 1,
         tags: None,
         leading: None,
+        slots: None,
     };
     standalone::open(&scope);
     let mapped = submit_in(caller, Box::new(calls), concurrency);

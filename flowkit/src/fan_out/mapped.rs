@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use super::shared::{ANY, Prefix, SharedFanOut, WHOLE};
 use crate::completion::WaiterKey;
 use crate::definition::DefinitionKind;
+use crate::engine::slots::{Yielded, without_slots};
 use crate::error::{Error, ErrorKind};
 use crate::handle::TaskHandle;
 use crate::ids::{NodeRef, TaskRunId};
@@ -136,6 +137,11 @@ impl<T: Send + Sync + 'static> Mapped<T> {
 impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     /// Waits for every item, and gives every outcome in input order, failures among them.
     pub async fn outcomes(self) -> Outcomes<T> {
+        without_slots(self.gathered_outcomes()).await
+    }
+
+    /// The outcomes, for a run that has no slots to give back: its inputs are not there yet.
+    pub(crate) async fn gathered_outcomes(self) -> Outcomes<T> {
         self.closed().await;
         self.look_at_all();
         Outcomes(self.fan_out.outcomes(self.only))
@@ -161,11 +167,13 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
             fan_out: Arc::clone(&self.fan_out),
             seen: 0,
             key: WaiterKey::default(),
+            next: None,
+            yielded: Yielded::default(),
         }
     }
 
     /// All values, or the first error in input order, which is known once all items before it have ended.
-    async fn values(self) -> Result<Vec<T>, Error> {
+    pub(crate) async fn gathered_values(self) -> Result<Vec<T>, Error> {
         let mut from = 0;
         loop {
             match self.fan_out.prefix(from) {
@@ -208,7 +216,7 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Mapped<T> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.values())
+        Box::pin(without_slots(self.gathered_values()))
     }
 }
 
@@ -285,7 +293,15 @@ pub struct AsCompleted<T: Send + Sync + 'static> {
     fan_out: Arc<SharedFanOut<T>>,
     seen: usize,
     key: WaiterKey,
+    /// The next outcome, while the run that awaits it comes back to its slots.
+    next: Option<Indexed<T>>,
+    yielded: Yielded,
 }
+
+/// An outcome and its index; none after the last.
+type Indexed<T> = Option<(usize, Result<T, Error>)>;
+
+impl<T: Send + Sync + 'static> Unpin for AsCompleted<T> {}
 
 impl<T: Send + Sync + 'static> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -299,10 +315,10 @@ impl<T: Send + Sync + 'static> fmt::Debug for AsCompleted<T> {
 impl<T: Clone + Send + Sync + 'static> AsCompleted<T> {
     /// The next outcome; none after the last.
     pub async fn next(&mut self) -> Option<(usize, Result<T, Error>)> {
-        poll_fn(|cx| self.poll_one(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    fn poll_one(&mut self, cx: &Context<'_>) -> Poll<Option<(usize, Result<T, Error>)>> {
+    fn poll_one(&mut self, cx: &Context<'_>) -> Poll<Indexed<T>> {
         ready!(self.fan_out.poll_any(self.seen, cx, &mut self.key));
         let Some((index, outcome)) = self.fan_out.nth_ended(self.seen) else {
             return Poll::Ready(None);
@@ -321,7 +337,17 @@ impl<T: Clone + Send + Sync + 'static> Stream for AsCompleted<T> {
     type Item = (usize, Result<T, Error>);
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_one(cx)
+        if self.next.is_none() {
+            match self.poll_one(cx) {
+                Poll::Ready(next) => self.next = Some(next),
+                Poll::Pending => {
+                    self.yielded.pending();
+                    return Poll::Pending;
+                }
+            }
+        }
+        ready!(self.yielded.poll_return(cx));
+        self.next.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

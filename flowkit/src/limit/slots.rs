@@ -8,21 +8,46 @@ use crate::error::{Error, ErrorKind};
 use crate::named::Named;
 
 /// The limits of one runtime, by name.
-pub(crate) struct Limits(Named<Arc<Limit>>);
+pub(crate) struct Limits {
+    named: Named<Arc<Limit>>,
+    /// The limit on all runs of the runtime. It comes after all named ones in every run's order.
+    total: Option<Arc<Limit>>,
+}
+
+impl Default for Limits {
+    /// None.
+    fn default() -> Self {
+        Self {
+            named: Named::new("limit", "limit"),
+            total: None,
+        }
+    }
+}
 
 impl Limits {
     /// The limits of these names and capacities; an error of kind [`Build`](ErrorKind::Build) if one has no slots or comes twice.
-    pub(crate) fn new<N: Into<Arc<str>>>(limits: impl IntoIterator<Item = (N, u32)>) -> Result<Self, Error> {
-        let mut named = Named::new("limit", "limit");
+    pub(crate) fn new<N: Into<Arc<str>>>(
+        limits: impl IntoIterator<Item = (N, u32)>,
+        total: Option<u32>,
+    ) -> Result<Self, Error> {
+        let mut all = Self::default();
         for (name, capacity) in limits {
             let limit = Limit::new(name, capacity)?;
-            named.insert(Arc::clone(limit.name()), limit)?;
+            all.named.insert(Arc::clone(limit.name()), limit)?;
         }
-        Ok(Self(named))
+        all.total = total
+            .map(|capacity| Limit::new("all tasks", capacity))
+            .transpose()?;
+        Ok(all)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Limit>> {
-        self.0.get(name)
+        self.named.get(name)
+    }
+
+    /// The limit on all runs, if there is one.
+    pub(crate) fn total(&self) -> Option<&Arc<Limit>> {
+        self.total.as_ref()
     }
 
     /// What a run needs that asks for these weights of these limits. Nothing is acquired yet.
@@ -35,7 +60,7 @@ impl Limits {
     ) -> Result<SlotSet, Error> {
         let mut merged: Vec<(Arc<Limit>, u32)> = Vec::new();
         for (name, weight) in needs {
-            let limit = self.0.find(name)?;
+            let limit = self.named.find(name)?;
             self.check(limit, weight)?;
             match merged.iter_mut().find(|(known, _)| Arc::ptr_eq(known, limit)) {
                 Some((_, total)) => {
@@ -46,6 +71,7 @@ impl Limits {
             }
         }
         merged.sort_by(|(one, _), (other, _)| one.name().cmp(other.name()));
+        merged.extend(self.total.iter().map(|total| (Arc::clone(total), 1)));
         Ok(SlotSet {
             needs: merged.into_boxed_slice(),
             held: Vec::new(),
@@ -60,7 +86,7 @@ impl Limits {
         }
         let detail = format!(
             "a weight of {weight} was asked of the limit `{name}`, which gives 1 to {capacity}; {}",
-            self.0.known()
+            self.named.known()
         );
         Err(Error::about_runtime(ErrorKind::MissingLimit, detail))
     }
@@ -107,6 +133,7 @@ impl SlotSet {
     }
 
     /// The limit in whose line it stands.
+    #[cfg(test)]
     pub(crate) fn waits_for(&self) -> Option<&Arc<Limit>> {
         self.waiting.as_ref().map(|acquire| &acquire.limit)
     }
@@ -125,7 +152,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits::new([("warehouse", 4), ("api", 1)]).unwrap()
+        Limits::new([("warehouse", 4), ("api", 1)], None).unwrap()
     }
 
     fn poll(set: &mut SlotSet) -> bool {
@@ -211,9 +238,9 @@ mod tests {
 
     #[test]
     fn limits_are_described_soundly_or_not_built() {
-        let error = Limits::new([("db", 2), ("db", 3)]).err().unwrap();
+        let error = Limits::new([("db", 2), ("db", 3)], None).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Build);
-        let error = Limits::new([("db", 0)]).err().unwrap();
+        let error = Limits::new([("db", 0)], None).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Build);
         assert_eq!(
             error.to_string(),

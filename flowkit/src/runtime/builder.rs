@@ -12,7 +12,9 @@ use flowkit_cache::CacheStore;
 use tokio::sync::Notify;
 
 use super::cache::{CachePlace, CacheSlot};
+use super::gates::{Gates, GatesPlan};
 use super::{Runtime, RuntimeInner};
+use crate::breaker::Breaker;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::blocking::{Blocking, TokioBlocking};
 use crate::engine::caching::Flights;
@@ -23,6 +25,7 @@ use crate::ids::{Ids, SystemIds};
 use crate::options::TaskOptions;
 use crate::random::{FastRandomness, Randomness};
 use crate::resource::Resources;
+use crate::retry_budget::RetryBudget;
 
 /// How long a hook may take unless [`Builder::hook_timeout`] says otherwise.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +41,7 @@ pub struct Builder {
     observers: Observers,
     hooks: RuntimeHooks,
     hook_timeout: Duration,
+    gates: GatesPlan,
     task_defaults: TaskOptions,
     cache: CachePlace,
     cache_limit: Option<u64>,
@@ -54,6 +58,7 @@ impl Default for Builder {
             observers: Observers::default(),
             hooks: RuntimeHooks::default(),
             hook_timeout: HOOK_TIMEOUT,
+            gates: GatesPlan::default(),
             task_defaults: TaskOptions::new(),
             cache: CachePlace::Memory,
             cache_limit: None,
@@ -107,6 +112,44 @@ impl Builder {
     /// Tells this observer of every event.
     pub fn observe(mut self, observer: impl Observer) -> Self {
         self.observers.add(Box::new(observer));
+        self
+    }
+
+    /// A limit of this name: at most so many of its slots are held at a time by the runs that ask for it with `limit = "name"`.
+    ///
+    /// A run holds its slots while its body works, not while it waits: for its inputs, for other runs that its body awaits,
+    /// for a retry delay, in [`flowkit::sleep`](crate::sleep). So nested runs finish even at a limit of 1. Slots are given out in the
+    /// order in which runs asked for them.
+    pub fn limit(mut self, name: impl Into<Arc<str>>, slots: u32) -> Self {
+        self.gates.limits.push((name.into(), slots));
+        self
+    }
+
+    /// At most so many task runs work at a time, whatever their task. Held and given back like the slots of a [`limit`](Self::limit).
+    pub fn task_limit(mut self, runs: u32) -> Self {
+        self.gates.task_limit = Some(runs);
+        self
+    }
+
+    /// A rate limit of this name: at most so many attempts begin in each period, of the runs that ask for it with
+    /// `rate_limit = "name"`. After a pause a whole period's may begin at once, then they come evenly.
+    pub fn rate_limit(mut self, name: impl Into<Arc<str>>, attempts: u32, per: Duration) -> Self {
+        self.gates.rate_limits.push((name.into(), attempts, per));
+        self
+    }
+
+    /// A circuit breaker of this name, shared by the tasks that say `circuit_breaker = "name"`.
+    ///
+    /// Errors, timeouts and panics of attempts count as failures; an error for which the task's `retry_if` says no counts as neither
+    /// failure nor success. While it is open, attempts fail at once with [`CircuitOpen`](ErrorKind::CircuitOpen), and are not counted.
+    pub fn circuit_breaker(mut self, name: impl Into<Arc<str>>, breaker: Breaker) -> Self {
+        self.gates.breakers.push((name.into(), breaker));
+        self
+    }
+
+    /// Bounds the retries of all tasks together. Without it there is no such bound.
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.gates.retry_budget = Some(budget);
         self
     }
 
@@ -184,7 +227,7 @@ impl Builder {
         clippy::unused_async,
         reason = "stores that are opened here will be waited for"
     )]
-    pub async fn build(self) -> Result<Runtime, Error> {
+    pub async fn build(mut self) -> Result<Runtime, Error> {
         if let CachePlace::Directory(directory) = &self.cache
             && let Some(data_dir) = directory.parent()
             && data_dir.is_file()
@@ -195,11 +238,13 @@ impl Builder {
             );
             return Err(Error::about_runtime(ErrorKind::Build, detail));
         }
-        Ok(Runtime(self.into_inner()))
+        let gates = std::mem::take(&mut self.gates).build()?;
+        Ok(Runtime(self.into_inner(gates)))
     }
 
-    pub(super) fn into_inner(self) -> Arc<RuntimeInner> {
+    pub(super) fn into_inner(self, gates: Gates) -> Arc<RuntimeInner> {
         Arc::new(RuntimeInner {
+            gates,
             clock: self.clock,
             ids: self.ids,
             randomness: self.randomness,

@@ -3,6 +3,7 @@
 
 mod builder;
 mod cache;
+mod gates;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +15,10 @@ use tokio::sync::Notify;
 
 pub use builder::Builder;
 pub(crate) use cache::CacheSlot;
+pub(crate) use gates::Gates;
+pub use gates::LimitUse;
 
+use crate::breaker::BreakerState;
 use crate::clock::Clock;
 use crate::context::{Ambient, scoped};
 use crate::definition::Definition;
@@ -75,6 +79,7 @@ pub(crate) struct RuntimeInner {
     pub(crate) observers: Observers,
     pub(crate) hooks: RuntimeHooks,
     pub(crate) hook_timeout: Duration,
+    pub(crate) gates: Gates,
     pub(crate) task_defaults: TaskOptions,
     pub(crate) flights: Flights,
     pub(crate) abandoned_blocking: AtomicUsize,
@@ -90,6 +95,7 @@ impl RuntimeInner {
         definition.options().says_nothing()
             && self.task_defaults.says_nothing()
             && !self.has_hooks(definition)
+            && !self.gates.stand_before_all()
     }
 
     /// The cache; none if there is none or it cannot be opened, which is reported once.
@@ -170,7 +176,7 @@ impl Runtime {
     /// The runtime of calls that are made outside any other: made by the first of them.
     pub(crate) fn default_inner() -> &'static Arc<RuntimeInner> {
         static DEFAULT: OnceLock<Arc<RuntimeInner>> = OnceLock::new();
-        DEFAULT.get_or_init(|| Builder::default().default_data_dir().into_inner())
+        DEFAULT.get_or_init(|| Builder::default().default_data_dir().into_inner(Gates::default()))
     }
 
     /// Runs a flow and gives its record: its value or error, its state, its graph, its times.
@@ -189,6 +195,29 @@ impl Runtime {
     /// How many flow runs are going on.
     pub fn running(&self) -> usize {
         self.0.lock_runs().len()
+    }
+
+    /// Cancels a flow run that is going on, and says whether there was one: its body is dropped at its next await, what it
+    /// submitted is cancelled, and no attempt follows. Subflows are cancelled through their handles.
+    pub fn cancel(&self, run: FlowRunId) -> bool {
+        let scope = self.0.lock_runs().get(&run).cloned();
+        scope.inspect(|scope| scope.cancel()).is_some()
+    }
+
+    /// The state of a circuit breaker; none if there is no such breaker.
+    pub fn breaker_state(&self, name: &str) -> Option<BreakerState> {
+        let breaker = self.0.gates.breakers.find(name).ok()?;
+        Some(breaker.state(tokio::time::Instant::now()))
+    }
+
+    /// How much of a limit is in use; none if there is no such limit.
+    pub fn limit_use(&self, name: &str) -> Option<LimitUse> {
+        self.0.gates.limits.get(name).map(LimitUse::of)
+    }
+
+    /// How much of the limit on all tasks is in use; none if there is no such limit.
+    pub fn task_limit_use(&self) -> Option<LimitUse> {
+        self.0.gates.limits.total().map(LimitUse::of)
     }
 
     /// How many blocking bodies ran on after a timeout or a cancellation, their results discarded.

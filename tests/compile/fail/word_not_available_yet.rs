@@ -1,6 +1,6 @@
 use flowkit::prelude::*;
 
-#[task(limit = "warehouse")]
+#[task(effect)]
 async fn load(n: u8) -> u8 {
     n
 }

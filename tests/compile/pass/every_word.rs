@@ -51,6 +51,9 @@ mod hooks {
     retry_panics,
     timeout = Duration::from_millis(500),
     total_timeout = "1h",
+    limit("db", 2, "api"),
+    rate_limit = "api",
+    circuit_breaker = "api",
     on_running = noted,
     on_success(noted, told),
     on_failure = [told],
@@ -81,6 +84,14 @@ async fn retried() -> std::io::Result<()> {
     Ok(())
 }
 
+#[task(limit = "db")]
+async fn one_limit(name: &'static str) -> usize {
+    name.len()
+}
+
+#[task(limit = ["db", "api"])]
+async fn two_limits() {}
+
 #[task(cache = none, retries = 0)]
 async fn off() {}
 
@@ -93,6 +104,7 @@ pub(crate) fn main() {
     assert!(definition.cache().is_some_and(|policy| policy.holds_run()));
     assert!(off::DEFINITION.cache().is_none());
     let _ = all("a", None);
+    let _ = (one_limit("a"), two_limits());
     assert_eq!(retried::NAME, "retried");
     let options = format!("{:?}", other::DEFINITION.options());
     assert!(options.contains("[1s, 5s, 10s]"), "{options}");

@@ -20,6 +20,14 @@ impl Drive {
         if self.scope.is_closed() {
             return self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled)));
         }
+        if let Err(refused) = self.pass_breaker() {
+            self.leave_admission(None);
+            self.share(Err(refused.clone()));
+            return self.end(State::Failed, Some(refused));
+        }
+        if self.attempt == 0 {
+            self.pay_into_budget();
+        }
         self.attempt += 1;
         let attempt = self.attempt;
         self.scope.change(
@@ -119,6 +127,10 @@ impl Drive {
         more.total = None;
         let limit = more.plan.total_timeout.unwrap_or_default();
         context::enter(&mut self.ambient, || job.drop_attempt());
+        self.leave_admission(Some(&Failure {
+            cause: Cause::TimedOut(limit),
+            retry: true,
+        }));
         self.scope.stop_descendants(self.place);
         let error = self.error(ErrorKind::TimedOut).after_time(limit);
         self.share(Err(error.clone()));
@@ -126,6 +138,7 @@ impl Drive {
     }
 
     pub(super) fn after_failure(&mut self, failure: Failure, repeatable: bool) -> Step {
+        self.leave_admission(Some(&failure));
         self.scope.stop_descendants(self.place);
         let (state, error, retryable) = self.judge(failure);
         if retryable
@@ -181,7 +194,7 @@ impl Drive {
             .first_attempt
             .map(|first| first.elapsed())
             .unwrap_or_default();
-        retry.within_deadline(elapsed, delay).then_some(delay)
+        (retry.within_deadline(elapsed, delay) && self.budget_allows_retry()).then_some(delay)
     }
 
     pub(super) fn retry_after(&mut self, delay: Duration, error: Error) -> Step {
@@ -205,7 +218,7 @@ impl Drive {
         }
         self.scope.note_failed_attempt(self.place, began, error);
         if delay.is_zero() {
-            return Step::Next(Phase::Begin);
+            return self.seek_admission();
         }
         Step::Next(Phase::Delay(Box::pin(tokio::time::sleep(delay))))
     }

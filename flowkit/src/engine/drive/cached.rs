@@ -19,10 +19,10 @@ impl Drive {
         let hashed = context::enter(&mut self.ambient, || caching::key_of(definition, run, job));
         let key = match hashed {
             Ok(Some(key)) => key,
-            Ok(None) => return Step::Next(Phase::Begin),
+            Ok(None) => return self.seek_admission(),
             Err(error) => {
                 self.uncached(&format!("its key could not be computed: {error}"));
-                return Step::Next(Phase::Begin);
+                return self.seek_admission();
             }
         };
         self.scope.note(self.place, |extra| extra.cache_key = Some(key));
@@ -31,7 +31,7 @@ impl Drive {
             more.caching = Some(Caching { key, leader: None });
         }
         if refresh {
-            return Step::Next(Phase::Begin);
+            return self.seek_admission();
         }
         Step::Next(Phase::LookUp(caching::look_up(
             Arc::clone(&self.scope.runtime),
@@ -67,7 +67,7 @@ impl Drive {
                         Arc::clone(&self.scope.runtime),
                         key,
                     ))),
-                    None => Step::Next(Phase::Begin),
+                    None => self.seek_admission(),
                 }
             }
         }
@@ -75,11 +75,11 @@ impl Drive {
 
     pub(super) fn join_flight(&mut self) -> Step {
         let Some(key) = self.key() else {
-            return Step::Next(Phase::Begin);
+            return self.seek_admission();
         };
         let leads_above = matches!(&self.ambient, Some(Ambient::Run(run)) if run.is_leading(&key));
         if leads_above || self.is_leader() {
-            return Step::Next(Phase::Begin);
+            return self.seek_admission();
         }
         Step::Next(Phase::Join(caching::join(Arc::clone(&self.scope.runtime), key)))
     }
@@ -99,7 +99,7 @@ impl Drive {
                     self.uncached(&format!(
                         "the value of an equal run could not be restored: {error}"
                     ));
-                    Step::Next(Phase::Begin)
+                    self.seek_admission()
                 }
             },
             Role::Follower(Err(error)) => {
@@ -112,7 +112,7 @@ impl Drive {
             }
             Role::Leader(guard) => {
                 let Some(key) = self.key() else {
-                    return Step::Next(Phase::Begin);
+                    return self.seek_admission();
                 };
                 if let Some(caching) = self.more.as_mut().and_then(|more| more.caching.as_mut()) {
                     caching.leader = Some(guard);
@@ -133,7 +133,7 @@ impl Drive {
 
     pub(super) fn after_look_again(&mut self, job: Pin<&mut dyn Job>, found: Option<Entry>) -> Step {
         let Some(entry) = found else {
-            return Step::Next(Phase::Begin);
+            return self.seek_admission();
         };
         let step = self.serve(job, &entry.value, Some(entry.origin.as_ref()));
         if matches!(step, Step::End(_)) {
@@ -171,6 +171,7 @@ impl Drive {
     }
 
     pub(super) fn after_success(&mut self, job: &dyn Job) -> Step {
+        self.leave_admission(None);
         let Some(key) = self.key() else {
             return self.end(State::Completed, None);
         };

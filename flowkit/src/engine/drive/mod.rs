@@ -5,6 +5,7 @@
 //! the caller of a task that is awaited in place, a tokio task for one that was submitted, a lane of a fan-out for an
 //! item. Dropping it before its end is how a run is cancelled.
 
+mod admission;
 mod attempt;
 mod cached;
 
@@ -17,10 +18,12 @@ use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
+use self::admission::Admission;
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
 use super::memo::{Occurrence, Remembered};
 use super::scope::{Change, NewRun, Scope};
+use super::slots::RunSlots;
 use crate::clock::Stamp;
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
@@ -70,6 +73,14 @@ struct More {
     hooks: Option<HookQueue>,
     /// Which call of its flow's attempt it is, where the flow may be retried.
     occurrence: Option<Occurrence>,
+    /// What stands before each attempt; an error if the runtime lacks something that the run asks for.
+    admission: Result<Admission, Error>,
+}
+
+impl More {
+    fn slots(&self) -> Option<Arc<RunSlots>> {
+        self.admission.as_ref().ok()?.slots.clone()
+    }
 }
 
 enum Phase {
@@ -80,6 +91,10 @@ enum Phase {
     LookAgain(BoxFuture<'static, Option<Entry>>),
     /// A stored value could not be decoded and is forgotten first.
     Forget(BoxFuture<'static, ()>),
+    /// Waits for a permit of a rate limit.
+    Rate(BoxFuture<'static, ()>),
+    /// Waits for slots.
+    Slots,
     Begin,
     Attempt {
         timeout: Option<Pin<Box<Sleep>>>,
@@ -139,8 +154,14 @@ impl Drive {
             Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
         };
         let more = (!plain).then(|| {
+            let plan = Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults);
             Box::new(More {
-                plan: Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults),
+                admission: Admission::of(&plan, &scope.runtime).map_err(|error| {
+                    error
+                        .about(definition.kind(), definition.name())
+                        .in_task_run(scope.task_run_id(place))
+                }),
+                plan,
                 orders,
                 caching: None,
                 total: None,
@@ -160,6 +181,7 @@ impl Drive {
             attempt: 0,
             tags: caller.tags.clone(),
             leading: caller.leading.clone(),
+            slots: more.as_deref().and_then(More::slots),
         });
         Self {
             definition,
@@ -228,11 +250,13 @@ impl Drive {
                 ready!(forget.as_mut().poll(cx));
                 self.join_flight()
             }
+            Phase::Rate(_) => ready!(self.poll_rate(cx)),
+            Phase::Slots => ready!(self.poll_slots(cx)),
             Phase::Begin => self.begin_attempt(job),
             Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
             Phase::Delay(delay) => {
                 ready!(delay.as_mut().poll(cx));
-                Step::Next(Phase::Begin)
+                self.seek_admission()
             }
             Phase::Keep(keep, _) => {
                 let trouble = ready!(keep.as_mut().poll(cx));
@@ -274,7 +298,7 @@ impl Drive {
         if self.definition.cache().is_some() {
             return self.look_up(&*job);
         }
-        Step::Next(Phase::Begin)
+        self.seek_admission()
     }
 
     /// Ends with what the same call returned in an earlier attempt of the flow.
@@ -343,6 +367,7 @@ impl Drive {
             error: error.as_ref(),
             observed: self.awaited,
         };
+        self.give_up_admission();
         self.scope.change(self.place, state, &change);
         self.call_hooks(state, error.as_ref());
         if let Some(more) = &mut self.more {
