@@ -172,3 +172,143 @@ async fn an_iterator_that_panics_fails_its_fan_out() {
     let error = panicking().await.unwrap_err();
     assert!(error.to_string().contains("no third"), "{error}");
 }
+
+// 19
+#[tokio::test]
+async fn a_task_may_fan_out_too() {
+    #[task]
+    async fn outer() -> Result<u64> {
+        Ok((1..=3u64).map(double).submit_all().await?.iter().sum())
+    }
+    #[flow]
+    async fn nested() -> Result<u64> {
+        Ok(outer().await?)
+    }
+    let run = nested().run().await;
+    assert_eq!(run.result().unwrap(), &12);
+    let fan_out = run.task("double").unwrap();
+    assert_eq!(fan_out.parent, Some(run.task("outer").unwrap().id));
+}
+
+// 37, 40, 41
+#[tokio::test]
+async fn a_closure_says_what_varies_and_what_stays() {
+    #[task]
+    async fn add(x: u64, y: u64) -> u64 {
+        x + y
+    }
+    #[task]
+    async fn joined(a: &str, b: &str) -> String {
+        format!("{a}{b}")
+    }
+    #[task]
+    async fn of(n: u64, all: &[u64]) -> (u64, usize) {
+        (n, all.len())
+    }
+    #[flow]
+    async fn mapping() -> Result<()> {
+        let pairs = [1, 2, 3u64].into_iter().zip([4, 5, 6u64]);
+        assert_eq!(pairs.map(|(x, y)| add(x, y)).submit_all().await?, [5, 7, 9]);
+        let constant = [1, 2, 3u64].iter().map(|x| add(x, 5u64));
+        assert_eq!(constant.submit_all().await?, [6, 7, 8]);
+        let words = ["a", "b", "c"].into_iter().map(|word| joined(word, "test"));
+        assert_eq!(words.submit_all().await?, ["atest", "btest", "ctest"]);
+        let whole = std::sync::Arc::new(vec![0u64; 7]);
+        let items = (1..=2u64).map(|n| of(n, &whole));
+        assert_eq!(items.submit_all().await?, [(1, 7), (2, 7)]);
+        Ok(())
+    }
+    mapping().await.unwrap();
+}
+
+// 43
+#[tokio::test]
+async fn outside_a_flow_a_fan_out_is_a_run_of_its_own() {
+    assert_eq!((1..=3u64).map(double).submit_all().await.unwrap(), [2, 4, 6]);
+    let mapped = (0..2u64).map(odd_fails).submit_all();
+    let error = (&mapped).await.unwrap_err();
+    assert_eq!(error.flow_run_id(), Some(mapped.id().flow_run()));
+}
+
+// 44
+#[tokio::test]
+async fn a_fan_out_that_was_waited_for_still_has_its_states_and_values() {
+    #[flow]
+    async fn waiting() -> Result<Vec<u64>> {
+        let mapped = (1..=3u64).map(double).submit_all();
+        assert_eq!(mapped.len(), 3);
+        (&mapped).await?;
+        assert!(mapped.is_finished());
+        assert_eq!(mapped.states(), [State::Completed; 3]);
+        Ok(mapped.await?)
+    }
+    assert_eq!(waiting().await.unwrap(), [2, 4, 6]);
+}
+
+// 47, 35: a stage is never waited for as a whole.
+#[tokio::test(start_paused = true)]
+async fn an_item_starts_when_its_own_input_is_there() {
+    #[task]
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        seconds
+    }
+    #[flow]
+    async fn chained() -> Result<u64> {
+        let inputs = (0..100u64).map(|n| if n == 0 { 1000 } else { 1 });
+        let first = inputs.map(after).submit_all();
+        let second = first.handles().map(double).submit_all();
+        let third = second.handles().map(double).submit_all();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for stage in [&second, &third] {
+            let states = stage.states();
+            assert_eq!(states[0], State::Pending, "its own input takes 1000 s");
+            assert_eq!(states[1..], [State::Completed; 99]);
+        }
+        Ok(third.await?.iter().sum())
+    }
+    let began = tokio::time::Instant::now();
+    assert_eq!(chained().await.unwrap(), 4 * (1000 + 99));
+    assert_eq!(began.elapsed(), Duration::from_secs(1000));
+}
+
+// Z9
+#[tokio::test]
+async fn a_run_that_waits_for_its_own_fan_out_does_not_keep_it_from_running() {
+    #[task]
+    async fn tree(depth: u64) -> Result<u64> {
+        if depth == 0 {
+            return Ok(1);
+        }
+        let branches = (0..2u64).map(|_| tree(depth - 1)).concurrency(NonZeroUsize::MIN);
+        Ok(branches.submit_all().await?.iter().sum())
+    }
+    #[flow]
+    async fn growing() -> Result<u64> {
+        let trees = (0..2u64).map(|_| tree(5u64)).concurrency(NonZeroUsize::MIN);
+        Ok(trees.submit_all().await?.iter().sum())
+    }
+    assert_eq!(growing().await.unwrap(), 64);
+}
+
+// Z23: what is recorded is what ran.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_run_is_in_the_record_however_it_was_called() {
+    static BODIES: AtomicUsize = AtomicUsize::new(0);
+    #[task]
+    async fn counted(_n: u64) {
+        BODIES.fetch_add(1, Ordering::Relaxed);
+    }
+    #[flow]
+    async fn calling() -> Result<()> {
+        let _mapped = (0..2_000u64).map(counted).submit_all();
+        for n in 0..200u64 {
+            let _ = counted(n).submit();
+            counted(n).await?;
+        }
+        Ok(())
+    }
+    let run = calling().run().await;
+    assert_eq!(run.counts().completed, 2_400);
+    assert_eq!(BODIES.load(Ordering::Relaxed), 2_400);
+}

@@ -6,6 +6,8 @@
     reason = "a test says what it expects"
 )]
 
+mod attempts;
+mod boundaries;
 mod caching;
 mod calls;
 mod failures;
