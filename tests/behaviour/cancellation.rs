@@ -1,0 +1,131 @@
+//! Cancelling: everything below ends, what had ended stays as it was, and nobody waits for ever.
+
+use std::time::Duration;
+
+use flowkit::prelude::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[task]
+async fn quick() -> u32 {
+    1
+}
+
+#[task]
+async fn endless() -> u32 {
+    std::future::pending::<()>().await;
+    0
+}
+
+#[task]
+async fn follows(n: u32) -> u32 {
+    n
+}
+
+#[flow]
+async fn grandchild() -> Result<u32> {
+    Ok(endless().await?)
+}
+
+#[flow]
+async fn child() -> Result<u32> {
+    quick().await?;
+    let running = endless().submit();
+    let waiting = follows(&running).submit();
+    let below = grandchild().submit();
+    Ok(running.await? + waiting.await? + below.await?)
+}
+
+// 71, 196
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_flow_cancels_what_has_not_ended_below_it() {
+    #[flow]
+    async fn parent() -> Result<ErrorKind> {
+        let running = child().submit();
+        tokio::time::sleep(SECOND).await;
+        running.cancel();
+        Ok(running.await.unwrap_err().kind())
+    }
+    let run = parent().run().await;
+    assert_eq!(run.result().unwrap(), &ErrorKind::Cancelled);
+    assert_eq!(run.state(), State::Completed, "its own body was not cancelled");
+    let child = run.tasks()[0].subflow.as_ref().unwrap();
+    let states: Vec<_> = child
+        .tasks
+        .iter()
+        .map(|task| (task.name.as_str(), task.state))
+        .collect();
+    let expected = [
+        ("quick", State::Completed),
+        ("endless", State::Cancelled),
+        ("follows", State::Cancelled),
+        ("grandchild", State::Cancelled),
+    ];
+    assert_eq!(states, expected);
+    assert_eq!(child.state, State::Cancelled);
+    let grandchild = child.tasks[3].subflow.as_ref().unwrap();
+    assert_eq!(grandchild.state, State::Cancelled);
+    assert_eq!(grandchild.tasks[0].state, State::Cancelled);
+    assert_eq!(run.elapsed(), SECOND);
+}
+
+// Z15
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_task_takes_what_it_submitted_with_it() {
+    #[task]
+    async fn outer() -> Result<u32> {
+        Ok(endless().submit().await?)
+    }
+    #[flow]
+    async fn cancelling() -> Result<()> {
+        let running = outer().submit();
+        tokio::time::sleep(SECOND).await;
+        running.cancel();
+        drop(running.await);
+        Ok(())
+    }
+    let run = cancelling().run().await;
+    let states: Vec<_> = run.tasks().iter().map(|task| task.state).collect();
+    assert_eq!(states, [State::Cancelled, State::Cancelled]);
+}
+
+// Z15
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_its_next_attempt_can_be_cancelled() {
+    #[task(retries = 3, retry_delay = "1h")]
+    async fn failing() -> Result<u32> {
+        Err("no".into())
+    }
+    #[flow]
+    async fn cancelling() -> Result<State> {
+        let run = failing().submit();
+        tokio::time::sleep(SECOND).await;
+        let before = run.state();
+        run.cancel();
+        assert!(run.await.unwrap_err().is_cancelled());
+        Ok(before)
+    }
+    let run = cancelling().run().await;
+    assert_eq!(run.result().unwrap(), &State::AwaitingRetry);
+    assert_eq!(run.tasks()[0].attempts, 1, "no attempt followed");
+    assert_eq!(run.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_fan_out_keeps_the_values_of_what_had_ended() {
+    #[task]
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(SECOND * u32::try_from(seconds).unwrap()).await;
+        seconds
+    }
+    #[flow]
+    async fn cancelling() -> Result<(Vec<u64>, usize)> {
+        let mapped = [1, 2, 100, 200u64].into_iter().map(after).submit_all();
+        tokio::time::sleep(SECOND * 10).await;
+        mapped.cancel();
+        let outcomes = mapped.outcomes().await;
+        let cancelled = outcomes.failures().filter(|(_, error)| error.is_cancelled());
+        Ok((outcomes.values().copied().collect(), cancelled.count()))
+    }
+    assert_eq!(cancelling().await.unwrap(), (vec![1, 2], 2));
+}
