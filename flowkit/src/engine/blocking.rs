@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::context;
 use crate::error::{BoxError, Failure, panic_message};
@@ -43,7 +44,7 @@ impl Drop for Waiter {
     }
 }
 
-/// Runs `work` in the caller's context. If the returned future is dropped, the thread runs on and its result is
+/// Runs `work` in the caller's context and span. If the returned future is dropped, the thread runs on and its result is
 /// discarded.
 pub(crate) fn run<R, W>(
     runtime: Arc<RuntimeInner>,
@@ -56,7 +57,10 @@ where
     let mut ambient = context::current();
     async move {
         let (sender, receiver) = oneshot::channel();
+        // What the body logs on its own thread belongs to the run all the same.
+        let span = Span::current();
         runtime.blocking.execute(Box::new(move || {
+            let _entered = span.enter();
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| context::enter(&mut ambient, work)))
                 .unwrap_or_else(|payload| Err(Failure::panicked(panic_message(&*payload))));
             // Nobody waits any more after a timeout or a cancel: the late result is discarded.
