@@ -35,7 +35,7 @@ async fn squared(n: u64, calls: Calls) -> u64 {
     n * n
 }
 
-// 115, 116, 119
+// 115, 130, Z6
 #[tokio::test]
 async fn equal_inputs_share_a_result_within_a_run_and_later() {
     #[flow]
@@ -60,6 +60,7 @@ async fn equal_inputs_share_a_result_within_a_run_and_later() {
     assert_eq!(calls.count(), 2);
 }
 
+// 119
 #[tokio::test]
 async fn with_the_run_in_the_key_results_stay_within_it() {
     #[task(cache = inputs + run, cache_exclude(calls))]
@@ -142,7 +143,7 @@ async fn two_tasks_never_share_a_key() {
     assert_eq!(in_memory().await.run(both()).await.into_result().unwrap(), (6, 4));
 }
 
-// 118, 127
+// 118
 #[tokio::test]
 async fn a_key_of_ones_own_may_say_not_to_cache() {
     #[task(cache_key = |name| if name == "none" { None } else { Some(name.len()) })]
@@ -170,7 +171,7 @@ async fn a_key_of_ones_own_may_say_not_to_cache() {
     );
 }
 
-// Z1
+// 142, 166, Z1
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_calls_at_one_time_run_once() {
     #[task(cache, cache_exclude(calls))]
@@ -226,7 +227,7 @@ async fn if_the_one_that_computes_is_cancelled_another_takes_over() {
     );
 }
 
-// 20 of Z: a failure is not cached
+// Z20
 #[tokio::test]
 async fn only_successes_are_cached() {
     #[task(cache, cache_exclude(calls))]
@@ -333,6 +334,7 @@ async fn nothing_is_a_value_like_any_other() {
     assert_eq!(calls.count(), 1);
 }
 
+// 146
 #[tokio::test]
 async fn results_outlive_a_runtime_in_its_directory() {
     #[flow]
@@ -352,6 +354,7 @@ async fn results_outlive_a_runtime_in_its_directory() {
     assert_eq!(calls.count(), 1);
 }
 
+// Z6, Z14
 #[tokio::test]
 async fn a_directory_that_cannot_be_used_leaves_tasks_uncached_and_is_named() {
     #[flow]

@@ -80,6 +80,7 @@ async fn a_failure_that_is_looked_at_need_not_fail_the_flow() {
     }
     let run = careful().run().await;
     assert_eq!(run.state(), State::Completed);
+    assert_eq!(run.into_result().unwrap(), "handled");
 }
 
 // 8, Z8: flowkit's own rule
@@ -126,7 +127,7 @@ async fn a_flow_that_fails_cancels_what_it_submitted() {
     assert_eq!(run.tasks()[0].state, State::Cancelled);
 }
 
-// 64
+// 110
 #[tokio::test]
 async fn a_panic_is_caught_and_its_message_kept() {
     #[task]
@@ -138,7 +139,33 @@ async fn a_panic_is_caught_and_its_message_kept() {
     assert!(error.to_string().contains("over 9000"), "{error}");
 }
 
-// 100, 103
+// 113
+#[tokio::test]
+async fn a_panic_before_the_body_begins_is_a_crash_all_the_same() {
+    struct Uncopied;
+    impl Clone for Uncopied {
+        fn clone(&self) -> Self {
+            panic!("there is only one")
+        }
+    }
+    #[task(retries = 1)]
+    async fn takes_it_whole(input: Uncopied) -> Result<()> {
+        let _ = input;
+        Ok(())
+    }
+    #[flow]
+    async fn calling() -> Result<()> {
+        let error = takes_it_whole(Uncopied).submit().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Crashed);
+        assert!(error.to_string().contains("there is only one"), "{error}");
+        Ok(())
+    }
+    let run = calling().run().await;
+    assert_eq!(run.state(), State::Completed);
+    assert_eq!(run.tasks()[0].state, State::Crashed);
+}
+
+// 100
 #[tokio::test(start_paused = true)]
 async fn a_timeout_ends_an_attempt_on_time() {
     #[task(timeout = "100ms")]
@@ -170,6 +197,8 @@ async fn a_flow_that_takes_too_long_is_stopped_where_it_waits() {
     let run = slow().run().await;
     assert_eq!(run.state(), State::TimedOut);
     assert!(run.tasks().is_empty(), "the next task never ran");
+    let message = run.into_result().unwrap_err().to_string();
+    assert!(message.contains("timed out after 1s"), "{message}");
 }
 
 // 101: a blocking body cannot be stopped; who waits for it is released on time.

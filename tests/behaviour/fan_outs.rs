@@ -25,7 +25,7 @@ async fn total(numbers: &[u64]) -> u64 {
     numbers.iter().sum()
 }
 
-// 19, 35, 40, 41
+// 35
 #[tokio::test]
 async fn values_come_in_input_order() {
     #[flow]
@@ -245,7 +245,7 @@ async fn a_fan_out_that_was_waited_for_still_has_its_states_and_values() {
     assert_eq!(waiting().await.unwrap(), [2, 4, 6]);
 }
 
-// 47, 35: a stage is never waited for as a whole.
+// 47: a stage is never waited for as a whole.
 #[tokio::test(start_paused = true)]
 async fn an_item_starts_when_its_own_input_is_there() {
     #[task]

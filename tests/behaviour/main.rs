@@ -11,6 +11,7 @@ mod boundaries;
 mod caching;
 mod calls;
 mod cancellation;
+mod cases;
 mod failures;
 mod fan_outs;
 mod final_states;

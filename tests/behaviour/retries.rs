@@ -23,7 +23,7 @@ async fn retrying(attempt: u32) -> Result<u32> {
     Ok(succeeds_on(attempt).await?)
 }
 
-// 79, 80, 82
+// 79, 80, 88, 172
 #[tokio::test]
 async fn attempts_are_retries_plus_one() {
     use State::{AwaitingRetry, Completed, Failed, Pending, Running};

@@ -163,7 +163,7 @@ async fn a_runtime_that_shuts_down_refuses_what_is_new_and_lets_the_old_go_on() 
     );
 }
 
-// 61, Z14
+// 61, 170, Z14
 #[tokio::test]
 async fn an_observer_that_panics_changes_nothing() {
     struct Panics;
