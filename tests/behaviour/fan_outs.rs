@@ -312,3 +312,58 @@ async fn every_run_is_in_the_record_however_it_was_called() {
     assert_eq!(run.counts().completed, 2_400);
     assert_eq!(BODIES.load(Ordering::Relaxed), 2_400);
 }
+
+#[tokio::test]
+async fn an_outcome_that_is_left_in_the_stream_is_looked_at_by_nobody() {
+    #[flow]
+    async fn taking(outcomes: usize) -> Result<usize> {
+        let one = NonZeroUsize::MIN; // one after another, so that the failure comes second
+        let mapped = [0, 1, 2u64]
+            .into_iter()
+            .map(odd_fails)
+            .concurrency(one)
+            .submit_all();
+        let mut ended = mapped.as_completed();
+        let mut failed = 0;
+        for _ in 0..outcomes {
+            failed += usize::from(ended.next().await.is_some_and(|(_, outcome)| outcome.is_err()));
+        }
+        Ok(failed)
+    }
+    for (outcomes, failed) in [(2, 1), (3, 1), (4, 1)] {
+        assert_eq!(taking(outcomes).await.unwrap(), failed);
+    }
+    let error = taking(1usize).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnhandledFailure);
+    assert!(format!("{error:?}").contains("1 is odd"), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_broke_the_iterator_is_told_once() {
+    fn broken(length_is_known: bool) -> Mapped<u64> {
+        let calls = (0..3u64).map(|n| if n == 2 { panic!("no third") } else { double(n) });
+        if length_is_known {
+            calls.submit_lazily()
+        } else {
+            calls.filter(|_| true).submit_lazily()
+        }
+    }
+    #[flow]
+    async fn telling(length_is_known: bool) -> Result<(Vec<bool>, Vec<bool>)> {
+        let outcomes = broken(length_is_known).outcomes().await;
+        let mapped = broken(length_is_known);
+        let (mut ended, mut streamed) = (mapped.as_completed(), Vec::new());
+        while let Some((_, outcome)) = ended.next().await {
+            streamed.push(outcome.is_ok());
+        }
+        Ok((
+            outcomes.into_iter().map(|outcome| outcome.is_ok()).collect(),
+            streamed,
+        ))
+    }
+    for length_is_known in [true, false] {
+        let expected = vec![true, true, false];
+        let told = telling(length_is_known).await.unwrap();
+        assert_eq!(told, (expected.clone(), expected));
+    }
+}

@@ -161,8 +161,10 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     }
 
     /// The outcomes with their indexes, each as soon as its item has ended.
+    ///
+    /// A failure is looked at when it is taken from here; one that is left in the stream is looked at by nobody. If the
+    /// iterator of calls panicked, that comes last, unless items that were announced have it for their outcome.
     pub fn as_completed(&self) -> AsCompleted<T> {
-        self.look_at_all();
         AsCompleted {
             fan_out: Arc::clone(&self.fan_out),
             seen: 0,
@@ -321,6 +323,8 @@ impl<T: Clone + Send + Sync + 'static> AsCompleted<T> {
     fn poll_one(&mut self, cx: &Context<'_>) -> Poll<Indexed<T>> {
         ready!(self.fan_out.poll_any(self.seen, cx, &mut self.key));
         let Some((index, outcome)) = self.fan_out.nth_ended(self.seen) else {
+            // Every outcome was given, and with them that of the whole.
+            self.fan_out.scope.observe(self.fan_out.node);
             return Poll::Ready(None);
         };
         self.seen += 1;

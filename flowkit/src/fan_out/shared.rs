@@ -50,6 +50,8 @@ struct Items<T> {
     closed: bool,
     /// Why the iterator itself gave up.
     broken: Option<Error>,
+    /// Whether items that were announced and never made have that error for their outcome.
+    broken_in_items: bool,
     lanes: HashMap<u64, AbortHandle>,
     next_lane: u64,
     waiters: BTreeMap<(u32, u64), Waker>,
@@ -120,6 +122,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 exhausted: false,
                 closed: false,
                 broken: None,
+                broken_in_items: false,
                 lanes: HashMap::new(),
                 next_lane: 0,
                 waiters: BTreeMap::new(),
@@ -182,6 +185,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             if slot.is_open() {
                 *slot = Slot::Failed(error.clone());
                 items.ended.push(index);
+                items.broken_in_items |= items.broken.is_some();
                 let change = Change {
                     error: Some(&error),
                     ..Change::default()
@@ -305,7 +309,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         T: Clone,
     {
         let mut items = self.lock();
-        let broken = items.broken.clone();
+        let broken = items.broken_alone();
         let mut outcomes: Vec<_> = items
             .slots
             .iter_mut()
@@ -315,13 +319,19 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         outcomes
     }
 
-    /// The `nth` item to end, and its outcome; none if not so many have ended.
+    /// The `nth` item to end, and its outcome; none if not so many have ended. After the last comes what broke the
+    /// iterator, if no item has it.
     pub(crate) fn nth_ended(&self, nth: usize) -> Option<(u32, Result<T, Error>)>
     where
         T: Clone,
     {
         let mut items = self.lock();
-        let index = *items.ended.get(nth)?;
+        let Some(&index) = items.ended.get(nth) else {
+            let broken = items
+                .broken_alone()
+                .filter(|_| items.closed && nth == items.ended.len())?;
+            return Some((u32::try_from(nth).unwrap_or(u32::MAX), Err(broken)));
+        };
         let slot = items.slots.get_mut(index as usize)?;
         Some((index, outcome_of(slot, false)?))
     }
@@ -379,6 +389,11 @@ fn outcome_of<T: Clone>(slot: &mut Slot<T>, take: bool) -> Option<Result<T, Erro
 }
 
 impl<T> Items<T> {
+    /// Why the iterator gave up, if that is the outcome of no item.
+    fn broken_alone(&self) -> Option<Error> {
+        self.broken.clone().filter(|_| !self.broken_in_items)
+    }
+
     /// Whether the last item has just ended. True only once.
     fn closes(&mut self) -> bool {
         let closes = self.exhausted && !self.closed && self.ended.len() == self.slots.len();
