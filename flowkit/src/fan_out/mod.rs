@@ -1,5 +1,6 @@
 //! Fan-outs: one task run for each call of an iterator, a bounded number at a time.
 
+mod handles;
 mod lanes;
 mod mapped;
 mod shared;

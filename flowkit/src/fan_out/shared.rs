@@ -3,20 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use tokio::task::AbortHandle;
 
 use crate::call::TaskCall;
-use crate::completion::WaiterKey;
 use crate::context::RunContext;
 use crate::definition::{Definition, DefinitionKind};
 use crate::engine::scope::{Change, Scope};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Cancel, NodeKind};
-use crate::handle::HandleSource;
-use crate::ids::{NodeRef, TaskRunId};
-use crate::order::AnyRun;
+use crate::ids::NodeRef;
 use crate::state::State;
 
 /// Stands for the whole fan-out where an index is asked for: done when every item has ended.
@@ -40,25 +37,25 @@ pub(crate) struct SharedFanOut<T> {
     cancelled: AtomicBool,
 }
 
-struct Items<T> {
-    slots: Vec<Slot<T>>,
+pub(super) struct Items<T> {
+    pub(super) slots: Vec<Slot<T>>,
     /// The indexes in the order in which items ended.
-    ended: Vec<u32>,
+    pub(super) ended: Vec<u32>,
     /// How many calls were taken from the iterator.
     taken: u32,
     exhausted: bool,
-    closed: bool,
+    pub(super) closed: bool,
     /// Why the iterator itself gave up.
-    broken: Option<Error>,
+    pub(super) broken: Option<Error>,
     /// Whether items that were announced and never made have that error for their outcome.
     broken_in_items: bool,
     lanes: HashMap<u64, AbortHandle>,
     next_lane: u64,
-    waiters: BTreeMap<(u32, u64), Waker>,
-    next_waiter: u64,
+    pub(super) waiters: BTreeMap<(u32, u64), Waker>,
+    pub(super) next_waiter: u64,
 }
 
-enum Slot<T> {
+pub(super) enum Slot<T> {
     Open,
     Value(T),
     Shared(Arc<T>),
@@ -72,7 +69,7 @@ impl<T> Slot<T> {
         matches!(self, Self::Open)
     }
 
-    fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
+    pub(super) fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
         if matches!(self, Self::Value(_))
             && let Self::Value(value) = std::mem::replace(self, Self::Taken)
         {
@@ -132,7 +129,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Items<T>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Items<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -197,7 +194,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         items.taken = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
     }
 
-    fn cancelled_error(&self) -> Error {
+    pub(super) fn cancelled_error(&self) -> Error {
         Error::new(ErrorKind::Cancelled, DefinitionKind::Task, self.definition.name())
             .in_task_run(self.scope.task_run_id(self.node))
     }
@@ -410,7 +407,7 @@ impl<T> Items<T> {
         keys.iter().filter_map(|key| self.waiters.remove(key)).collect()
     }
 
-    fn is_done(&self, index: u32) -> bool {
+    pub(super) fn is_done(&self, index: u32) -> bool {
         match index {
             WHOLE => self.closed,
             index => match self.slots.get(index as usize) {
@@ -430,97 +427,4 @@ impl<T: Send + Sync + 'static> Cancel for SharedFanOut<T> {
         let lanes = std::mem::take(&mut self.lock().lanes);
         lanes.values().for_each(AbortHandle::abort);
     }
-}
-
-impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
-    fn run_id(&self, index: u32) -> TaskRunId {
-        let place = if index == WHOLE {
-            self.node
-        } else {
-            NodeRef::item(self.node.node, index)
-        };
-        self.scope.task_run_id(place)
-    }
-
-    fn scope(&self) -> &Arc<Scope> {
-        &self.scope
-    }
-
-    fn poll_done(&self, index: u32, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
-        let mut items = self.lock();
-        if items.is_done(index) {
-            return Poll::Ready(());
-        }
-        self.wait_in(&mut items, index, cx, key);
-        Poll::Pending
-    }
-
-    fn leave(&self, index: u32, key: &mut WaiterKey) {
-        if let Some(key) = key.0.take() {
-            self.lock().waiters.remove(&(index, key));
-        }
-    }
-
-    fn error(&self, index: u32) -> Option<Error> {
-        if index == WHOLE {
-            return match self.prefix(0) {
-                Prefix::Failed(error) => Some(error),
-                Prefix::Complete | Prefix::OpenAt(_) => None,
-            };
-        }
-        match self.lock().slots.get(index as usize) {
-            Some(Slot::Failed(error)) => Some(error.clone()),
-            _ => None,
-        }
-    }
-
-    fn cancel(&self, _index: u32) {
-        Cancel::cancel(self);
-    }
-
-    fn state(&self, index: u32) -> State {
-        self.scope.state_of(self.run_id(index).place())
-    }
-}
-
-impl<T: Send + Sync + 'static> SharedFanOut<T> {
-    fn wait_in(&self, items: &mut Items<T>, index: u32, cx: &Context<'_>, key: &mut WaiterKey) {
-        let own = *key.0.get_or_insert_with(|| {
-            items.next_waiter += 1;
-            items.next_waiter
-        });
-        items.waiters.insert((index, own), cx.waker().clone());
-    }
-
-    /// Waits for one more item to end, unless more than `seen` have.
-    pub(crate) fn poll_any(&self, seen: usize, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
-        let mut items = self.lock();
-        if items.ended.len() > seen || items.closed {
-            return Poll::Ready(());
-        }
-        self.wait_in(&mut items, ANY, cx, key);
-        Poll::Pending
-    }
-}
-
-impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut<T> {
-    fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
-        let mut items = self.lock();
-        match items.slots.get_mut(index as usize) {
-            Some(slot) => slot.share(),
-            None => Some(Err(items
-                .broken
-                .clone()
-                .unwrap_or_else(|| self.cancelled_error()))),
-        }
-    }
-
-    fn take(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
-        self.outcome(index)
-    }
-
-    // The fan-out keeps every value for its owner, so handles of items need not be counted.
-    fn retain(&self, _index: u32) {}
-
-    fn release(&self, _index: u32) {}
 }

@@ -1,0 +1,107 @@
+//! What handles ask of a fan-out, as a whole or item by item: its ends, outcomes and states, and to be cancelled.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::shared::{ANY, Items, Prefix, SharedFanOut, Slot, WHOLE};
+use crate::completion::WaiterKey;
+use crate::engine::scope::Scope;
+use crate::error::Error;
+use crate::graph::Cancel;
+use crate::handle::HandleSource;
+use crate::ids::{NodeRef, TaskRunId};
+use crate::order::AnyRun;
+use crate::state::State;
+
+impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
+    fn run_id(&self, index: u32) -> TaskRunId {
+        let place = if index == WHOLE {
+            self.node
+        } else {
+            NodeRef::item(self.node.node, index)
+        };
+        self.scope.task_run_id(place)
+    }
+
+    fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    fn poll_done(&self, index: u32, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
+        let mut items = self.lock();
+        if items.is_done(index) {
+            return Poll::Ready(());
+        }
+        self.wait_in(&mut items, index, cx, key);
+        Poll::Pending
+    }
+
+    fn leave(&self, index: u32, key: &mut WaiterKey) {
+        if let Some(key) = key.0.take() {
+            self.lock().waiters.remove(&(index, key));
+        }
+    }
+
+    fn error(&self, index: u32) -> Option<Error> {
+        if index == WHOLE {
+            return match self.prefix(0) {
+                Prefix::Failed(error) => Some(error),
+                Prefix::Complete | Prefix::OpenAt(_) => None,
+            };
+        }
+        match self.lock().slots.get(index as usize) {
+            Some(Slot::Failed(error)) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    fn cancel(&self, _index: u32) {
+        Cancel::cancel(self);
+    }
+
+    fn state(&self, index: u32) -> State {
+        self.scope.state_of(self.run_id(index).place())
+    }
+}
+
+impl<T: Send + Sync + 'static> SharedFanOut<T> {
+    fn wait_in(&self, items: &mut Items<T>, index: u32, cx: &Context<'_>, key: &mut WaiterKey) {
+        let own = *key.0.get_or_insert_with(|| {
+            items.next_waiter += 1;
+            items.next_waiter
+        });
+        items.waiters.insert((index, own), cx.waker().clone());
+    }
+
+    /// Waits for one more item to end, unless more than `seen` have.
+    pub(crate) fn poll_any(&self, seen: usize, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
+        let mut items = self.lock();
+        if items.ended.len() > seen || items.closed {
+            return Poll::Ready(());
+        }
+        self.wait_in(&mut items, ANY, cx, key);
+        Poll::Pending
+    }
+}
+
+impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut<T> {
+    fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
+        let mut items = self.lock();
+        match items.slots.get_mut(index as usize) {
+            Some(slot) => slot.share(),
+            None => Some(Err(items
+                .broken
+                .clone()
+                .unwrap_or_else(|| self.cancelled_error()))),
+        }
+    }
+
+    fn take(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
+        self.outcome(index)
+    }
+
+    // The fan-out keeps every value for its owner, so handles of items need not be counted.
+    fn retain(&self, _index: u32) {}
+
+    fn release(&self, _index: u32) {}
+}
