@@ -1,5 +1,6 @@
 //! Cancelling: everything below ends, what had ended stays as it was, and nobody waits for ever.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use flowkit::prelude::*;
@@ -128,4 +129,69 @@ async fn a_cancelled_fan_out_keeps_the_values_of_what_had_ended() {
         Ok((outcomes.values().copied().collect(), cancelled.count()))
     }
     assert_eq!(cancelling().await.unwrap(), (vec![1, 2], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_item_of_a_fan_out_is_cancelled_alone() {
+    #[task]
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(SECOND * u32::try_from(seconds).unwrap()).await;
+        seconds
+    }
+    #[flow]
+    async fn cancelling() -> Result<Vec<Option<u64>>> {
+        let two = NonZeroUsize::new(2).unwrap();
+        let items = [1000, 1, 2000, 3, 1000, 4u64].into_iter().map(after);
+        let mapped = items.concurrency(two).submit_all();
+        let handles: Vec<_> = mapped.handles().collect();
+        tokio::time::sleep(SECOND * 2).await; // item 0 and, since a second, item 2 are running
+        for running in [0, 2] {
+            assert_eq!(handles[running].state(), State::Running);
+            handles[running].cancel();
+        }
+        handles[4].cancel(); // its turn has not come, and never will
+        assert_eq!(handles[4].state(), State::Cancelled);
+        for cancelled in [0, 2, 4] {
+            let error = (&handles[cancelled]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Cancelled);
+            assert_eq!(error.task_run_id(), Some(handles[cancelled].id()));
+        }
+        handles[1].cancel(); // it has ended
+        let outcomes = mapped.outcomes().await.into_iter();
+        Ok(outcomes.map(std::result::Result::ok).collect())
+    }
+    let run = cancelling().run().await;
+    assert_eq!(
+        run.result().unwrap(),
+        &[None, Some(1), None, Some(3), None, Some(4)]
+    );
+    assert_eq!(run.elapsed(), SECOND * 6, "the two lanes went on with the others");
+    assert_eq!((run.counts().completed, run.counts().cancelled), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_item_ends_whoever_cancels_it_and_whenever() {
+    #[task]
+    async fn odd_ones_are_endless(n: u64) -> u64 {
+        if n % 2 == 1 {
+            std::future::pending::<()>().await;
+        }
+        n
+    }
+    #[flow]
+    async fn racing() -> Result<(usize, usize)> {
+        let mapped = (0..2_000u64)
+            .map(odd_ones_are_endless)
+            .concurrency(NonZeroUsize::new(8).unwrap())
+            .submit_all();
+        for odd in mapped.handles().skip(1).step_by(2) {
+            odd.cancel();
+        }
+        let outcomes = mapped.outcomes().await;
+        let cancelled = outcomes.failures().filter(|(_, error)| error.is_cancelled());
+        Ok((outcomes.values().count(), cancelled.count()))
+    }
+    let run = racing().run().await;
+    assert_eq!(run.result().unwrap(), &(1_000, 1_000));
+    assert_eq!((run.counts().completed, run.counts().cancelled), (1_000, 1_000));
 }

@@ -55,8 +55,11 @@ impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
         }
     }
 
-    fn cancel(&self, _index: u32) {
-        Cancel::cancel(self);
+    fn cancel(&self, index: u32) {
+        match index {
+            WHOLE => Cancel::cancel(self),
+            index => self.cancel_item(index),
+        }
     }
 
     fn state(&self, index: u32) -> State {

@@ -5,8 +5,11 @@
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use futures::task::AtomicWaker;
 
 use super::mapped::Mapped;
 use super::shared::{Calls, SharedFanOut};
@@ -115,11 +118,11 @@ fn submit_in<T: Send + Sync + 'static>(caller: RunContext, calls: Calls<T>, conc
 
 /// Starts one more lane, if there may be one.
 fn start_lane<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>, running: &Arc<AtomicUsize>) {
-    let Some(lane) = fan_out.next_lane(running.load(Ordering::Relaxed)) else {
+    let Some((lane, signal)) = fan_out.next_lane(running.load(Ordering::Relaxed)) else {
         return;
     };
     running.fetch_add(1, Ordering::Relaxed);
-    let task = tokio::spawn(run_lane(Arc::clone(fan_out), Arc::clone(running), lane));
+    let task = tokio::spawn(run_lane(Arc::clone(fan_out), Arc::clone(running), lane, signal));
     fan_out.add_lane(lane, task.abort_handle());
 }
 
@@ -127,9 +130,11 @@ async fn run_lane<T: Send + Sync + 'static>(
     fan_out: Arc<SharedFanOut<T>>,
     running: Arc<AtomicUsize>,
     lane: u64,
+    signal: Arc<Signal>,
 ) {
-    while let Some((index, call)) = next_call(&fan_out) {
+    while let Some((index, call)) = next_call(&fan_out, lane) {
         start_lane(&fan_out, &running);
+        let Some(call) = call else { continue };
         let entrance = Entrance::Item {
             node: fan_out.node,
             item: index,
@@ -140,7 +145,7 @@ async fn run_lane<T: Send + Sync + 'static>(
             fan_out: &fan_out,
             index,
         }
-        .run()
+        .run(&signal)
         .await;
         // Items that never wait would keep the other tasks of this worker waiting.
         tokio::task::coop::consume_budget().await;
@@ -148,9 +153,12 @@ async fn run_lane<T: Send + Sync + 'static>(
     fan_out.end_lane(lane);
 }
 
-/// Takes the next call. The iterator is the user's code: it runs in the context that the fan-out was submitted from, and
+/// Takes the next call, which is none if its item was cancelled before its turn came. The iterator is the user's code: it runs in the context that the fan-out was submitted from, and
 /// its panic ends the fan-out.
-fn next_call<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) -> Option<(u32, TaskCall<T>)> {
+fn next_call<T: Send + Sync + 'static>(
+    fan_out: &SharedFanOut<T>,
+    lane: u64,
+) -> Option<(u32, Option<TaskCall<T>>)> {
     let mut calls = fan_out.calls.lock().unwrap_or_else(PoisonError::into_inner);
     let mut ambient = Some(Ambient::Run(fan_out.caller.clone()));
     let next = context::enter(&mut ambient, || {
@@ -159,7 +167,7 @@ fn next_call<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) -> Option<(u32
     });
     match next {
         Some(Ok(call)) => {
-            let index = fan_out.take_index();
+            let (index, runs) = fan_out.take_index(lane);
             if index == 0 {
                 fan_out.scope.change(
                     fan_out.node,
@@ -170,7 +178,8 @@ fn next_call<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) -> Option<(u32
                     },
                 );
             }
-            Some((index, call))
+            drop(calls);
+            Some((index, runs.then_some(call)))
         }
         Some(Err(payload)) => {
             *calls = None;
@@ -196,6 +205,39 @@ fn next_call<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) -> Option<(u32
     }
 }
 
+/// Tells a lane to drop the item that it runs, and to go on with the next.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    asked: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Signal {
+    /// Asks for the item that the lane runs now.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// The lane has another item.
+    pub(super) fn reset(&self) {
+        self.asked.store(false, Ordering::Release);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    fn poll_asked(&self, cx: &Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.is_asked() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
 /// One item that runs: its outcome is set also when the lane is dropped.
 struct Item<'a, T: Send + Sync + 'static> {
     item: Running<T>,
@@ -204,9 +246,20 @@ struct Item<'a, T: Send + Sync + 'static> {
 }
 
 impl<T: Send + Sync + 'static> Item<'_, T> {
-    async fn run(mut self) {
-        let outcome = poll_fn(|cx| self.item.poll_run(cx)).await;
-        self.fan_out.complete(self.index, outcome);
+    /// Runs the item to its end, or until the lane is told to drop it.
+    async fn run(mut self, signal: &Signal) {
+        let outcome = poll_fn(|cx| {
+            if signal.is_asked() {
+                return Poll::Ready(None);
+            }
+            match self.item.poll_run(cx) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Pending => signal.poll_asked(cx).map(|()| None),
+            }
+        });
+        if let Some(outcome) = outcome.await {
+            self.fan_out.complete(self.index, outcome);
+        }
     }
 }
 

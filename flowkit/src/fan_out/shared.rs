@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use tokio::task::AbortHandle;
 
+use super::lanes::Signal;
 use crate::call::TaskCall;
 use crate::context::RunContext;
 use crate::definition::{Definition, DefinitionKind};
@@ -49,10 +50,19 @@ pub(super) struct Items<T> {
     pub(super) broken: Option<Error>,
     /// Whether items that were announced and never made have that error for their outcome.
     broken_in_items: bool,
-    lanes: HashMap<u64, AbortHandle>,
+    lanes: HashMap<u64, Lane>,
     next_lane: u64,
     pub(super) waiters: BTreeMap<(u32, u64), Waker>,
     pub(super) next_waiter: u64,
+}
+
+/// What is known of a lane from outside.
+struct Lane {
+    /// None until it was spawned.
+    task: Option<AbortHandle>,
+    /// The item that it runs.
+    item: Option<u32>,
+    signal: Arc<Signal>,
 }
 
 pub(super) enum Slot<T> {
@@ -137,15 +147,50 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         self.cancelled.load(Ordering::Acquire) || self.scope.is_closed()
     }
 
-    /// The index of a call that was just taken from the iterator.
-    pub(crate) fn take_index(&self) -> u32 {
+    /// The index of a call that a lane has just taken from the iterator, and whether it is to be run: it may have been
+    /// cancelled before its turn came.
+    pub(crate) fn take_index(&self, lane: u64) -> (u32, bool) {
         let mut items = self.lock();
         let index = items.taken;
         items.taken = index.saturating_add(1);
         if items.slots.len() <= index as usize {
             items.slots.push(Slot::Open);
         }
-        index
+        if let Some(lane) = items.lanes.get_mut(&lane) {
+            lane.item = Some(index);
+            lane.signal.reset();
+        }
+        (index, items.slots.get(index as usize).is_some_and(Slot::is_open))
+    }
+
+    /// Cancels one item: the lane that runs it drops it, and one whose turn has not come ends here.
+    pub(super) fn cancel_item(&self, index: u32) {
+        let close = {
+            let mut items = self.lock();
+            if !items.slots.get(index as usize).is_some_and(Slot::is_open) {
+                return;
+            }
+            if index < items.taken {
+                let lane = items.lanes.values().find(|lane| lane.item == Some(index));
+                let signal = lane.map(|lane| Arc::clone(&lane.signal));
+                drop(items);
+                signal.iter().for_each(|signal| signal.ask());
+                return;
+            }
+            let place = NodeRef::item(self.node.node, index);
+            let error = self.cancelled_error_of(place);
+            if let Some(slot) = items.slots.get_mut(index as usize) {
+                *slot = Slot::Failed(error.clone());
+            }
+            items.ended.push(index);
+            let change = Change {
+                error: Some(&error),
+                ..Change::default()
+            };
+            self.scope.change(place, State::Cancelled, &change);
+            items.closes()
+        };
+        self.after_end(close, Some(index));
     }
 
     /// No call follows, because the iterator ended, broke or was dropped.
@@ -195,8 +240,12 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 
     pub(super) fn cancelled_error(&self) -> Error {
+        self.cancelled_error_of(self.node)
+    }
+
+    fn cancelled_error_of(&self, place: NodeRef) -> Error {
         Error::new(ErrorKind::Cancelled, DefinitionKind::Task, self.definition.name())
-            .in_task_run(self.scope.task_run_id(self.node))
+            .in_task_run(self.scope.task_run_id(place))
     }
 
     /// Sets the outcome of an item.
@@ -338,26 +387,34 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         self.lock().closed
     }
 
-    /// Notes a lane that began; stops it if it came too late.
+    /// Notes a lane that was spawned; stops it if it came too late.
     pub(crate) fn add_lane(&self, lane: u64, handle: AbortHandle) {
         if self.is_cancelled() {
             handle.abort();
             return;
         }
-        let mut items = self.lock();
-        if !items.closed && !handle.is_finished() {
-            items.lanes.insert(lane, handle);
+        // One that has ended meanwhile is not there any more.
+        if let Some(lane) = self.lock().lanes.get_mut(&lane) {
+            lane.task = Some(handle);
         }
     }
 
-    /// The number of a lane that may begin; none if there are enough.
-    pub(crate) fn next_lane(&self, running: usize) -> Option<u64> {
+    /// The number of a lane that may begin, and how it is told to drop its item; none if there are enough.
+    pub(crate) fn next_lane(&self, running: usize) -> Option<(u64, Arc<Signal>)> {
         let mut items = self.lock();
         if running >= self.concurrency || items.exhausted {
             return None;
         }
         items.next_lane += 1;
-        Some(items.next_lane)
+        let number = items.next_lane;
+        let signal = Arc::<Signal>::default();
+        let lane = Lane {
+            task: None,
+            item: None,
+            signal: Arc::clone(&signal),
+        };
+        items.lanes.insert(number, lane);
+        Some((number, signal))
     }
 
     pub(crate) fn end_lane(&self, lane: u64) {
@@ -425,6 +482,7 @@ impl<T: Send + Sync + 'static> Cancel for SharedFanOut<T> {
         drop(calls);
         self.exhaust(None);
         let lanes = std::mem::take(&mut self.lock().lanes);
-        lanes.values().for_each(AbortHandle::abort);
+        let tasks = lanes.values().filter_map(|lane| lane.task.as_ref());
+        tasks.for_each(AbortHandle::abort);
     }
 }
