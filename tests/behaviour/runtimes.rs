@@ -154,6 +154,12 @@ async fn a_runtime_that_shuts_down_refuses_what_is_new_and_lets_the_old_go_on() 
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
     let task = runtime.scope(async { takes(1).await }).await;
     assert_eq!(task.unwrap_err().kind(), ErrorKind::Unavailable);
+    let submitted = runtime.scope(async { takes(1).submit() }).await;
+    assert!(submitted.is_finished(), "{}", submitted.state());
+    assert_eq!(submitted.await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let mapped = runtime.scope(async { (0..3).map(takes).submit_all() }).await;
+    assert_eq!(mapped.states(), [State::Cancelled; 3]);
+    assert_eq!(mapped.await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(shutdown.await.unwrap(), 0);
     assert_eq!(going_on.await.unwrap().into_result().unwrap(), 4);
     assert_eq!(

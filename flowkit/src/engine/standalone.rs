@@ -6,11 +6,13 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::run_guard::RunGuard;
-use super::scope::Scope;
+use super::scope::{Change, NewRun, Scope};
 use crate::call::TaskCall;
+use crate::completion::Completion;
 use crate::context::{RunContext, scoped};
 use crate::error::Error;
-use crate::handle::TaskHandle;
+use crate::graph::NodeKind;
+use crate::handle::{SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
 use crate::runtime::RuntimeInner;
 use crate::state::State;
@@ -42,7 +44,9 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
     call: TaskCall<T>,
 ) -> TaskHandle<T> {
     let scope = Scope::new(runtime, call.definition(), None, Vec::new());
-    open(&scope);
+    if let Err(refused) = open(&scope) {
+        return refuse(&scope, refused);
+    }
     let caller = RunContext {
         scope: Arc::clone(&scope),
         place: None,
@@ -56,13 +60,43 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
     handle
 }
 
-/// Begins a run that has no body of its own. Where the runtime takes no runs, what is submitted in it is cancelled.
-pub(crate) fn open(scope: &Arc<Scope>) {
-    let refused = scope.runtime.register(scope).is_err();
+/// Begins a run that has no body of its own.
+///
+/// # Errors
+/// Where the runtime takes no runs: nothing may run in it.
+pub(crate) fn open(scope: &Arc<Scope>) -> Result<(), Error> {
+    let registered = scope.runtime.register(scope);
     scope.begin(1);
-    if refused {
+    if registered.is_err() {
         scope.stop_live();
     }
+    registered
+}
+
+/// The handle of a task run that never was, because the runtime takes none.
+fn refuse<T: Send + Sync + 'static>(scope: &Arc<Scope>, refused: Error) -> TaskHandle<T> {
+    let place = scope.add(NewRun {
+        definition: scope.definition,
+        parent: None,
+        kind: NodeKind::Task,
+        name: None,
+        tags: Vec::new(),
+        edges: Vec::new(),
+        running: false,
+    });
+    let change = Change {
+        error: Some(&refused),
+        ..Change::default()
+    };
+    scope.change(place, State::Cancelled, &change);
+    scope.end(State::Cancelled, Some(&refused));
+    let run = SubmittedRun {
+        completion: Completion::new(),
+        scope: Arc::clone(scope),
+        place,
+    };
+    run.completion.complete(Err(refused));
+    TaskHandle::new(Arc::new(run), 0)
 }
 
 /// Ends such a run when everything in it has ended, as the one node did that it was begun for.

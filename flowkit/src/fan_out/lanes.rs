@@ -41,7 +41,7 @@ const EMPTY: &Definition = &Definition::task(
 /// Enters a fan-out in the graph of the running flow and starts it; outside any flow it is a run of its own.
 pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usize) -> Mapped<T> {
     let runtime = match context::current() {
-        Some(Ambient::Run(caller)) => return submit_in(caller, calls, concurrency),
+        Some(Ambient::Run(caller)) => return submit_in(caller, calls, concurrency, None),
         Some(Ambient::Runtime(runtime)) => runtime,
         None => Arc::clone(Runtime::default_inner()),
     };
@@ -56,13 +56,18 @@ pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usi
         leading: None,
         slots: None,
     };
-    standalone::open(&scope);
-    let mapped = submit_in(caller, Box::new(calls), concurrency);
+    let refused = standalone::open(&scope).err();
+    let mapped = submit_in(caller, Box::new(calls), concurrency, refused);
     standalone::close_when_drained(&scope, mapped.id().place());
     mapped
 }
 
-fn submit_in<T: Send + Sync + 'static>(caller: RunContext, calls: Calls<T>, concurrency: usize) -> Mapped<T> {
+fn submit_in<T: Send + Sync + 'static>(
+    caller: RunContext,
+    calls: Calls<T>,
+    concurrency: usize,
+    refused: Option<Error>,
+) -> Mapped<T> {
     let mut calls = calls.peekable();
     let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
     let scope = Arc::clone(&caller.scope);
@@ -97,23 +102,26 @@ fn submit_in<T: Send + Sync + 'static>(caller: RunContext, calls: Calls<T>, conc
         Box::new(calls),
         known.unwrap_or(0),
     ));
-    let control: Weak<dyn Cancel> = Arc::<SharedFanOut<T>>::downgrade(&fan_out);
-    fan_out.scope.set_control(node, Control::FanOut(control));
-    if tokio::runtime::Handle::try_current().is_err() {
-        drop(
-            fan_out
-                .calls
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        fan_out.exhaust(Some(no_tokio()));
-    } else if !fan_out.is_cancelled() {
-        start_lane(&fan_out, &Arc::new(AtomicUsize::new(0)));
-    } else {
-        Cancel::cancel(&*fan_out);
+    let no_tokio = || tokio::runtime::Handle::try_current().is_err().then(no_tokio);
+    match refused.or_else(no_tokio) {
+        Some(refused) => {
+            drop(fan_out.take_calls());
+            fan_out.exhaust(Some(refused));
+        }
+        None => start(&fan_out),
     }
     Mapped::new(fan_out)
+}
+
+/// Starts the first lane, unless the flow run is cancelled.
+fn start<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>) {
+    let control: Weak<dyn Cancel> = Arc::<SharedFanOut<T>>::downgrade(fan_out);
+    fan_out.scope.set_control(fan_out.node, Control::FanOut(control));
+    if fan_out.is_cancelled() {
+        Cancel::cancel(&**fan_out);
+    } else {
+        start_lane(fan_out, &Arc::new(AtomicUsize::new(0)));
+    }
 }
 
 /// Starts one more lane, if there may be one.

@@ -143,6 +143,11 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The calls that have not begun, for who will drop them.
+    pub(super) fn take_calls(&self) -> Option<Calls<T>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire) || self.scope.is_closed()
     }
@@ -478,8 +483,7 @@ impl<T> Items<T> {
 impl<T: Send + Sync + 'static> Cancel for SharedFanOut<T> {
     fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(calls);
+        drop(self.take_calls());
         self.exhaust(None);
         let lanes = std::mem::take(&mut self.lock().lanes);
         let tasks = lanes.values().filter_map(|lane| lane.task.as_ref());
