@@ -4,11 +4,12 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use crate::key::CacheKey;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The computations that are going on.
 pub struct SingleFlight<V>(Arc<Flights<V>>);
@@ -150,6 +151,9 @@ impl<V> Drop for LeaderGuard<V> {
     }
 }
 
+#[cfg(test)]
+#[cfg(flowkit_shuttle)]
+mod interleavings;
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -40,6 +40,7 @@ mod memory;
 #[cfg(feature = "sled")]
 mod sled;
 mod store;
+mod sync;
 
 pub use cache::{Cache, CacheBuilder, CacheProblem, Limits, Lookup, MissReason, Sweep};
 pub use entry::{Entry, NewEntry};

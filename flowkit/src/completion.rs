@@ -1,12 +1,12 @@
 //! The shared outcome of one submitted run: set once, awaited by any number of handles.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
 use crate::error::Error;
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Where a waiting future's waker is kept, so that it can be replaced and removed.
 #[derive(Debug, Default)]
@@ -109,6 +109,9 @@ impl<T> Completion<T> {
     }
 }
 
+#[cfg(test)]
+#[cfg(flowkit_shuttle)]
+mod interleavings;
 #[cfg(test)]
 mod tests {
     use futures::task::noop_waker;

@@ -81,6 +81,7 @@ mod retry_budget;
 mod run;
 mod runtime;
 mod state;
+mod sync;
 mod window;
 
 #[doc(hidden)]

@@ -7,12 +7,13 @@ mod slots;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 pub(crate) use slots::{Limits, SlotSet};
 
 use crate::error::{Error, ErrorKind};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A number of slots, of which each task run takes one or more while it runs.
 pub(crate) struct Limit {
@@ -211,5 +212,8 @@ impl Drop for Slot {
     }
 }
 
+#[cfg(test)]
+#[cfg(flowkit_shuttle)]
+mod interleavings;
 #[cfg(test)]
 mod tests;
