@@ -38,6 +38,8 @@ mod flight;
 pub mod key;
 mod memory;
 #[cfg(feature = "sled")]
+mod record;
+#[cfg(feature = "sled")]
 mod sled;
 mod store;
 mod sync;

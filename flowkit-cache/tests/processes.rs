@@ -5,9 +5,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use flowkit_cache::{CacheStore, Entry, Found, NewEntry, SledStore, StoreErrorKind, key_of};
+use flowkit_cache::{
+    CacheStore, Entry, Found, NewEntry, SledStore, StoreErrorKind, StoreStats, SweepBudget, key_of,
+};
 
 const ROLE: &str = "FLOWKIT_CACHE_TEST_ROLE";
 const DIRECTORY: &str = "FLOWKIT_CACHE_TEST_DIRECTORY";
@@ -66,7 +68,18 @@ fn another_process() {
 /// Every fourth entry is large, and so lies in a file of its own.
 fn entry(n: u64) -> NewEntry {
     let size = if n % 4 == 3 { 20_000 } else { 100 };
-    NewEntry::new(n.to_le_bytes().repeat(size / 8), UNIX_EPOCH)
+    NewEntry::new(n.to_le_bytes().repeat(size / 8), UNIX_EPOCH).expires(UNIX_EPOCH + Duration::from_secs(60))
+}
+
+/// Sweeps a minute later, until nothing is left that has expired by then.
+fn sweep(store: &dyn CacheStore) -> usize {
+    let budget = SweepBudget {
+        now: UNIX_EPOCH + Duration::from_secs(60),
+        max_bytes: u64::MAX,
+        entries: 100,
+    };
+    let slices = std::iter::repeat_with(|| store.sweep(budget).unwrap());
+    slices.take_while(|removed| *removed > 0).sum()
 }
 
 fn find(store: &SledStore, n: u64) -> Option<Entry> {
@@ -100,6 +113,14 @@ fn what_was_acknowledged_as_durable_is_there_after_a_kill() {
             assert_eq!(&*found.value, entry(n).value(), "round {round}: {n} is another");
         }
     }
+    let store = SledStore::open(directory.path()).unwrap();
+    let entries = store.stats().unwrap().entries;
+    assert_eq!(
+        sweep(&store) as u64,
+        entries,
+        "no kill kept an entry from expiring"
+    );
+    assert_eq!(store.stats().unwrap(), StoreStats::default());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! One thread for each store that writes it out: twice a second if there is anything, at once for who waits for it.
+//! One thread for each store that settles its orders and writes it out: twice a second if there is anything, at once for
+//! who waits for it.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -11,29 +12,49 @@ use crate::store::{StoreError, StoreErrorKind};
 
 /// How long what is kept may stay in memory.
 const EVERY: Duration = Duration::from_millis(500);
+/// While puts come so fast that the thread is woken to settle before that time is over, every so many wakings it flushes.
+const SETTLES_PER_FLUSH: u32 = 16;
 
 /// Who waits for a flush is told how it went.
 type Waiter = Sender<Result<(), Arc<StoreError>>>;
 
+/// What the thread is asked for.
+enum Ask {
+    Settle,
+    Flush(Waiter),
+}
+
 /// The thread and the way to ask it.
 pub(super) struct Flusher {
-    asks: Mutex<Option<Sender<Waiter>>>,
+    asks: Mutex<Option<Sender<Ask>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Flusher {
     pub(super) fn start(inner: Arc<Inner>) -> Result<Self, StoreError> {
-        let (asks, asked) = mpsc::channel::<Waiter>();
+        let (asks, asked) = mpsc::channel::<Ask>();
         let run = move || {
+            let mut settles = 0;
             loop {
                 let first = match asked.recv_timeout(EVERY) {
-                    Ok(waiter) => Some(waiter),
+                    Ok(ask) => Some(ask),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,
                 };
+                let only_settle = matches!(first, Some(Ask::Settle)) && settles < SETTLES_PER_FLUSH;
                 // Everybody who asks by now is served by one flush.
-                let waiters: Vec<Waiter> = first.into_iter().chain(asked.try_iter()).collect();
-                flush(&inner, &waiters);
+                let waiters: Vec<Waiter> = first
+                    .into_iter()
+                    .chain(asked.try_iter())
+                    .filter_map(Ask::waiter)
+                    .collect();
+                if only_settle && waiters.is_empty() {
+                    settles += 1;
+                    settle(&inner);
+                } else {
+                    settles = 0;
+                    flush(&inner, &waiters);
+                }
             }
             flush(&inner, &[]);
         };
@@ -47,11 +68,20 @@ impl Flusher {
         })
     }
 
+    /// Has the orders settled soon.
+    pub(super) fn settle(&self) {
+        self.ask(Ask::Settle);
+    }
+
+    fn ask(&self, ask: Ask) -> bool {
+        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        asks.is_some_and(|asks| asks.send(ask).is_ok())
+    }
+
     /// Returns when everything kept before is on the disk.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         let (told, tell) = mpsc::channel();
-        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let asked = asks.is_some_and(|asks| asks.send(told).is_ok());
+        let asked = self.ask(Ask::Flush(told));
         match tell.recv() {
             Ok(Ok(())) if asked => Ok(()),
             Ok(Err(error)) => Err(StoreError::new(error.kind(), error.to_string()).because(error)),
@@ -61,6 +91,20 @@ impl Flusher {
             )),
         }
     }
+}
+
+impl Ask {
+    fn waiter(self) -> Option<Waiter> {
+        match self {
+            Self::Flush(waiter) => Some(waiter),
+            Self::Settle => None,
+        }
+    }
+}
+
+fn settle(inner: &Inner) {
+    // What could not be settled waits on, and the flush that follows says why.
+    drop(inner.trees.orders.settle_queue());
 }
 
 fn flush(inner: &Inner, waiters: &[Waiter]) {

@@ -1,28 +1,30 @@
 //! The default store: sled for headers and small values, a file for each large one.
 //!
 //! sled leaks and never syncs values above some kilobytes, so it is given none: a value over 4 KiB is a file of its own,
-//! synced before the record that names it is written, and unlinked after the flush that forgets it. Three more trees
-//! stand beside the entries, changed with them in one transaction: what is needed to remove an entry, the order of
-//! expiry, and the order of last use. A hit writes nothing: last uses are kept in memory until the next flush.
+//! synced before the record that names it is written, and unlinked after the flush that forgets it. A put is one insert
+//! of a record, and a hit writes nothing. The orders of expiry and of last use follow in the background.
 
 mod flusher;
 mod objects;
 mod open;
+mod orders;
+mod queue;
 mod trees;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use flusher::Flusher;
 use objects::Objects;
-use trees::{Record, StoredRecord, Trees};
+use orders::Hint;
+use trees::Trees;
 
 use crate::entry::{Entry, NewEntry, micros};
 use crate::key::CacheKey;
+use crate::record::{Content, NewRecord, Record};
 use crate::store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
 
 /// The largest entry that sled itself keeps, in bytes.
@@ -43,8 +45,6 @@ struct Inner {
     directory: PathBuf,
     trees: Trees,
     objects: Objects,
-    /// Last uses that are not in the index yet.
-    used: Mutex<HashMap<CacheKey, u64>>,
     dirty: AtomicBool,
 }
 
@@ -76,10 +76,7 @@ impl SledStore {
 
 impl Inner {
     fn note_use(&self, key: &CacheKey, now: SystemTime) {
-        self.used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(*key, micros(now));
+        self.trees.orders.note_use(key, micros(now));
         self.dirty.store(true, Ordering::Relaxed);
     }
 
@@ -91,11 +88,32 @@ impl Inner {
 
     fn forget(&self, key: &CacheKey) -> Result<bool, StoreError> {
         let removed = self.trees.remove(key)?;
+        if let Some(removed) = &removed {
+            self.doom(removed);
+        }
         self.dirty.store(true, Ordering::Release);
-        if let Some(object) = removed.as_ref().and_then(StoredRecord::object) {
+        Ok(removed.is_some())
+    }
+
+    /// Notes the file of an entry that is gone, if it had one.
+    fn doom(&self, record: &[u8]) {
+        if let Some(object) = Record::read(record).and_then(|record| record.object()) {
             self.objects.doom(object);
         }
-        Ok(removed.is_some())
+    }
+
+    /// Removes the entry that a hint is about, if the hint stands; drops the hint if not. Says whether an entry was removed.
+    fn let_go(&self, hint: &Hint) -> Result<bool, StoreError> {
+        let orders = &self.trees.orders;
+        let Some((record, place)) = orders.entry_of(hint)? else {
+            return orders.drop_hint(hint).map(|()| false);
+        };
+        let removed = self.trees.remove_this(&hint.key, &record)?;
+        if removed {
+            self.doom(&record);
+            orders.drop_place(&hint.key, place)?;
+        }
+        Ok(removed)
     }
 
     fn read_object(&self, key: &CacheKey, object: &str) -> Result<Found, StoreError> {
@@ -103,10 +121,14 @@ impl Inner {
             Ok(bytes) => Entry::from_bytes(key, &bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // It may have been replaced in between; then the new record names another file.
-                return match self.trees.get(key)? {
-                    Some(record) if record.object() != Some(object) => Ok(Found::Nothing),
-                    Some(_) => self.set_aside(key),
-                    None => Ok(Found::Nothing),
+                let record = self.trees.get(key)?;
+                let named = record
+                    .as_deref()
+                    .and_then(Record::read)
+                    .and_then(|record| record.object());
+                return match named {
+                    Some(named) if named == object => self.set_aside(key),
+                    _ => Ok(Found::Nothing),
                 };
             }
             Err(error) => return Err(StoreError::io("reading a cached value", error)),
@@ -117,12 +139,9 @@ impl Inner {
         }
     }
 
-    /// Moves last uses into the index, and writes everything out.
+    /// Settles the orders, and writes everything out.
     fn flush(&self) -> Result<(), StoreError> {
-        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        for (key, used) in used {
-            self.trees.note_use(&key, used)?;
-        }
+        self.trees.orders.settle_queue()?;
         let doomed = self.objects.take_doomed();
         self.trees.flush(&self.directory)?;
         self.objects.unlink(&doomed);
@@ -136,15 +155,15 @@ impl CacheStore for SledStore {
         let Some(record) = inner.trees.get(key)? else {
             return Ok(Found::Nothing);
         };
-        match record.content() {
-            Some(Record::Inline(bytes)) => match Entry::from_bytes(key, bytes) {
+        match Record::read(&record).map(|record| record.content) {
+            Some(Content::Inline(bytes)) => match Entry::from_bytes(key, bytes) {
                 Some(entry) => {
                     inner.note_use(key, now);
                     Ok(Found::Entry(entry))
                 }
                 None => inner.set_aside(key),
             },
-            Some(Record::Object(object)) => {
+            Some(Content::Object(object)) => {
                 inner.note_use(key, now);
                 let (inner, key, object) = (Arc::clone(&self.0.inner), *key, object.to_owned());
                 Ok(Found::Deferred(Box::new(move || {
@@ -157,30 +176,23 @@ impl CacheStore for SledStore {
 
     fn put(&self, key: &CacheKey, entry: &NewEntry) -> Result<(), StoreError> {
         let inner = self.inner();
-        let bytes = entry.to_bytes(key);
-        let size = bytes.len() as u64;
-        let record = if bytes.len() <= INLINE {
-            trees::inline_record(&bytes)
-        } else {
-            let object = inner.objects.write(key, inner.trees.next_id()?, &bytes)?;
-            trees::object_record(&object)
-        };
-        let expires = entry.expires.map_or(0, |expires| micros(expires).max(1));
-        let place = trees::Place {
-            used: micros(entry.created),
-            expires,
-            size,
-        };
-        let replaced = inner.trees.put(key, &record, place)?;
+        let mut record = NewRecord::new(key, entry);
+        if record.entry().len() > INLINE {
+            let object = inner.objects.write(key, inner.trees.next_id()?, record.entry())?;
+            record.move_to(&object);
+        }
+        let (replaced, wake) = inner.trees.put(key, &mut record, micros(entry.created))?;
+        if let Some(replaced) = &replaced {
+            inner.doom(replaced);
+        }
         inner.dirty.store(true, Ordering::Release);
-        if let Some(object) = replaced.as_ref().and_then(StoredRecord::object) {
-            inner.objects.doom(object);
-        }
         if entry.durable {
-            self.0.flusher.flush()
-        } else {
-            Ok(())
+            return self.0.flusher.flush();
         }
+        if wake {
+            self.0.flusher.settle();
+        }
+        Ok(())
     }
 
     fn is_slow_to_put(&self, bytes: usize) -> bool {
@@ -193,16 +205,13 @@ impl CacheStore for SledStore {
 
     fn sweep(&self, budget: SweepBudget) -> Result<usize, StoreError> {
         let inner = self.inner();
-        let used = std::mem::take(&mut *inner.used.lock().unwrap_or_else(PoisonError::into_inner));
-        for (key, used) in used {
-            inner.trees.note_use(&key, used)?;
-        }
+        inner.trees.orders.settle_queue()?;
         let mut removed = 0;
         while removed < budget.entries
-            && let Some(key) = inner.trees.next_to_go(micros(budget.now), budget.max_bytes)?
+            && let Some(hint) = inner.trees.next_to_go(micros(budget.now), budget.max_bytes)?
         {
-            inner.forget(&key)?;
-            removed += 1;
+            removed += usize::from(inner.let_go(&hint)?);
+            inner.dirty.store(true, Ordering::Release);
         }
         Ok(removed)
     }

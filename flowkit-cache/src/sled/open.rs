@@ -1,8 +1,11 @@
 //! Opens the store of a directory: one handle for each directory of a process, a clear answer when another process has
 //! it, and a new beginning when it is damaged beyond reading.
+//!
+//! The rule of layouts: a directory of a newer layout is refused, and one of an older layout is set aside for a new beginning.
+//! A cache is not worth a migration.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -15,7 +18,7 @@ use super::{Handle, Inner, sled_error};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The version of the directory's layout.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 const PREFIX: &str = "flowkit-cache ";
 /// sled's own default is 1 GiB of memory.
 const CACHE_CAPACITY: u64 = 32 * 1024 * 1024;
@@ -41,13 +44,8 @@ pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
         return Ok(handle);
     }
     check_layout(&directory, &doing)?;
-    let trees = open_trees(&directory, &doing)?;
+    let (trees, named) = open_trees(&directory, &doing)?;
     let objects = Objects::new(directory.join("objects"));
-    let named: HashSet<String> = trees
-        .objects()
-        .map_err(|error| sled_error(&doing, error))?
-        .into_iter()
-        .collect();
     objects
         .remove_orphans(&named)
         .map_err(|error| StoreError::io(&doing, error))?;
@@ -55,7 +53,6 @@ pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
         directory: directory.clone(),
         trees,
         objects,
-        used: Mutex::new(HashMap::new()),
         dirty: AtomicBool::new(true),
     });
     let flusher = Flusher::start(Arc::clone(&inner))?;
@@ -65,7 +62,7 @@ pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
     Ok(handle)
 }
 
-/// Refuses the directory of a newer flowkit, and marks a new one as ours.
+/// Refuses the directory of a newer flowkit, sets an older one's store aside, and marks the directory as ours.
 fn check_layout(directory: &Path, doing: &str) -> Result<(), StoreError> {
     let file = directory.join("layout");
     let io = |error| StoreError::io(doing, error);
@@ -75,26 +72,45 @@ fn check_layout(directory: &Path, doing: &str) -> Result<(), StoreError> {
             .strip_prefix(PREFIX)
             .and_then(|version| version.parse::<u32>().ok())
         {
-            Some(version) if version > LAYOUT => Err(StoreError::new(
-                StoreErrorKind::Version,
-                format!(
-                    "{doing}: a newer flowkit wrote it (layout {version}, this one knows {LAYOUT}); update this program or give it another directory"
-                ),
-            )),
-            _ => Ok(()),
+            Some(LAYOUT) => return Ok(()),
+            Some(version) if version > LAYOUT => {
+                return Err(StoreError::new(
+                    StoreErrorKind::Version,
+                    format!(
+                        "{doing}: a newer flowkit wrote it (layout {version}, this one knows {LAYOUT}); update this program or give it another directory"
+                    ),
+                ));
+            }
+            _ => set_older_aside(directory, doing)?,
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            fs::write(&file, format!("{PREFIX}{LAYOUT}\n")).map_err(io)?;
-            sync_directory(directory).map_err(io)
-        }
-        Err(error) => Err(io(error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io(error)),
     }
+    // Last, so that a crash before it has the next opening begin anew as well.
+    fs::write(&file, format!("{PREFIX}{LAYOUT}\n")).map_err(io)?;
+    sync_directory(directory).map_err(io)
 }
 
-fn open_trees(directory: &Path, doing: &str) -> Result<Trees, StoreError> {
+fn set_older_aside(directory: &Path, doing: &str) -> Result<(), StoreError> {
+    let io = |error| StoreError::io(doing, error);
+    match File::open(directory.join("sled/db")) {
+        // sled holds this lock while it has the store open.
+        Ok(file) if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) => {
+            return Err(locked(directory, TryLockError::WouldBlock));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io(error)),
+    }
+    let aside = set_aside(directory, "older").map_err(io)?;
+    tracing::warn!(target: "flowkit_cache", aside = %aside.display(), "the cache was written by an older flowkit: it was set aside and may be deleted, and a new one begun");
+    Ok(())
+}
+
+fn open_trees(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>), StoreError> {
     match try_open(directory, doing) {
         Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-            let aside = set_aside(directory).map_err(|error| StoreError::io(doing, error))?;
+            let aside = set_aside(directory, "damaged").map_err(|error| StoreError::io(doing, error))?;
             tracing::warn!(target: "flowkit_cache", aside = %aside.display(), "the cache was damaged: it was set aside, and a new one begun");
             try_open(directory, doing)
         }
@@ -102,7 +118,7 @@ fn open_trees(directory: &Path, doing: &str) -> Result<Trees, StoreError> {
     }
 }
 
-fn try_open(directory: &Path, doing: &str) -> Result<Trees, StoreError> {
+fn try_open(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>), StoreError> {
     let config = sled::Config::new()
         .path(directory.join("sled"))
         .cache_capacity(CACHE_CAPACITY)
@@ -110,7 +126,7 @@ fn try_open(directory: &Path, doing: &str) -> Result<Trees, StoreError> {
     let mut tries = 0;
     loop {
         match config.open() {
-            Ok(db) => return Trees::new(db).map_err(|error| sled_error(doing, error)),
+            Ok(db) => return Trees::open(db),
             Err(error) if is_locked(&error) => {
                 tries += 1;
                 if tries >= TRIES {
@@ -135,7 +151,7 @@ fn is_locked(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
-fn locked(directory: &Path, error: sled::Error) -> StoreError {
+fn locked(directory: &Path, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     let message = format!(
         "the cache in `{}` is locked by another process: wait for that one, or give this one a directory of its own (FLOWKIT_HOME, or `data_dir` in the builder)",
         directory.display()
@@ -144,11 +160,11 @@ fn locked(directory: &Path, error: sled::Error) -> StoreError {
 }
 
 /// Renames what cannot be read, so that nothing is lost and a new store can begin.
-fn set_aside(directory: &Path) -> std::io::Result<PathBuf> {
+fn set_aside(directory: &Path, why: &str) -> std::io::Result<PathBuf> {
     let free = (1u32..)
-        .map(|number| directory.join(format!("sled.damaged-{number}")))
+        .map(|number| directory.join(format!("sled.{why}-{number}")))
         .find(|path| !path.exists());
-    let aside = free.unwrap_or_else(|| directory.join("sled.damaged"));
+    let aside = free.unwrap_or_else(|| directory.join(format!("sled.{why}")));
     fs::rename(directory.join("sled"), &aside)?;
     Ok(aside)
 }

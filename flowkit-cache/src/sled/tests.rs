@@ -137,6 +137,94 @@ fn the_directory_of_a_newer_flowkit_is_refused_and_left_alone() {
 }
 
 #[test]
+fn the_store_of_an_older_flowkit_is_set_aside_and_a_new_one_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(SledStore::open(directory.path()).unwrap());
+    fs::write(directory.path().join("layout"), "flowkit-cache 1\n").unwrap();
+    let store = SledStore::open(directory.path()).unwrap();
+    assert!(directory.path().join("sled.older-1").exists());
+    store.put(&key_of("k").unwrap(), &entry(b"v")).unwrap();
+    drop(store);
+    let store = SledStore::open(directory.path()).unwrap();
+    assert_eq!(find(&store, &key_of("k").unwrap()).unwrap(), b"v");
+    assert!(!directory.path().join("sled.older-2").exists(), "only once");
+}
+
+#[test]
+fn hints_that_a_crash_lost_are_found_missing_at_the_next_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let key = |n: u64| key_of(&n).unwrap();
+    let short_lived = |n: u64| NewEntry::new(vec![1; 100], at(n)).expires(at(25));
+    let store = SledStore::open(directory.path()).unwrap();
+    for n in 0..3 {
+        store.put(&key(n), &short_lived(n)).unwrap();
+    }
+    drop(store);
+    {
+        // These puts wait in the queue, and are flushed to the disk; then the queue is gone, as it is by a kill.
+        let db = sled::open(directory.path().join("sled")).unwrap();
+        let (trees, _) = trees::Trees::open(db).unwrap();
+        let put = |n: u64, new: &NewEntry| {
+            let mut record = NewRecord::new(&key(n), new);
+            trees.put(&key(n), &mut record, micros(new.created)).unwrap();
+        };
+        put(0, &NewEntry::new(vec![2; 100], at(10)));
+        trees.remove(&key(1)).unwrap();
+        put(3, &short_lived(3));
+        put(4, &NewEntry::new(vec![2; 100], at(5)));
+        put(5, &NewEntry::new(vec![2; 100], at(4)));
+        trees.flush(directory.path()).unwrap();
+    }
+    let store = SledStore::open(directory.path()).unwrap();
+    let sweep = |max_bytes| {
+        let budget = SweepBudget {
+            now: at(30),
+            max_bytes,
+            entries: 100,
+        };
+        store.sweep(budget).unwrap()
+    };
+    assert_eq!(store.stats().unwrap().entries, 5);
+    assert_eq!(
+        sweep(u64::MAX),
+        2,
+        "2 and 3 have expired; 0 was put anew, 1 is gone"
+    );
+    for left in [0, 4, 5] {
+        assert!(find(&store, &key(left)).is_some());
+    }
+}
+
+#[test]
+fn a_store_that_is_over_its_size_when_its_hints_were_lost_loses_what_was_used_longest_ago() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = |n: u64| key_of(&n).unwrap();
+    drop(SledStore::open(directory.path()).unwrap());
+    {
+        let db = sled::open(directory.path().join("sled")).unwrap();
+        let (trees, _) = trees::Trees::open(db).unwrap();
+        for n in 0..10 {
+            let new = NewEntry::new(vec![1; 100], UNIX_EPOCH + Duration::from_secs((n * 7) % 10));
+            let mut record = NewRecord::new(&key(n), &new);
+            trees.put(&key(n), &mut record, micros(new.created)).unwrap();
+        }
+        trees.flush(directory.path()).unwrap();
+    }
+    let store = SledStore::open(directory.path()).unwrap();
+    let stats = store.stats().unwrap();
+    let budget = SweepBudget {
+        now: UNIX_EPOCH,
+        max_bytes: stats.bytes * 7 / 10,
+        entries: 100,
+    };
+    assert_eq!(store.sweep(budget).unwrap(), 3);
+    // Made at 0, 1 and 2 seconds.
+    let left: Vec<u64> = (0..10).filter(|n| find(&store, &key(*n)).is_some()).collect();
+    assert_eq!(left, [1, 2, 4, 5, 7, 8, 9]);
+}
+
+#[test]
 fn a_file_in_place_of_the_directory_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
