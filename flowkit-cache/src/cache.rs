@@ -1,18 +1,19 @@
 //! The front of a cache: asks a store, keeps time out of it, and turns trouble into misses that are reported.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use crate::entry::{Entry, NewEntry};
 use crate::key::CacheKey;
 use crate::store::{CacheStore, Found, StoreError, StoreStats, SweepBudget};
+use crate::sweeping::{SweepRun, Sweeping};
 
 /// Entries that one slice of removing touches at most.
 const SLICE: usize = 256;
-/// Every so many puts, a slice of removing follows.
-const PUTS_PER_SLICE: u32 = 64;
+/// Every so many puts, a sweep follows.
+const PUTS_PER_SWEEP: u32 = 64;
 
 /// What a cache may grow to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,10 @@ pub struct Sweep {
 }
 
 /// A cache. Cheap to clone; all clones are the same cache.
+///
+/// Expired and surplus entries are removed in the background, in small slices, while the cache is used: a sweep begins with the first use of the
+/// cache, with every 64th put, and with a lookup that meets an expired entry. No clock is read: what has expired is judged by the
+/// newest time that callers passed in.
 #[derive(Clone)]
 pub struct Cache(Arc<Inner>);
 
@@ -88,8 +93,10 @@ struct Inner {
     limits: Limits,
     on_problem: Option<OnProblem>,
     puts: AtomicU32,
+    sweeping: Arc<Sweeping>,
     warned_of_writing: AtomicBool,
     warned_of_reading: AtomicBool,
+    warned_of_sweeping: AtomicBool,
 }
 
 impl fmt::Debug for Cache {
@@ -139,8 +146,10 @@ impl CacheBuilder {
             limits: self.limits,
             on_problem: self.on_problem,
             puts: AtomicU32::new(0),
+            sweeping: Arc::default(),
             warned_of_writing: AtomicBool::new(false),
             warned_of_reading: AtomicBool::new(false),
+            warned_of_sweeping: AtomicBool::new(false),
         }))
     }
 }
@@ -166,8 +175,14 @@ impl Cache {
             Ok(Found::Deferred(read)) => blocking(read).await,
             other => other,
         };
+        if self.0.sweeping.note_time(now) {
+            self.sweep_in_background();
+        }
         match found {
-            Ok(Found::Entry(entry)) if entry.is_expired(now) => Lookup::Miss(MissReason::Expired),
+            Ok(Found::Entry(entry)) if entry.is_expired(now) => {
+                self.sweep_in_background();
+                Lookup::Miss(MissReason::Expired)
+            }
             Ok(Found::Entry(entry)) => Lookup::Hit(entry),
             Ok(Found::Nothing) => Lookup::Miss(MissReason::Absent),
             Ok(Found::Damaged | Found::Deferred(_)) => {
@@ -180,7 +195,7 @@ impl Cache {
             Err(error) => {
                 self.report_once(
                     &self.0.warned_of_reading,
-                    key,
+                    Some(*key),
                     &format!("the cache cannot be read: {error}"),
                 );
                 Lookup::Miss(MissReason::Unavailable)
@@ -188,7 +203,7 @@ impl Cache {
         }
     }
 
-    /// Keeps an entry. Every 64th time, a slice of removing follows.
+    /// Keeps an entry.
     ///
     /// # Errors
     /// When it could not be kept. That is also reported, once.
@@ -200,12 +215,15 @@ impl Cache {
         } else {
             self.0.store.put(key, &entry)
         };
+        let first = self.0.sweeping.note_time(now);
         if let Err(error) = &kept {
             let message = format!("the cache cannot be written, tasks go on without it: {error}");
-            self.report_once(&self.0.warned_of_writing, key, &message);
-        } else if self.0.puts.fetch_add(1, Ordering::Relaxed) % PUTS_PER_SLICE == PUTS_PER_SLICE - 1 {
-            // What goes wrong here goes wrong again with the next slice, and with the next put at the latest.
-            drop(self.sweep(now).await);
+            self.report_once(&self.0.warned_of_writing, Some(*key), &message);
+        } else {
+            let puts = self.0.puts.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if first || puts.is_multiple_of(PUTS_PER_SWEEP) {
+                self.sweep_in_background();
+            }
         }
         kept
     }
@@ -224,17 +242,45 @@ impl Cache {
     /// # Errors
     /// When the store could not be changed.
     pub async fn sweep(&self, now: SystemTime) -> Result<Sweep, StoreError> {
-        let store = Arc::clone(&self.0.store);
-        let budget = SweepBudget {
-            now,
-            max_bytes: self.0.limits.max_bytes,
-            entries: SLICE,
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.sweep_slice(now)).await
+    }
+
+    /// Returns when no sweep is going on in the background. What was expired or surplus when a sweep was last begun is gone then, unless the
+    /// store could not be changed. Entries that are put meanwhile may begin another.
+    pub async fn until_swept(&self) {
+        self.0.sweeping.until_none_runs().await;
+    }
+
+    /// Begins a sweep on the blocking pool of the runtime that we are in. Without one, and in a store that answers from memory, the
+    /// sweep is done when this returns.
+    fn sweep_in_background(&self) {
+        let Some(run) = self.0.sweeping.begin() else {
+            return;
         };
-        let removed = blocking(move || store.sweep(budget)).await?;
-        Ok(Sweep {
-            removed,
-            more: removed >= SLICE,
-        })
+        let in_memory = !self.0.store.is_slow_to_put(usize::MAX);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !in_memory => drop(runtime.spawn(sweep_slices(Arc::downgrade(&self.0), run))),
+            _ => self.sweep_here(run),
+        }
+    }
+
+    fn sweep_here(&self, mut run: SweepRun) {
+        while self.goes_on(self.0.sweep_slice(self.0.sweeping.newest_time()), &mut run) {}
+    }
+
+    /// Whether another slice is to follow this one.
+    fn goes_on(&self, slice: Result<Sweep, StoreError>, run: &mut SweepRun) -> bool {
+        match slice {
+            Ok(swept) => swept.more || !run.end(),
+            Err(error) => {
+                // It is tried again when the next sweep begins.
+                let message =
+                    format!("the cache cannot be swept, it may grow beyond its limit until it can: {error}");
+                self.report_once(&self.0.warned_of_sweeping, None, &message);
+                false
+            }
+        }
     }
 
     /// Returns when everything kept before is on the disk.
@@ -264,9 +310,9 @@ impl Cache {
         blocking(move || store.clear()).await
     }
 
-    fn report_once(&self, told: &AtomicBool, key: &CacheKey, message: &str) {
+    fn report_once(&self, told: &AtomicBool, key: Option<CacheKey>, message: &str) {
         if !told.swap(true, Ordering::Relaxed) {
-            self.report(Some(*key), message);
+            self.report(key, message);
         }
     }
 
@@ -277,6 +323,36 @@ impl Cache {
                 key,
                 message: message.to_owned(),
             });
+        }
+    }
+}
+
+impl Inner {
+    fn sweep_slice(&self, now: SystemTime) -> Result<Sweep, StoreError> {
+        let removed = self.store.sweep(SweepBudget {
+            now,
+            max_bytes: self.limits.max_bytes,
+            entries: SLICE,
+        })?;
+        Ok(Sweep {
+            removed,
+            more: removed >= SLICE,
+        })
+    }
+}
+
+/// One sweep. Each slice is a piece of work of its own on the blocking pool, so that a runtime that shuts down waits for one slice
+/// at most; and a cache that nobody has any more is not swept.
+async fn sweep_slices(cache: Weak<Inner>, mut run: SweepRun) {
+    while let Some(inner) = cache.upgrade() {
+        let slice = blocking(move || {
+            let slice = inner.sweep_slice(inner.sweeping.newest_time());
+            Ok((Cache(inner), slice))
+        });
+        // It fails only with its runtime.
+        let Ok((cache, slice)) = slice.await else { return };
+        if !cache.goes_on(slice, &mut run) {
+            return;
         }
     }
 }

@@ -42,6 +42,7 @@ mod record;
 #[cfg(feature = "sled")]
 mod sled;
 mod store;
+mod sweeping;
 mod sync;
 
 pub use cache::{Cache, CacheBuilder, CacheProblem, Limits, Lookup, MissReason, Sweep};

@@ -118,7 +118,8 @@ fn open_trees(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>),
     }
 }
 
-fn try_open(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>), StoreError> {
+/// Opens the trees alone, with nobody to write them out.
+pub(super) fn try_open(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>), StoreError> {
     let config = sled::Config::new()
         .path(directory.join("sled"))
         .cache_capacity(CACHE_CAPACITY)
