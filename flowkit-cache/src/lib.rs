@@ -1,8 +1,8 @@
 //! Keys from inputs, and an embedded cache for results: what flowkit's `cache` word stands on, usable alone.
 //!
 //! A [`CacheKey`] is a digest of a value in a canonical form: equal keys mean equal values, on every machine and in
-//! every process. A [`Cache`] keeps encoded values under keys in a [`CacheStore`]: on disk ([`SledStore`], the default), or in memory
-//! ([`MemoryStore`]). Whatever is damaged, foreign or
+//! every process. A [`Cache`] keeps encoded values under keys in a [`CacheStore`]: on disk ([`SledStore`], the default, or
+//! `RedbStore` with the feature `redb`, for several processes at once), or in memory ([`MemoryStore`]). Whatever is damaged, foreign or
 //! expired is a miss and never an error; a cache may be slow or gone, but it is never wrong.
 //!
 //! ```
@@ -37,8 +37,14 @@ mod entry;
 mod flight;
 pub mod key;
 mod memory;
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "redb"))]
+mod objects;
+#[cfg(any(feature = "sled", feature = "redb"))]
+mod opened;
+#[cfg(any(feature = "sled", feature = "redb"))]
 mod record;
+#[cfg(feature = "redb")]
+mod redb;
 #[cfg(feature = "sled")]
 mod sled;
 mod store;
@@ -50,6 +56,8 @@ pub use entry::{Entry, NewEntry};
 pub use flight::{LeaderGuard, Role, SingleFlight};
 pub use key::{CacheKey, KeyError, KeyHasher, key_of};
 pub use memory::MemoryStore;
+#[cfg(feature = "redb")]
+pub use redb::RedbStore;
 #[cfg(feature = "sled")]
 pub use sled::SledStore;
 pub use store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};

@@ -7,7 +7,10 @@
 use crate::entry::{NewEntry, micros};
 use crate::key::CacheKey;
 
-const INLINE: u8 = 0;
+/// The largest entry that is kept in its record, in bytes. A larger one is a file of its own.
+pub(crate) const INLINE: usize = 4 * 1024;
+
+const HERE: u8 = 0;
 const OBJECT: u8 = 1;
 const HEAD: usize = 1 + 8 + 8 + 8 + 8;
 
@@ -39,7 +42,7 @@ impl<'a> Record<'a> {
         let (kind, numbers) = head.split_first()?;
         let number = |at: usize| Some(u64::from_be_bytes(numbers.get(at..at + 8)?.try_into().ok()?));
         let content = match *kind {
-            INLINE => Content::Inline(rest),
+            HERE => Content::Inline(rest),
             OBJECT => Content::Object(std::str::from_utf8(rest).ok()?),
             _ => return None,
         };
@@ -70,7 +73,7 @@ impl NewRecord {
     pub(crate) fn new(key: &CacheKey, entry: &NewEntry) -> Self {
         let mut bytes = Vec::with_capacity(HEAD + entry.capacity());
         let expires = entry.expiry().map_or(0, |expires| micros(expires).max(1));
-        bytes.push(INLINE);
+        bytes.push(HERE);
         bytes.extend_from_slice(&micros(entry.created()).to_be_bytes());
         bytes.extend_from_slice(&expires.to_be_bytes());
         bytes.extend_from_slice(&[0; 8 + 8]);
@@ -81,6 +84,7 @@ impl NewRecord {
     }
 
     /// Says in which turn it is put.
+    #[cfg(any(feature = "sled", test))]
     pub(crate) fn set_turn(&mut self, turn: u64) {
         self.set(25, turn);
     }
@@ -109,6 +113,24 @@ impl NewRecord {
         }
         self.bytes.extend_from_slice(object.as_bytes());
     }
+}
+
+/// The key of an entry in an order of times: the earliest comes first.
+pub(crate) fn ordered(at: u64, key: &CacheKey) -> [u8; 40] {
+    let mut bytes = [0; 40];
+    let (number, rest) = bytes.split_at_mut(8);
+    number.copy_from_slice(&at.to_be_bytes());
+    rest.copy_from_slice(key.as_bytes());
+    bytes
+}
+
+/// What [`ordered`] was made of.
+pub(crate) fn in_order(bytes: &[u8]) -> Option<(u64, CacheKey)> {
+    let (at, key) = bytes.split_first_chunk()?;
+    Some((
+        u64::from_be_bytes(*at),
+        CacheKey::from_bytes(key.try_into().ok()?),
+    ))
 }
 
 #[cfg(test)]
@@ -147,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_too_short_or_of_another_kind_is_no_record() {
         assert_eq!(Record::read(&[]), None);
-        assert_eq!(Record::read(&[INLINE; HEAD - 1]), None);
+        assert_eq!(Record::read(&[HERE; HEAD - 1]), None);
         assert_eq!(Record::read(&[9; HEAD]), None);
     }
 }

@@ -1,6 +1,11 @@
 //! What happens between processes: this test binary starts itself again, as another process on the same directory.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -8,7 +13,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
 use flowkit_cache::{
-    CacheStore, Entry, Found, NewEntry, SledStore, StoreErrorKind, StoreStats, SweepBudget, key_of,
+    CacheKey, CacheStore, Entry, Found, NewEntry, SledStore, StoreErrorKind, StoreStats, SweepBudget, key_of,
 };
 
 const ROLE: &str = "FLOWKIT_CACHE_TEST_ROLE";
@@ -61,6 +66,8 @@ fn another_process() {
             std::io::stdin().read_line(&mut String::new()).unwrap();
             drop(store);
         }
+        #[cfg(feature = "redb")]
+        writer if writer.starts_with("share ") => share(writer, directory.as_ref()),
         other => unreachable!("no role is called {other}"),
     }
 }
@@ -82,8 +89,12 @@ fn sweep(store: &dyn CacheStore) -> usize {
     slices.take_while(|removed| *removed > 0).sum()
 }
 
-fn find(store: &SledStore, n: u64) -> Option<Entry> {
-    let mut found = store.get(&key_of(&n).unwrap(), UNIX_EPOCH).unwrap();
+fn find(store: &dyn CacheStore, n: u64) -> Option<Entry> {
+    find_key(store, &key_of(&n).unwrap())
+}
+
+fn find_key(store: &dyn CacheStore, key: &CacheKey) -> Option<Entry> {
+    let mut found = store.get(key, UNIX_EPOCH).unwrap();
     loop {
         match found {
             Found::Entry(entry) => return Some(entry),
@@ -142,4 +153,68 @@ fn two_processes_share_a_directory_one_after_the_other_and_collide_politely() {
     assert!(child.wait().unwrap().success());
     let store = SledStore::open(directory.path()).unwrap();
     assert!(find(&store, 1).is_some());
+}
+
+/// How many entries a writer that is not killed puts.
+#[cfg(feature = "redb")]
+const SHARE: u64 = 40;
+
+/// Puts durable entries into a store that others write to at the same time, and says which.
+#[cfg(feature = "redb")]
+fn share(writer: &str, directory: &Path) {
+    let store = flowkit_cache::RedbStore::open(directory).unwrap();
+    for n in 0..SHARE {
+        let key = key_of(&(writer, n)).unwrap();
+        store.put(&key, &entry(n).durable(true)).unwrap();
+        assert_eq!(&*find_key(&store, &key).unwrap().value, entry(n).value());
+        // All write this one, each time to another file, and all read it.
+        let everybodys = key_of("everybody's").unwrap();
+        store.put(&everybodys, &entry(3)).unwrap();
+        assert_eq!(&*find_key(&store, &everybodys).unwrap().value, entry(3).value());
+        say(n);
+    }
+}
+
+#[cfg(feature = "redb")]
+#[test]
+fn several_processes_write_one_directory_at_once_and_no_kill_loses_what_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = flowkit_cache::RedbStore::open(directory.path()).unwrap();
+    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+    for round in 0..4 {
+        let mut writers: Vec<(String, Child)> = (0..3)
+            .map(|writer| format!("share {round}-{writer}"))
+            .map(|writer| (writer.clone(), start(&writer, directory.path())))
+            .collect();
+        let mut said: Vec<_> = writers.iter_mut().map(|(_, child)| lines(child)).collect();
+        // The first two are killed while all are writing, the third comes to its end.
+        for (writer, after) in [(0, 3 + round * 4), (1, 8 + round * 4)] {
+            let last = said[writer].by_ref().take(after).last().unwrap();
+            writers[writer].1.kill().unwrap();
+            writers[writer].1.wait().unwrap();
+            // What it said between our last look and its end counts too.
+            let last = said[writer].by_ref().last().unwrap_or(last);
+            acknowledged.push((writers[writer].0.clone(), last.parse().unwrap()));
+        }
+        assert_eq!(said[2].by_ref().last().unwrap(), (SHARE - 1).to_string());
+        assert!(writers[2].1.wait().unwrap().success());
+        acknowledged.push((writers[2].0.clone(), SHARE - 1));
+        for (writer, last) in &acknowledged {
+            for n in 0..=*last {
+                let found = find_key(&store, &key_of(&(writer.as_str(), n)).unwrap());
+                let found = found.unwrap_or_else(|| panic!("{writer}: {n} of {last} is gone"));
+                assert_eq!(&*found.value, entry(n).value(), "{writer}: {n} is another");
+            }
+        }
+    }
+    let entries = store.stats().unwrap().entries;
+    assert!(entries >= acknowledged.iter().map(|(_, last)| last + 1).sum());
+    assert_eq!(sweep(&store) as u64, entries);
+    assert_eq!(store.stats().unwrap(), StoreStats::default());
+    drop(store);
+    // Whoever is alone removes what the kills left.
+    drop(flowkit_cache::RedbStore::open(directory.path()).unwrap());
+    for folder in std::fs::read_dir(directory.path().join("redb/objects")).unwrap() {
+        assert_eq!(std::fs::read_dir(folder.unwrap().path()).unwrap().count(), 0);
+    }
 }

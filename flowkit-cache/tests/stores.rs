@@ -189,6 +189,18 @@ fn follow(open: &dyn Fn() -> Arc<dyn CacheStore>, steps: &[Step]) {
     }
 }
 
+#[cfg(feature = "redb")]
+proptest! {
+    // Every change is synced to the disk, which takes its time.
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_store_of_several_processes_does_what_the_model_does(steps in prop::collection::vec(step(), 1..40)) {
+        let directory = tempfile::tempdir().unwrap();
+        follow(&|| Arc::new(flowkit_cache::RedbStore::open(directory.path()).unwrap()), &steps);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

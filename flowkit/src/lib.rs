@@ -48,6 +48,10 @@
 //! # Features
 //!
 //! `sled` (default) keeps cached results on disk.
+//!
+//! `redb` brings `cache::RedbStore`, a store that several processes use at once: give it to a runtime by
+//! `Runtime::builder().cache_store(RedbStore::open(directory)?)`. Every result that is kept is synced to the disk, which takes some
+//! milliseconds; where one process has the directory for itself, the default is faster by far.
 
 mod breaker;
 mod call;

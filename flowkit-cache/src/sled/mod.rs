@@ -5,7 +5,6 @@
 //! of a record, and a hit writes nothing. The orders of expiry and of last use follow in the background.
 
 mod flusher;
-mod objects;
 mod open;
 mod orders;
 mod queue;
@@ -13,22 +12,19 @@ mod trees;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use flusher::Flusher;
-use objects::Objects;
 use orders::Hint;
 use trees::Trees;
 
 use crate::entry::{Entry, NewEntry, micros};
 use crate::key::CacheKey;
-use crate::record::{Content, NewRecord, Record};
+use crate::objects::Objects;
+use crate::record::{Content, INLINE, NewRecord, Record};
 use crate::store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
-
-/// The largest entry that sled itself keeps, in bytes.
-const INLINE: usize = 4 * 1024;
 
 /// Keeps entries in a directory. One process at a time; within it, opening the same directory again gives the same store.
 #[derive(Clone)]
@@ -45,6 +41,8 @@ struct Inner {
     directory: PathBuf,
     trees: Trees,
     objects: Objects,
+    /// Files that no record names any more, once the next flush is done.
+    doomed: Mutex<Vec<String>>,
     dirty: AtomicBool,
 }
 
@@ -98,8 +96,12 @@ impl Inner {
     /// Notes the file of an entry that is gone, if it had one.
     fn doom(&self, record: &[u8]) {
         if let Some(object) = Record::read(record).and_then(|record| record.object()) {
-            self.objects.doom(object);
+            self.doomed().push(object.to_owned());
         }
+    }
+
+    fn doomed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.doomed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the entry that a hint is about, if the hint stands; drops the hint if not. Says whether an entry was removed.
@@ -142,7 +144,7 @@ impl Inner {
     /// Settles the orders, and writes everything out.
     fn flush(&self) -> Result<(), StoreError> {
         self.trees.orders.settle_queue()?;
-        let doomed = self.objects.take_doomed();
+        let doomed = std::mem::take(&mut *self.doomed());
         self.trees.flush(&self.directory)?;
         self.objects.unlink(&doomed);
         Ok(())
@@ -178,7 +180,7 @@ impl CacheStore for SledStore {
         let inner = self.inner();
         let mut record = NewRecord::new(key, entry);
         if record.entry().len() > INLINE {
-            let object = inner.objects.write(key, inner.trees.next_id()?, record.entry())?;
+            let object = inner.objects.write(key, record.entry())?;
             record.move_to(&object);
         }
         let (replaced, wake) = inner.trees.put(key, &mut record, micros(entry.created))?;

@@ -4,17 +4,18 @@
 //! The rule of layouts: a directory of a newer layout is refused, and one of an older layout is set aside for a new beginning.
 //! A cache is not worth a migration.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::flusher::Flusher;
-use super::objects::{Objects, sync_directory};
 use super::trees::Trees;
 use super::{Handle, Inner, sled_error};
+use crate::objects::{Objects, sync_directory};
+use crate::opened::Opened;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The version of the directory's layout.
@@ -26,12 +27,7 @@ const CACHE_CAPACITY: u64 = 32 * 1024 * 1024;
 const TRIES: u32 = 21;
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-type Open = HashMap<PathBuf, Weak<Handle>>;
-
-fn open_stores() -> &'static Mutex<Open> {
-    static OPEN: OnceLock<Mutex<Open>> = OnceLock::new();
-    OPEN.get_or_init(Mutex::default)
-}
+static OPENED: Opened<Handle> = Opened::new();
 
 pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
     let doing = format!("opening the cache in `{}`", directory.display());
@@ -39,27 +35,25 @@ pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
     let directory = directory
         .canonicalize()
         .map_err(|error| StoreError::io(&doing, error))?;
-    let mut stores = open_stores().lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = stores.get(&directory).and_then(Weak::upgrade) {
-        return Ok(handle);
-    }
-    check_layout(&directory, &doing)?;
-    let (trees, named) = open_trees(&directory, &doing)?;
+    OPENED.get_or_open(&directory, || open_here(&directory, &doing))
+}
+
+fn open_here(directory: &Path, doing: &str) -> Result<Handle, StoreError> {
+    check_layout(directory, doing)?;
+    let (trees, named) = open_trees(directory, doing)?;
     let objects = Objects::new(directory.join("objects"));
     objects
         .remove_orphans(&named)
-        .map_err(|error| StoreError::io(&doing, error))?;
+        .map_err(|error| StoreError::io(doing, error))?;
     let inner = Arc::new(Inner {
-        directory: directory.clone(),
+        directory: directory.to_owned(),
         trees,
         objects,
+        doomed: Mutex::default(),
         dirty: AtomicBool::new(true),
     });
     let flusher = Flusher::start(Arc::clone(&inner))?;
-    let handle = Arc::new(Handle { inner, flusher });
-    stores.retain(|_, handle| handle.strong_count() > 0);
-    stores.insert(directory, Arc::downgrade(&handle));
-    Ok(handle)
+    Ok(Handle { inner, flusher })
 }
 
 /// Refuses the directory of a newer flowkit, sets an older one's store aside, and marks the directory as ours.

@@ -15,7 +15,7 @@ use sled::{IVec, Tree};
 use super::queue::{Before, Note, Noted, Queue, Turn};
 use super::sled_error;
 use crate::key::CacheKey;
-use crate::record::Record;
+use crate::record::{Record, in_order, ordered};
 use crate::store::StoreError;
 
 /// Where it is written which turn was settled last.
@@ -46,12 +46,8 @@ pub(super) struct Hint {
 
 impl Hint {
     fn read(order: Order, bytes: &[u8]) -> Option<Self> {
-        let (at, key) = bytes.split_first_chunk()?;
-        Some(Self {
-            key: CacheKey::from_bytes(key.try_into().ok()?),
-            order,
-            at: u64::from_be_bytes(*at),
-        })
+        let (at, key) = in_order(bytes)?;
+        Some(Self { key, order, at })
     }
 
     /// Whether this is where the key still is.
@@ -79,14 +75,6 @@ pub(super) struct Orders {
 
 fn failed(error: sled::Error) -> StoreError {
     sled_error("ordering the cache", error)
-}
-
-fn ordered(at: u64, key: &CacheKey) -> [u8; 40] {
-    let mut bytes = [0; 40];
-    let (number, rest) = bytes.split_at_mut(8);
-    number.copy_from_slice(&at.to_be_bytes());
-    rest.copy_from_slice(key.as_bytes());
-    bytes
 }
 
 fn number(bytes: &IVec) -> u64 {

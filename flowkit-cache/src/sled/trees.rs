@@ -54,13 +54,6 @@ impl Trees {
         Ok((trees, objects))
     }
 
-    /// A number that this store has not given before.
-    pub(super) fn next_id(&self) -> Result<u64, StoreError> {
-        self.db
-            .generate_id()
-            .map_err(|error| sled_error("naming a value", error))
-    }
-
     pub(super) fn get(&self, key: &CacheKey) -> Result<Option<IVec>, StoreError> {
         match self.entries.get(key.as_bytes()) {
             // A damaged page costs its entries, not the store: this reads as no record.

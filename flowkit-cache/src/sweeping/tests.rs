@@ -22,16 +22,24 @@ fn is_there(store: &dyn CacheStore, n: u64) -> bool {
     !matches!(store.get(&key(n), UNIX_EPOCH).unwrap(), Found::Nothing)
 }
 
+type Kept = (Option<tempfile::TempDir>, Arc<dyn CacheStore>);
+
 /// The store in memory, and the one on disk if there is one.
-fn stores() -> Vec<(Option<tempfile::TempDir>, Arc<dyn CacheStore>)> {
-    let mut stores: Vec<(_, Arc<dyn CacheStore>)> = vec![(None, Arc::new(MemoryStore::new()))];
-    #[cfg(feature = "sled")]
-    {
-        let directory = tempfile::tempdir().unwrap();
-        let store = crate::SledStore::open(directory.path()).unwrap();
-        stores.push((Some(directory), Arc::new(store)));
-    }
-    stores
+fn stores() -> impl Iterator<Item = Kept> {
+    let memory: Kept = (None, Arc::new(MemoryStore::new()));
+    std::iter::once(memory).chain(on_disk())
+}
+
+#[cfg(feature = "sled")]
+fn on_disk() -> Option<Kept> {
+    let directory = tempfile::tempdir().unwrap();
+    let store = crate::SledStore::open(directory.path()).unwrap();
+    Some((Some(directory), Arc::new(store)))
+}
+
+#[cfg(not(feature = "sled"))]
+fn on_disk() -> Option<Kept> {
+    None
 }
 
 #[tokio::test]

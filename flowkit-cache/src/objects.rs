@@ -4,73 +4,68 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::key::CacheKey;
 use crate::store::StoreError;
 
 /// The directory of large values.
-pub(super) struct Objects {
+pub(crate) struct Objects {
     directory: PathBuf,
-    /// Files that no record names any more, once the next flush is done.
-    doomed: Mutex<Vec<String>>,
+    written: AtomicU64,
 }
 
 impl Objects {
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            doomed: Mutex::new(Vec::new()),
+            written: AtomicU64::new(0),
         }
     }
 
-    /// Writes a value to a file of a name that was never used before, and gives the name.
-    pub(super) fn write(&self, key: &CacheKey, id: u64, bytes: &[u8]) -> Result<String, StoreError> {
+    /// Writes a value to a file of a name that no other has, in this process or another, and gives the name.
+    pub(crate) fn write(&self, key: &CacheKey, bytes: &[u8]) -> Result<String, StoreError> {
         let digits = key.to_string();
         let folder = digits.get(..2).unwrap_or_default().to_owned();
-        let name = format!("{folder}/{digits}-{id:x}");
-        self.try_write(&folder, &name, bytes).map_err(|error| {
-            // Half a file is of no use, and nothing names it.
-            drop(fs::remove_file(self.directory.join(&name)));
-            StoreError::io("writing a cached value", error)
-        })?;
-        Ok(name)
+        let process = std::process::id();
+        loop {
+            let number = self.written.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{folder}/{digits}-{process:x}-{number:x}");
+            match self.try_write(&folder, &name, bytes) {
+                Ok(()) => return Ok(name),
+                // Of an earlier process with our number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    // Half a file is of no use, and nothing names it.
+                    drop(fs::remove_file(self.directory.join(&name)));
+                    return Err(StoreError::io("writing a cached value", error));
+                }
+            }
+        }
     }
 
     fn try_write(&self, folder: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
         let folder = self.directory.join(folder);
         fs::create_dir_all(&folder)?;
-        let mut file = File::create(self.directory.join(name))?;
+        let mut file = File::create_new(self.directory.join(name))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         sync_directory(&folder)
     }
 
-    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.directory.join(name))
     }
 
-    /// Notes a file that its record does not name any more.
-    pub(super) fn doom(&self, name: &str) {
-        self.doomed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(name.to_owned());
-    }
-
-    pub(super) fn take_doomed(&self) -> Vec<String> {
-        std::mem::take(&mut *self.doomed.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Removes files. One that cannot be removed is found again when the store is opened next.
-    pub(super) fn unlink(&self, names: &[String]) {
+    pub(crate) fn unlink(&self, names: &[String]) {
         for name in names {
             drop(fs::remove_file(self.directory.join(name)));
         }
     }
 
     /// Removes the files that no record names: a process ended between writing one and naming it.
-    pub(super) fn remove_orphans(&self, named: &HashSet<String>) -> io::Result<()> {
+    pub(crate) fn remove_orphans(&self, named: &HashSet<String>) -> io::Result<()> {
         for folder in fs::read_dir(&self.directory)? {
             let folder = folder?;
             if !folder.file_type()?.is_dir() {
@@ -93,6 +88,6 @@ impl Objects {
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
