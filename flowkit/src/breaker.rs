@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::named::Named;
+use crate::retry::LONGEST;
 use machine::{FailureRate, Machine, Period, Rules};
 
 /// Consecutive failures that open a breaker that was told nothing about when to open.
@@ -16,9 +17,6 @@ const DEFAULT_FAILURE_THRESHOLD: u32 = 5;
 
 /// How long a breaker stays open by default.
 const DEFAULT_RESET_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Longer than any time that could matter, and far from overflowing a clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600 * 10);
 
 /// Describes a circuit breaker.
 ///

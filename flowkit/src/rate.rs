@@ -12,9 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
 use crate::limit::Limit;
 use crate::named::Named;
-
-/// Longer than any period that could matter, and far from overflowing a clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600 * 10);
+use crate::retry::LONGEST;
 
 /// When permits are due. Pure.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::options::Delays;
 
 /// Longer than any sleep that could matter, and far from overflowing a clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600 * 10);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600 * 10);
 
 /// The retry options of one run.
 #[derive(Debug, Clone, PartialEq)]

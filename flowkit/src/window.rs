@@ -94,6 +94,11 @@ mod tests {
         *window.at(start + Duration::from_millis(100)) += 1;
         *window.at(start - Duration::from_secs(50)) += 1;
         assert_eq!(total(&window), 4);
+        assert_eq!(window.counts().count(), 2, "two slices, however it steps");
+        window.at(start + Duration::from_millis(1_499));
+        assert_eq!(total(&window), 3, "what came late counts as the last before it");
+        window.at(start + Duration::from_millis(1_500));
+        assert_eq!(total(&window), 0);
     }
 
     proptest! {

@@ -1,3 +1,5 @@
+//! Stories of one circuit breaker, told with times that are handed in.
+
 use super::BreakerState::{Closed, HalfOpen, Open};
 use super::*;
 

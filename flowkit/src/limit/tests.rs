@@ -1,3 +1,5 @@
+//! Stories of one limit, and any history of it against a list of everyone in order of arrival.
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
