@@ -145,7 +145,12 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Vec<T>> for GatherAll<T> {
         for outcome in &self.outcomes {
             match outcome {
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(error.clone())),
+                Some(Err(error)) => {
+                    let error = error.clone();
+                    // It speaks for those that may still fail, as the first error of a fan-out does.
+                    self.pending.iter().for_each(Awaiting::look_at);
+                    return Poll::Ready(Err(error));
+                }
                 None => break,
             }
         }

@@ -201,8 +201,13 @@ impl<T> TaskHandle<T> {
 
     fn looked_at(&self, outcome: &Option<Result<Arc<T>, Error>>) {
         if matches!(outcome, Some(Err(_))) {
-            self.source.scope().observe(self.id().place());
+            self.look_at();
         }
+    }
+
+    /// Takes note that a failure of the run, now or later, is looked at.
+    fn look_at(&self) {
+        self.source.scope().observe(self.id().place());
     }
 }
 
@@ -215,6 +220,11 @@ pub(crate) struct Awaiting<T> {
 impl<T> Awaiting<T> {
     pub(crate) fn id(&self) -> TaskRunId {
         self.handle.id()
+    }
+
+    /// Takes note that a failure of the run, now or later, is looked at.
+    pub(crate) fn look_at(&self) {
+        self.handle.look_at();
     }
 
     fn poll_done(&mut self, cx: &Context<'_>) -> Poll<()> {

@@ -155,6 +155,18 @@ async fn the_first_error_in_time_need_not_wait_for_those_before_it() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_group_speaks_for_those_that_fail_after_it() {
+    #[flow]
+    async fn handled() -> Result<bool> {
+        let group = all([fails_after(1u64).submit(), fails_after(2u64).submit()]);
+        Ok(group.await.is_err())
+    }
+    let run = handled().run().await;
+    assert_eq!((run.state(), run.counts().failed), (State::Completed, 2));
+    assert_eq!(run.elapsed(), SECOND * 2, "the flow waited for both all the same");
+}
+
 // 59
 #[tokio::test]
 async fn outcomes_have_the_error_in_the_place_of_the_value() {
