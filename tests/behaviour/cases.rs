@@ -187,6 +187,7 @@
 //! | | `logs::a_line_of_a_task_that_another_called_names_both` |
 //! | | `logs::a_line_of_a_blocking_body_names_its_run_too` |
 //! | | `logs::a_flow_knows_its_run_and_outside_of_runs_there_is_none` |
+//! | | waits for flow spans: a line of a flow's own body names no run yet |
 //! | Z1 | `caching::equal_calls_at_one_time_run_once` |
 //! | | `boundaries::an_equal_call_in_the_moment_of_completion_does_not_run_again` |
 //! | Z2 | `caching::two_tasks_never_share_a_key` |
@@ -200,6 +201,7 @@
 //! | Z9 | `fan_outs::a_run_that_waits_for_its_own_fan_out_does_not_keep_it_from_running` |
 //! | Z11 | `attempts::a_body_that_takes_too_long_is_cleaned_up` |
 //! | Z12 | `retries::timeouts_are_retried_within_the_total_timeout` |
+//! | | waits for a choice of what is retried: `retry_if` sees errors, and timeouts are always retried |
 //! | Z13 | waits for journal |
 //! | Z14 | `runtimes::an_observer_that_panics_changes_nothing` |
 //! | | `caching::a_directory_that_cannot_be_used_leaves_tasks_uncached_and_is_named` |
@@ -258,8 +260,10 @@ const SOURCES: &[(&str, &str)] = &[
 
 /// The parts of flowkit that cases wait for.
 const PARTS: &[&str] = &[
+    "a choice of what is retried",
     "command line",
     "flow retries",
+    "flow spans",
     "hooks",
     "journal",
     "limits",
