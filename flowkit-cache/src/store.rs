@@ -157,7 +157,7 @@ impl StoreError {
     pub fn io(doing: &str, error: std::io::Error) -> Self {
         use std::io::ErrorKind;
         let (kind, advice) = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 (StoreErrorKind::Full, ": make room, or lower the cache's limit")
             }
             ErrorKind::PermissionDenied

@@ -13,7 +13,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
 use flowkit_cache::{
-    CacheKey, CacheStore, Entry, Found, NewEntry, SledStore, StoreErrorKind, StoreStats, SweepBudget, key_of,
+    CacheKey, CacheStore, Entry, Found, NewEntry, SledStore, StoreError, StoreErrorKind, StoreStats,
+    SweepBudget, key_of,
 };
 
 const ROLE: &str = "FLOWKIT_CACHE_TEST_ROLE";
@@ -21,7 +22,11 @@ const DIRECTORY: &str = "FLOWKIT_CACHE_TEST_DIRECTORY";
 
 /// Starts this binary again to play a role.
 fn start(role: &str, directory: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    spawn(Command::new(std::env::current_exe().unwrap()), role, directory)
+}
+
+fn spawn(mut command: Command, role: &str, directory: &Path) -> Child {
+    command
         .args(["--exact", "another_process", "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
         .env(DIRECTORY, directory)
@@ -30,6 +35,14 @@ fn start(role: &str, directory: &Path) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// Starts this binary again where no file can grow beyond so many KiB, as if the disk were full.
+fn start_on_a_full_disk(role: &str, directory: &Path, kilobytes: u32) -> Child {
+    let limited = format!("trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" \"$@\"");
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &limited]).arg(std::env::current_exe().unwrap());
+    spawn(bash, role, directory)
 }
 
 /// The lines that a role says, each behind a mark that the test harness does not use.
@@ -66,10 +79,56 @@ fn another_process() {
             std::io::stdin().read_line(&mut String::new()).unwrap();
             drop(store);
         }
+        "fill sled" => fill(SledStore::open(directory)),
+        #[cfg(feature = "redb")]
+        "fill redb" => fill(flowkit_cache::RedbStore::open(directory)),
         #[cfg(feature = "redb")]
         writer if writer.starts_with("share ") => share(writer, directory.as_ref()),
         other => unreachable!("no role is called {other}"),
     }
+}
+
+/// Puts entries until long after the disk is full; says which were on the disk before, and then the kind of the first error.
+fn fill(opened: Result<impl CacheStore, StoreError>) {
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) => return say(format!("{:?}", error.kind())),
+    };
+    let mut failed = 0;
+    for n in 0u64.. {
+        let durable = n % 100 == 0;
+        match store.put(&key_of(&n).unwrap(), &filling(n).durable(durable)) {
+            Ok(()) if failed == 0 && durable => say(n),
+            Ok(()) => {}
+            Err(error) if failed == 0 => {
+                say(format!("{:?}", error.kind()));
+                failed = 1;
+            }
+            Err(_) => failed += 1,
+        }
+        for looked in [n, n / 2] {
+            // An error is an answer too, and so is nothing. Another value is none.
+            if let Ok(Some(found)) = look_for(&store, &key_of(&looked).unwrap()) {
+                assert_eq!(&*found.value, filling(looked).value(), "{looked} is another");
+            }
+        }
+        if failed > 150 {
+            break;
+        }
+    }
+    // All of these answer, one way or another.
+    drop((
+        store.flush(),
+        store.stats(),
+        store.remove(&key_of(&1u64).unwrap()),
+    ));
+    drop((store.sweep(a_minute_later()), store.clear()));
+}
+
+/// A value of a thousand bytes, and every fiftieth large.
+fn filling(n: u64) -> NewEntry {
+    let size = if n % 50 == 49 { 20_000 } else { 1_000 };
+    NewEntry::new(n.to_le_bytes().repeat(size / 8), UNIX_EPOCH).expires(UNIX_EPOCH + Duration::from_secs(60))
 }
 
 /// Every fourth entry is large, and so lies in a file of its own.
@@ -78,14 +137,17 @@ fn entry(n: u64) -> NewEntry {
     NewEntry::new(n.to_le_bytes().repeat(size / 8), UNIX_EPOCH).expires(UNIX_EPOCH + Duration::from_secs(60))
 }
 
-/// Sweeps a minute later, until nothing is left that has expired by then.
-fn sweep(store: &dyn CacheStore) -> usize {
-    let budget = SweepBudget {
+fn a_minute_later() -> SweepBudget {
+    SweepBudget {
         now: UNIX_EPOCH + Duration::from_secs(60),
         max_bytes: u64::MAX,
         entries: 100,
-    };
-    let slices = std::iter::repeat_with(|| store.sweep(budget).unwrap());
+    }
+}
+
+/// Sweeps a minute later, until nothing is left that has expired by then.
+fn sweep(store: &dyn CacheStore) -> usize {
+    let slices = std::iter::repeat_with(|| store.sweep(a_minute_later()).unwrap());
     slices.take_while(|removed| *removed > 0).sum()
 }
 
@@ -94,12 +156,16 @@ fn find(store: &dyn CacheStore, n: u64) -> Option<Entry> {
 }
 
 fn find_key(store: &dyn CacheStore, key: &CacheKey) -> Option<Entry> {
-    let mut found = store.get(key, UNIX_EPOCH).unwrap();
+    look_for(store, key).unwrap()
+}
+
+fn look_for(store: &dyn CacheStore, key: &CacheKey) -> Result<Option<Entry>, StoreError> {
+    let mut found = store.get(key, UNIX_EPOCH)?;
     loop {
         match found {
-            Found::Entry(entry) => return Some(entry),
-            Found::Deferred(read) => found = read().unwrap(),
-            Found::Nothing | Found::Damaged => return None,
+            Found::Entry(entry) => return Ok(Some(entry)),
+            Found::Deferred(read) => found = read()?,
+            Found::Nothing | Found::Damaged => return Ok(None),
         }
     }
 }
@@ -214,7 +280,75 @@ fn several_processes_write_one_directory_at_once_and_no_kill_loses_what_was_ackn
     drop(store);
     // Whoever is alone removes what the kills left.
     drop(flowkit_cache::RedbStore::open(directory.path()).unwrap());
-    for folder in std::fs::read_dir(directory.path().join("redb/objects")).unwrap() {
-        assert_eq!(std::fs::read_dir(folder.unwrap().path()).unwrap().count(), 0);
+    assert_eq!(objects(&directory.path().join("redb")), 0);
+}
+
+/// Fills a disk of so many KiB; gives the last entry that was on it before it was full.
+fn fill_a_disk(role: &str, directory: &Path, kilobytes: u32) -> Option<u64> {
+    let mut child = start_on_a_full_disk(role, directory, kilobytes);
+    let mut said: Vec<String> = lines(&mut child).collect();
+    assert!(
+        child.wait().unwrap().success(),
+        "{role}, {kilobytes} KiB: {said:?}"
+    );
+    assert_eq!(said.pop().unwrap(), "Full", "{role}, {kilobytes} KiB");
+    Some(said.pop()?.parse().unwrap())
+}
+
+/// A store that was on a full disk has what was durable before, and works.
+fn works_again(store: &dyn CacheStore, last: Option<u64>) {
+    for n in last.map_or(0..0, |last| 0..last + 1) {
+        let found = look_for(store, &key_of(&n).unwrap()).unwrap();
+        let found = found.unwrap_or_else(|| panic!("{n} of {last:?} is gone"));
+        assert_eq!(&*found.value, filling(n).value(), "{n} is another");
+    }
+    for n in [1_000_000, 1_000_049] {
+        store
+            .put(&key_of(&n).unwrap(), &filling(n).durable(true))
+            .unwrap();
+        let found = look_for(store, &key_of(&n).unwrap()).unwrap().unwrap();
+        assert_eq!(&*found.value, filling(n).value());
+    }
+    let entries = store.stats().unwrap().entries;
+    assert_eq!(sweep(store) as u64, entries);
+    store.flush().unwrap();
+    assert_eq!(store.stats().unwrap(), StoreStats::default());
+}
+
+/// How many files of large values there are.
+fn objects(directory: &Path) -> usize {
+    let folders = std::fs::read_dir(directory.join("objects")).unwrap();
+    folders
+        .map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count())
+        .sum()
+}
+
+#[test]
+fn a_store_on_a_full_disk_says_so_and_works_again_when_there_is_room() {
+    for kilobytes in [0, 8, 300, 700] {
+        let directory = tempfile::tempdir().unwrap();
+        let last = fill_a_disk("fill sled", directory.path(), kilobytes);
+        assert_eq!(last.is_some(), kilobytes > 0, "{kilobytes} KiB hold {last:?}");
+        let left = directory.path().join("objects").exists();
+        assert!(
+            !left || objects(directory.path()) <= 10,
+            "what failed left no files"
+        );
+        works_again(&SledStore::open(directory.path()).unwrap(), last);
+        assert_eq!(objects(directory.path()), 0);
+    }
+}
+
+#[cfg(feature = "redb")]
+#[test]
+fn a_store_of_several_processes_on_a_full_disk_says_so_and_works_again_when_there_is_room() {
+    for kilobytes in [0, 300, 700] {
+        let directory = tempfile::tempdir().unwrap();
+        let last = fill_a_disk("fill redb", directory.path(), kilobytes);
+        assert_eq!(last.is_some(), kilobytes > 0, "{kilobytes} KiB hold {last:?}");
+        let ours = directory.path().join("redb");
+        assert!(objects(&ours) <= 10, "what failed left no files");
+        works_again(&flowkit_cache::RedbStore::open(directory.path()).unwrap(), last);
+        assert_eq!(objects(&ours), 0);
     }
 }

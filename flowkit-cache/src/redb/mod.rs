@@ -33,8 +33,8 @@ const TRIES: usize = 8;
 ///
 /// What one process puts, all find. [`put`](CacheStore::put) returns when the entry is on the disk, durable or not: that takes
 /// some milliseconds, in which the entries of others are written too. Where one process has the directory for itself,
-/// [`SledStore`](crate::SledStore) is faster by far. All of them must use it on the same file system with working file locks, so not over a
-/// network.
+/// [`SledStore`](crate::SledStore) is faster by far. It needs file locks that work: Linux, the Apple platforms or Windows, and no
+/// network file system. Once the disk could not be written, because it is full for example, it answers with errors until it is opened again.
 #[derive(Clone)]
 pub struct RedbStore(Arc<Inner>);
 
@@ -181,14 +181,18 @@ impl CacheStore for RedbStore {
 
     fn put(&self, key: &CacheKey, entry: &NewEntry) -> Result<(), StoreError> {
         let mut record = NewRecord::new(key, entry);
+        let mut object = None;
         if record.entry().len() > INLINE {
-            let object = self.0.objects.write(key, record.entry())?;
-            record.move_to(&object);
+            let name = self.0.objects.write(key, record.entry())?;
+            record.move_to(&name);
+            object = Some(name);
         }
-        // If this fails, the transaction may be on the disk all the same: the file stays, for an opening to judge.
-        self.0
-            .commit(Change::Put(*key, record.bytes().to_vec()))
-            .map(drop)
+        let put = self.0.commit(Change::Put(*key, record.bytes().to_vec()));
+        if put.is_err() {
+            // A disk that is full must not fill with these. Should a record name it all the same, that is a miss.
+            self.0.objects.unlink(object.as_slice());
+        }
+        put.map(drop)
     }
 
     fn is_slow_to_put(&self, _bytes: usize) -> bool {

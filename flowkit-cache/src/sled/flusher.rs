@@ -34,7 +34,7 @@ impl Flusher {
     pub(super) fn start(inner: Arc<Inner>) -> Result<Self, StoreError> {
         let (asks, asked) = mpsc::channel::<Ask>();
         let run = move || {
-            let mut settles = 0;
+            let (mut settles, mut warned) = (0, false);
             loop {
                 let first = match asked.recv_timeout(EVERY) {
                     Ok(ask) => Some(ask),
@@ -53,10 +53,10 @@ impl Flusher {
                     settle(&inner);
                 } else {
                     settles = 0;
-                    flush(&inner, &waiters);
+                    flush(&inner, &waiters, &mut warned);
                 }
             }
-            flush(&inner, &[]);
+            flush(&inner, &[], &mut warned);
         };
         let thread = std::thread::Builder::new()
             .name("flowkit-cache".to_owned())
@@ -107,14 +107,19 @@ fn settle(inner: &Inner) {
     drop(inner.trees.orders.settle_queue());
 }
 
-fn flush(inner: &Inner, waiters: &[Waiter]) {
+/// Warns of trouble when it begins, and not again until it has ended.
+fn flush(inner: &Inner, waiters: &[Waiter], warned: &mut bool) {
     if !inner.dirty.swap(false, Ordering::AcqRel) && waiters.is_empty() {
         return;
     }
     let flushed = inner.flush().map_err(Arc::new);
     if let Err(error) = &flushed {
         inner.dirty.store(true, Ordering::Release);
-        tracing::warn!(target: "flowkit_cache", %error, "the cache could not be written out; it is tried again");
+        if !std::mem::replace(warned, true) {
+            tracing::warn!(target: "flowkit_cache", %error, "the cache could not be written out; it is tried again");
+        }
+    } else {
+        *warned = false;
     }
     for waiter in waiters {
         // One who has gone need not be told.

@@ -27,6 +27,8 @@ use crate::record::{Content, INLINE, NewRecord, Record};
 use crate::store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
 
 /// Keeps entries in a directory. One process at a time; within it, opening the same directory again gives the same store.
+///
+/// Once the disk could not be written, because it is full for example, it answers with errors until it is opened again.
 #[derive(Clone)]
 pub struct SledStore(Arc<Handle>);
 
@@ -179,11 +181,18 @@ impl CacheStore for SledStore {
     fn put(&self, key: &CacheKey, entry: &NewEntry) -> Result<(), StoreError> {
         let inner = self.inner();
         let mut record = NewRecord::new(key, entry);
+        let mut object = None;
         if record.entry().len() > INLINE {
-            let object = inner.objects.write(key, record.entry())?;
-            record.move_to(&object);
+            let name = inner.objects.write(key, record.entry())?;
+            record.move_to(&name);
+            object = Some(name);
         }
-        let (replaced, wake) = inner.trees.put(key, &mut record, micros(entry.created))?;
+        let put = inner.trees.put(key, &mut record, micros(entry.created));
+        if put.is_err() {
+            // A disk that is full must not fill with these. Should a record name it all the same, that is a miss.
+            inner.objects.unlink(object.as_slice());
+        }
+        let (replaced, wake) = put?;
         if let Some(replaced) = &replaced {
             inner.doom(replaced);
         }
