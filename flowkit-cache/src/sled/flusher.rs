@@ -103,12 +103,19 @@ impl Ask {
 }
 
 fn settle(inner: &Inner) {
-    // What could not be settled waits on, and the flush that follows says why.
-    drop(inner.trees.orders.settle_queue());
+    match inner.trees.orders.settle_queue() {
+        Ok(0) => {}
+        Ok(_) => inner.dirty.store(true, Ordering::Release),
+        // What could not be settled waits on, and the flush that follows says why.
+        Err(_) => {}
+    }
 }
 
 /// Warns of trouble when it begins, and not again until it has ended.
 fn flush(inner: &Inner, waiters: &[Waiter], warned: &mut bool) {
+    if waiters.is_empty() {
+        settle(inner);
+    }
     if !inner.dirty.swap(false, Ordering::AcqRel) && waiters.is_empty() {
         return;
     }
@@ -124,6 +131,10 @@ fn flush(inner: &Inner, waiters: &[Waiter], warned: &mut bool) {
     for waiter in waiters {
         // One who has gone need not be told.
         drop(waiter.send(flushed.clone()));
+    }
+    if !waiters.is_empty() {
+        // Not before: who waits wants entries on the disk, and an opening finds their hints missing.
+        settle(inner);
     }
 }
 

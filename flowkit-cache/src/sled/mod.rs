@@ -143,9 +143,8 @@ impl Inner {
         }
     }
 
-    /// Settles the orders, and writes everything out.
+    /// Writes everything out, and unlinks the files that nothing names any more.
     fn flush(&self) -> Result<(), StoreError> {
-        self.trees.orders.settle_queue()?;
         let doomed = std::mem::take(&mut *self.doomed());
         self.trees.flush(&self.directory)?;
         self.objects.unlink(&doomed);

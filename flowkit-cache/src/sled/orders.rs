@@ -1,8 +1,8 @@
 //! The orders of expiry and of last use: hints that follow the entries, and are never believed unseen.
 //!
 //! A put changes nothing but its entry, and a hit changes nothing at all. Both note the key in the queue, and settling a
-//! key brings its hints in line with its entry as it is by then; the flusher settles the queue before it flushes, and a sweep
-//! before it sweeps. An entry was last used when it was made, unless `uses` has a later time. New hints are written
+//! key brings its hints in line with its entry as it is by then; the flusher settles the queue
+//! twice a second, and a sweep before it sweeps. An entry was last used when it was made, unless `uses` has a later time. New hints are written
 //! before old ones are taken away, so a crash leaves no entry of a settled turn without its hints. A hint that outlived what it
 //! was written for is dropped by the sweep that meets it.
 //!
@@ -172,8 +172,8 @@ impl Orders {
         self.queue.note(key, Note { used, before });
     }
 
-    /// Settles every key that was noted before.
-    pub(super) fn settle_queue(&self) -> Result<(), StoreError> {
+    /// Settles every key that was noted before, and gives how many they were.
+    pub(super) fn settle_queue(&self) -> Result<usize, StoreError> {
         let _emptying = self.emptying.lock().unwrap_or_else(PoisonError::into_inner);
         let (turn, mut notes) = self.queue.take();
         // In the order of the trees, so that neighbours share pages.
@@ -187,7 +187,7 @@ impl Orders {
         if !notes.is_empty() {
             self.db.insert(SETTLED, &turn.to_be_bytes()).map_err(failed)?;
         }
-        Ok(())
+        Ok(notes.len())
     }
 
     /// Brings the hints of a key in line with its entry.

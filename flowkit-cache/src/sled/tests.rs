@@ -247,3 +247,52 @@ fn a_store_that_is_damaged_beyond_reading_is_set_aside() {
         Err(error) => panic!("{error}"),
     }
 }
+
+/// Numbers that look random, the same each time.
+fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(seed), |n| {
+        Some(
+            n.wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407),
+        )
+    })
+    .map(|n| n >> 33)
+}
+
+#[test]
+fn no_entry_is_lost_to_sweeps_while_threads_put_use_and_remove_the_same_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SledStore::open(directory.path()).unwrap();
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let key = |n: u64| key_of(&n).unwrap();
+    let budget = |now, max_bytes| SweepBudget {
+        now: at(now),
+        max_bytes,
+        entries: 1_000,
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                for (step, number) in (1..1_000).zip(numbers(thread)) {
+                    let key = key(number % 40);
+                    match number / 40 % 8 {
+                        0 => drop(store.remove(&key).unwrap()),
+                        1 | 2 => drop(store.get(&key, at(step)).unwrap()),
+                        3 => drop(store.sweep(budget(step, 4_000)).unwrap()),
+                        4 => {
+                            let new = entry(&[1; 100]).expires(at(step + number % 50));
+                            store.put(&key, &new).unwrap();
+                        }
+                        _ => store.put(&key, &NewEntry::new(vec![2; 100], at(step))).unwrap(),
+                    }
+                }
+            });
+        }
+    });
+    let there = (0..40).filter(|n| find(&store, &key(*n)).is_some()).count();
+    assert_eq!(store.stats().unwrap().entries, there as u64);
+    // Whatever is there is found by its hints: all of it goes when nothing may stay.
+    assert_eq!(store.sweep(budget(0, 0)).unwrap(), there);
+    assert_eq!(store.stats().unwrap(), StoreStats::default());
+}
