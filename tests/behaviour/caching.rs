@@ -354,6 +354,25 @@ async fn results_outlive_a_runtime_in_its_directory() {
     assert_eq!(calls.count(), 1);
 }
 
+#[cfg(feature = "redb")]
+#[tokio::test]
+async fn runtimes_share_results_in_a_store_for_several_processes() {
+    use flowkit::cache::RedbStore;
+
+    #[flow]
+    async fn once(calls: Calls) -> Result<u64> {
+        Ok(squared(12u64, calls).await?)
+    }
+    let (directory, calls) = (tempfile::tempdir().unwrap(), Calls::default());
+    let store = || RedbStore::open(directory.path()).unwrap();
+    let one = Runtime::builder().cache_store(store()).build().await.unwrap();
+    let other = Runtime::builder().cache_store(store()).build().await.unwrap();
+    for runtime in [&one, &other, &one] {
+        assert_eq!(runtime.run(once(calls.clone())).await.into_result().unwrap(), 144);
+    }
+    assert_eq!(calls.count(), 1);
+}
+
 // Z6, Z14
 #[tokio::test]
 async fn a_directory_that_cannot_be_used_leaves_tasks_uncached_and_is_named() {
