@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures::future::BoxFuture;
 
 use crate::completion::Completion;
-use crate::context::{self, Ambient, RunContext};
+use crate::context::{Ambient, RunContext, current_or_default};
 use crate::definition::Definition;
 use crate::engine::drive::{CallExtras, Drive, Entrance};
 use crate::engine::slots::Yielded;
@@ -20,7 +20,6 @@ use crate::handle::{SubmittedRun, TaskHandle};
 use crate::job::TypedJob;
 use crate::options::TaskOptions;
 use crate::order::IntoOrder;
-use crate::runtime::Runtime;
 use crate::state::State;
 
 pub(crate) type BoxedJob<T> = Pin<Box<dyn TypedJob<T>>>;
@@ -108,10 +107,9 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
     /// In a flow, the flow waits for it before it ends. Outside any flow, the run is a flow run of its own. Where there
     /// is no tokio runtime to run on, the handle ends with an error of kind [`Unavailable`](ErrorKind::Unavailable).
     pub fn submit(self) -> TaskHandle<T> {
-        match context::current() {
-            Some(Ambient::Run(caller)) => self.submit_in(&caller),
-            Some(Ambient::Runtime(runtime)) => standalone::submit(&runtime, self),
-            None => standalone::submit(Runtime::default_inner(), self),
+        match current_or_default() {
+            Ambient::Run(caller) => self.submit_in(&caller),
+            Ambient::Runtime(runtime, tags) => standalone::submit(&runtime, tags, self),
         }
     }
 
@@ -271,14 +269,11 @@ impl<T: Send + Sync + 'static> TaskFuture<T> {
                     let Some(call) = call.take() else {
                         return Poll::Pending;
                     };
-                    self.progress = match context::current() {
-                        Some(Ambient::Run(caller)) => {
-                            Progress::Running(call.enter(&caller, Entrance::Node, true))
+                    self.progress = match current_or_default() {
+                        Ambient::Run(caller) => Progress::Running(call.enter(&caller, Entrance::Node, true)),
+                        Ambient::Runtime(runtime, tags) => {
+                            Progress::Standalone(standalone::run(&runtime, tags, call))
                         }
-                        Some(Ambient::Runtime(runtime)) => {
-                            Progress::Standalone(standalone::run(&runtime, call))
-                        }
-                        None => Progress::Standalone(standalone::run(Runtime::default_inner(), call)),
                     };
                 }
                 Progress::Running(running) => return running.poll_run(cx),

@@ -15,13 +15,13 @@ use pin_project_lite::pin_project;
 use crate::engine::scope::Scope;
 use crate::engine::slots::{RunSlots, without_slots};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
-use crate::runtime::RuntimeInner;
+use crate::runtime::{Runtime, RuntimeInner};
 
 /// What calls made by the code that is being polled belong to.
 #[derive(Clone)]
 pub(crate) enum Ambient {
-    /// A runtime, outside any run.
-    Runtime(Arc<RuntimeInner>),
+    /// A runtime, outside any run, and the tags that runs begun here carry.
+    Runtime(Arc<RuntimeInner>, Tags),
     /// A run.
     Run(RunContext),
 }
@@ -70,6 +70,11 @@ thread_local! {
 /// What the running code belongs to.
 pub(crate) fn current() -> Option<Ambient> {
     CURRENT.with(|current| current.borrow().clone())
+}
+
+/// What calls made here belong to: the default runtime, where there is no other.
+pub(crate) fn current_or_default() -> Ambient {
+    current().unwrap_or_else(|| Ambient::Runtime(Arc::clone(Runtime::default_inner()), None))
 }
 
 /// The slots of the run that the code belongs to.
@@ -183,7 +188,7 @@ impl std::fmt::Debug for CurrentRun {
 pub fn current_run() -> Option<CurrentRun> {
     match current()? {
         Ambient::Run(run) => Some(CurrentRun(run)),
-        Ambient::Runtime(_) => None,
+        Ambient::Runtime(..) => None,
     }
 }
 
@@ -191,13 +196,15 @@ pub fn current_run() -> Option<CurrentRun> {
 ///
 /// Scopes nest and their tags add up. A task keeps the tags that were in force where it was called or submitted.
 pub async fn tagged<F: Future>(tags: impl IntoIterator<Item = impl Into<Arc<str>>>, future: F) -> F::Output {
-    let Some(Ambient::Run(mut run)) = current() else {
-        return future.await;
+    let mut ambient = current_or_default();
+    let around = match &mut ambient {
+        Ambient::Runtime(_, tags) => tags,
+        Ambient::Run(run) => &mut run.tags,
     };
-    let mut all: Vec<Arc<str>> = run.tags.as_deref().unwrap_or_default().to_vec();
+    let mut all: Vec<Arc<str>> = around.as_deref().unwrap_or_default().to_vec();
     all.extend(tags.into_iter().map(Into::into));
-    run.tags = Some(all.into());
-    scoped(Ambient::Run(run), future).await
+    *around = Some(all.into());
+    scoped(ambient, future).await
 }
 
 /// Awaits `future` without holding any slot of a limit meanwhile; before it goes on, the run has its slots again.

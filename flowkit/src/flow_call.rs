@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 use crate::call::{BoxedJob, no_output, no_tokio};
 use crate::completion::Completion;
-use crate::context::{self, Ambient};
+use crate::context::{Ambient, current_or_default};
 use crate::definition::Definition;
 use crate::engine::flow::{self, Entered, FlowExtras};
 use crate::engine::scope::Scope;
@@ -20,7 +20,6 @@ use crate::ids::NodeRef;
 use crate::input::{Input, IntoInput};
 use crate::order::IntoOrder;
 use crate::run::FlowRun;
-use crate::runtime::Runtime;
 
 /// A call of a flow, with its inputs bound, that has not begun.
 ///
@@ -83,11 +82,6 @@ impl<T> FlowCall<T> {
     }
 }
 
-/// What calls made here belong to.
-fn caller() -> Ambient {
-    context::current().unwrap_or_else(|| Ambient::Runtime(Arc::clone(Runtime::default_inner())))
-}
-
 impl<T: Send + Sync + 'static> FlowCall<T> {
     fn enter(self, caller: &Ambient, awaited: bool) -> (Entered, BoxedJob<T>) {
         let Self {
@@ -103,7 +97,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     ///
     /// This never fails: how the run ended is in the record. Dropping the future cancels the run.
     pub async fn run(self) -> FlowRun<T> {
-        without_slots(self.run_in(caller())).await
+        without_slots(self.run_in(current_or_default())).await
     }
 
     pub(crate) async fn run_in(self, caller: Ambient) -> FlowRun<T> {
@@ -115,7 +109,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
 
     /// Starts the flow beside the caller, and gives its handle. Inside a flow it is a subflow, which the flow waits for.
     pub fn submit(self) -> TaskHandle<T> {
-        let caller = caller();
+        let caller = current_or_default();
         let (entered, job) = self.enter(&caller, false);
         let scope = Arc::clone(&entered.scope);
         let (above, place) = match &scope.parent {
@@ -131,7 +125,11 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
         let submitted = SubmittedFlow::new(run, scope.parent.is_some());
         match tokio::runtime::Handle::try_current() {
             Ok(tokio) => drop(tokio.spawn(submitted.run(entered, job))),
-            Err(_) => submitted.complete(Err(no_tokio())),
+            Err(_) => {
+                let refused = no_tokio();
+                entered.refuse(&refused);
+                submitted.complete(Err(refused));
+            }
         }
         handle
     }
@@ -190,7 +188,7 @@ impl<T: Send + Sync + 'static> IntoFuture for FlowCall<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(without_slots(async move {
-            let (entered, job) = self.enter(&caller(), true);
+            let (entered, job) = self.enter(&current_or_default(), true);
             finish(entered, job).await
         }))
     }

@@ -19,7 +19,7 @@ pub(crate) trait Gathering<T>: Send {
     /// Submits what is not started yet.
     fn start(&mut self) {}
     /// Names the runs it comes from.
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream));
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>));
     /// Ready with the input.
     fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>>;
 }
@@ -133,10 +133,10 @@ impl<T> GatherAll<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Gathering<Vec<T>> for GatherAll<T> {
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
         self.pending
             .iter()
-            .for_each(|awaiting| visit(Upstream { id: awaiting.id() }));
+            .for_each(|awaiting| visit(awaiting.upstream()));
     }
 
     fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<T>, Error>> {
@@ -169,7 +169,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Vec<T>> for GatherAll<T> {
 struct GatherOutcomes<T>(GatherAll<T>);
 
 impl<T: Clone + Send + Sync + 'static> Gathering<Vec<Result<T, Error>>> for GatherOutcomes<T> {
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
         self.0.upstreams(visit);
     }
 
@@ -199,9 +199,9 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Result<T, Error>> for GatherOut
         };
     }
 
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
         if let Outcome::Handle(awaiting) = &self.0 {
-            visit(Upstream { id: awaiting.id() });
+            visit(awaiting.upstream());
         }
     }
 
@@ -223,8 +223,8 @@ struct GatherMapped<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Gathering<Vec<T>> for GatherMapped<T> {
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {
-        visit(Upstream { id: self.mapped.id() });
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
+        visit(self.mapped.upstream());
     }
 
     fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<T>, Error>> {
@@ -243,8 +243,8 @@ struct GatherMappedOutcomes<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Gathering<Vec<Result<T, Error>>> for GatherMappedOutcomes<T> {
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {
-        visit(Upstream { id: self.mapped.id() });
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
+        visit(self.mapped.upstream());
     }
 
     fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<Result<T, Error>>, Error>> {

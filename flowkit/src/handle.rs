@@ -12,6 +12,7 @@ use crate::engine::scope::Scope;
 use crate::engine::slots::{WithoutSlots, without_slots};
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
+use crate::input::Upstream;
 use crate::order::{AnyRun, IntoOrder, Order};
 use crate::state::State;
 
@@ -154,6 +155,14 @@ impl<T> TaskHandle<T> {
         self.source.run_id(self.index)
     }
 
+    /// The run, as what an input comes from.
+    pub(crate) fn upstream(&self) -> Upstream<'_> {
+        Upstream {
+            id: self.id(),
+            scope: self.source.scope(),
+        }
+    }
+
     /// The state of the run now. Asking is not looking at a failure: only its outcome is.
     pub fn state(&self) -> State {
         self.source.state(self.index)
@@ -218,13 +227,13 @@ pub(crate) struct Awaiting<T> {
 }
 
 impl<T> Awaiting<T> {
-    pub(crate) fn id(&self) -> TaskRunId {
-        self.handle.id()
-    }
-
     /// Takes note that a failure of the run, now or later, is looked at.
     pub(crate) fn look_at(&self) {
         self.handle.look_at();
+    }
+
+    pub(crate) fn upstream(&self) -> Upstream<'_> {
+        self.handle.upstream()
     }
 
     fn poll_done(&mut self, cx: &Context<'_>) -> Poll<()> {

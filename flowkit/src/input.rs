@@ -10,6 +10,7 @@ use flowkit_cache::{KeyError, KeyHasher};
 use serde::Serialize;
 
 use crate::call::TaskCall;
+use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::flow_call::FlowCall;
 use crate::gather::Gathering;
@@ -193,9 +194,17 @@ impl<T> std::ops::Deref for Lent<T> {
 }
 
 /// A run that an input comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Upstream {
+#[derive(Clone, Copy)]
+pub(crate) struct Upstream<'a> {
     pub(crate) id: TaskRunId,
+    pub(crate) scope: &'a Scope,
+}
+
+impl Upstream<'_> {
+    /// Notes that how it ends is known: it was passed on.
+    pub(crate) fn observe(&self) {
+        self.scope.observe(self.id.place());
+    }
 }
 
 /// An input without its type: what the engine does with it before a body runs.
@@ -203,7 +212,7 @@ pub(crate) trait Pending {
     /// Submits a call that was passed as an input.
     fn start(&mut self);
     /// Names the runs it comes from.
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream));
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>));
     /// Ready once the value is there, or the error of the upstream that has none.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
 }
@@ -223,10 +232,10 @@ impl<T: Send + Sync + 'static> Pending for Input<T> {
         };
     }
 
-    fn upstreams(&self, visit: &mut dyn FnMut(Upstream)) {
+    fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
         match &self.0 {
-            Source::Handle(handle) => visit(Upstream { id: handle.id() }),
-            Source::Awaited(awaiting) => visit(Upstream { id: awaiting.id() }),
+            Source::Handle(handle) => visit(handle.upstream()),
+            Source::Awaited(awaiting) => visit(awaiting.upstream()),
             Source::Gather(gathering) => gathering.upstreams(visit),
             _ => {}
         }

@@ -25,7 +25,7 @@ pub(crate) trait Job: Send {
     /// Submits the calls that were passed as inputs.
     fn start_inputs(self: Pin<&mut Self>);
     /// Names the runs that inputs come from, with the index of the parameter.
-    fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream));
+    fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream<'_>));
     /// Ready once all inputs are there, or with the first error of an upstream.
     fn poll_inputs(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
     /// The name that the inputs give the run, if the attribute asks for one.
@@ -145,6 +145,17 @@ impl Attempt<'_> {
     {
         blocking::run(Arc::clone(self.runtime), work)
     }
+}
+
+/// Runs what is the user's beside the body: how a value is serialized or cloned. A panic in it is a refusal that says so.
+fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .map_err(|payload| format!("it panicked: {}", crate::error::panic_message(&*payload)))
+}
+
+/// The refusal of an input to be part of a key.
+fn refused(message: String) -> KeyError {
+    KeyError::new("inputs", message)
 }
 
 type RunName<I> = fn(&I) -> Option<String>;
@@ -313,7 +324,7 @@ where
         self.project().inputs.each(&mut |_, input| input.start());
     }
 
-    fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream)) {
+    fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream<'_>)) {
         self.project()
             .inputs
             .each(&mut |index, input| input.upstreams(&mut |upstream| visit(index, upstream)));
@@ -340,21 +351,23 @@ where
 
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
         match self.shim.key {
-            Some(key) => key(&self.inputs, hasher),
+            Some(key) => caught(|| key(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(message))),
             None => Ok(false),
         }
     }
 
     fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
         match (self.shim.all_inputs, self.shim.clone) {
-            (Some(hash), Some(_)) => hash(&self.inputs, hasher),
+            (Some(hash), Some(_)) => {
+                caught(|| hash(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(message)))
+            }
             _ => Ok(false),
         }
     }
 
     fn remember(&self) -> Option<Value> {
         let (clone, output) = (self.shim.clone?, self.output.as_ref()?);
-        Some(Arc::new(clone(output)))
+        Some(Arc::new(caught(|| clone(output)).ok()?))
     }
 
     fn recall(self: Pin<&mut Self>, value: &Value) -> bool {
@@ -362,8 +375,8 @@ where
         let (Some(clone), Some(value)) = (this.shim.clone, value.downcast_ref::<T>()) else {
             return false;
         };
-        *this.output = Some(clone(value));
-        true
+        *this.output = caught(|| clone(value)).ok();
+        this.output.is_some()
     }
 
     fn is_repeatable(&self) -> bool {
@@ -397,7 +410,7 @@ where
 
     fn encode(&self) -> Result<Vec<u8>, BoxError> {
         match (&self.shim.codec, &self.output) {
-            (Some((encode, _)), Some(output)) => encode(output),
+            (Some((encode, _)), Some(output)) => caught(|| encode(output))?,
             _ => Err("there is nothing to encode".into()),
         }
     }
@@ -407,7 +420,7 @@ where
         let Some((_, decode)) = &this.shim.codec else {
             return Err("the output cannot be restored".into());
         };
-        *this.output = Some(decode(bytes)?);
+        *this.output = Some(caught(|| decode(bytes))??);
         Ok(())
     }
 }

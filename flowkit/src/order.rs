@@ -60,13 +60,18 @@ impl Order {
         self.run.run_id(self.index)
     }
 
+    /// Notes that how the run ends is known: it was passed on.
+    pub(crate) fn observe(&self) {
+        self.run.scope().observe(self.id().place());
+    }
+
     /// Ready once the run has ended; an error if it may not have failed and did.
     pub(crate) fn poll_done(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.run.poll_done(self.index, cx, &mut self.key));
         let Some(error) = self.run.error(self.index) else {
             return Poll::Ready(Ok(()));
         };
-        self.run.scope().observe(self.id().place());
+        self.observe();
         Poll::Ready(if self.tolerant { Ok(()) } else { Err(error) })
     }
 }

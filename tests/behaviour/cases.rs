@@ -91,10 +91,10 @@
 //! | 89 | `compile::each_mistake_is_answered_where_it_stands` |
 //! | 91 | `retries::retries_of_an_inner_task_begin_anew_with_each_outer_attempt` |
 //! | 92 | `attempts::the_time_a_run_took_includes_all_attempts` |
-//! | 94 | waits for flow retries |
-//! | 95 | waits for flow retries |
-//! | 97 | waits for flow retries |
-//! | 98 | waits for flow retries |
+//! | 94 | `flow_retries::a_flow_that_fails_runs_again` |
+//! | 95 | `flow_retries::what_completed_in_an_earlier_attempt_does_not_run_again` |
+//! | 97 | `flow_retries::a_tasks_retries_begin_anew_with_each_attempt_of_its_flow` |
+//! | 98 | `flow_retries::a_parent_runs_its_child_again_and_the_child_itself_too` |
 //! | 100 | `failures::a_timeout_ends_an_attempt_on_time` |
 //! | | `attempts::a_body_that_takes_too_long_is_cleaned_up` |
 //! | 101 | `failures::the_waiter_of_a_blocking_body_is_released_and_the_body_counted` |
@@ -158,14 +158,15 @@
 //! | 166 | `caching::equal_calls_at_one_time_run_once` |
 //! | | `processes::two_processes_share_a_directory_one_after_the_other_and_collide_politely` |
 //! | 167 | not ours: equal calls of a runtime run once, and one process at a time uses a directory, so there are no locks to hold |
-//! | 169 | waits for hooks |
+//! | 169 | `hooks::hooks_are_called_in_order_for_how_the_run_ended_and_for_nothing_else` |
 //! | 170 | `runtimes::an_observer_that_panics_changes_nothing` |
-//! | | waits for hooks |
+//! | | `hooks::a_hook_that_fails_panics_or_hangs_is_recorded_and_changes_nothing` |
 //! | 172 | `retries::attempts_are_retries_plus_one` |
-//! | | waits for hooks |
-//! | 173 | waits for hooks |
-//! | 175 | waits for hooks |
-//! | 176 | waits for hooks |
+//! | | `hooks::the_running_hook_is_called_for_every_attempt_and_the_failure_hook_once` |
+//! | 173 | `hooks::flows_have_hooks_too_and_a_retried_one_fails_once` |
+//! | 175 | `hooks::cancelling_and_panicking_have_hooks_of_their_own` |
+//! | | `hooks::flows_have_hooks_too_and_a_retried_one_fails_once` |
+//! | 176 | not ours: a signal is the program's to catch, and what it then cancels has its hooks called |
 //! | 178 | `structure::subflows_run_side_by_side_and_are_linked_to_their_parent` |
 //! | 179 | `structure::subflows_run_side_by_side_and_are_linked_to_their_parent` |
 //! | | `runtimes::a_subflow_says_which_run_of_its_parent_stands_for_it` |
@@ -173,10 +174,11 @@
 //! | | waits for command line: parameters that come as text |
 //! | 182 | waits for journal: parameters are recorded to resume with |
 //! | 184 | `fan_outs::many_and_deep_runs_finish` |
+//! | | `limits::a_tree_of_nested_tasks_finishes_at_limit_1` |
 //! | 185 | `calls::tags_of_the_definition_the_call_and_the_surroundings_add_up` |
-//! | 187 | waits for limits |
-//! | 188 | waits for limits |
-//! | 190 | waits for limits |
+//! | 187 | `limits::attempts_begin_no_faster_than_a_rate_limit_allows` |
+//! | 188 | `limits::who_waits_for_a_slot_no_longer_than_it_likes_never_begins` |
+//! | 190 | `limits::what_cannot_be_had_is_an_error_and_not_a_wait` |
 //! | 191 | not ours: a limit belongs to one runtime, whose guards need no lease |
 //! | 193 | waits for schedules |
 //! | 194 | `handles::what_has_ended_cannot_be_cancelled` |
@@ -187,7 +189,7 @@
 //! | | `logs::a_line_of_a_task_that_another_called_names_both` |
 //! | | `logs::a_line_of_a_blocking_body_names_its_run_too` |
 //! | | `logs::a_flow_knows_its_run_and_outside_of_runs_there_is_none` |
-//! | | waits for flow spans: a line of a flow's own body names no run yet |
+//! | | `logs::a_line_of_a_flows_own_body_names_its_flow_run_and_no_task_run` |
 //! | Z1 | `caching::equal_calls_at_one_time_run_once` |
 //! | | `boundaries::an_equal_call_in_the_moment_of_completion_does_not_run_again` |
 //! | Z2 | `caching::two_tasks_never_share_a_key` |
@@ -199,6 +201,7 @@
 //! | Z7 | `failures::everything_submitted_ends_before_its_flow` |
 //! | Z8 | `failures::a_failure_that_nobody_looks_at_fails_the_flow_and_names_the_task` |
 //! | Z9 | `fan_outs::a_run_that_waits_for_its_own_fan_out_does_not_keep_it_from_running` |
+//! | | `limits::a_tree_of_nested_tasks_finishes_at_limit_1` |
 //! | Z11 | `attempts::a_body_that_takes_too_long_is_cleaned_up` |
 //! | Z12 | `retries::timeouts_are_retried_within_the_total_timeout` |
 //! | | waits for a choice of what is retried: `retry_if` sees errors, and timeouts are always retried |
@@ -208,16 +211,14 @@
 //! | Z15 | `failures::a_cancelled_run_says_so_to_those_who_wait` |
 //! | | `cancellation::a_cancelled_task_takes_what_it_submitted_with_it` |
 //! | | `cancellation::a_run_that_waits_for_its_next_attempt_can_be_cancelled` |
-//! | | waits for hooks |
-//! | Z16 | waits for hooks |
+//! | Z16 | `hooks::a_hook_that_fails_panics_or_hangs_is_recorded_and_changes_nothing` |
 //! | Z17 | `caching::an_input_that_refuses_to_be_serialized_leaves_the_task_uncached_and_says_why` |
 //! | Z19 | impossible by construction: a submitted run is a task of the tokio runtime that submits it |
 //! | Z20 | `caching::only_successes_are_cached` |
 //! | | `kept::a_failure_is_told_whole_and_not_kept` |
-//! | | waits for flow retries |
 //! | Z21 | `retries::a_predicate_over_the_typed_error_decides` |
 //! | | `attempts::a_predicate_that_panics_asks_for_no_retry` |
-//! | | waits for hooks |
+//! | | `hooks::the_running_hook_is_called_for_every_attempt_and_the_failure_hook_once` |
 //! | Z22 | `fan_outs::an_empty_fan_out_is_an_empty_result` |
 //! | | waits for transactions |
 //! | Z23 | `fan_outs::every_run_is_in_the_record_however_it_was_called` |
@@ -239,9 +240,12 @@ const SOURCES: &[(&str, &str)] = &[
     ("failures", include_str!("failures.rs")),
     ("fan_outs", include_str!("fan_outs.rs")),
     ("final_states", include_str!("final_states.rs")),
+    ("flow_retries", include_str!("flow_retries.rs")),
+    ("hooks", include_str!("hooks.rs")),
     ("handles", include_str!("handles.rs")),
     ("kept", include_str!("kept.rs")),
     ("keys", include_str!("keys.rs")),
+    ("limits", include_str!("limits.rs")),
     ("retries", include_str!("retries.rs")),
     ("runtimes", include_str!("runtimes.rs")),
     ("structure", include_str!("structure.rs")),
@@ -262,11 +266,7 @@ const SOURCES: &[(&str, &str)] = &[
 const PARTS: &[&str] = &[
     "a choice of what is retried",
     "command line",
-    "flow retries",
-    "flow spans",
-    "hooks",
     "journal",
-    "limits",
     "pause",
     "schedules",
     "transactions",

@@ -26,3 +26,4 @@ mod retries;
 mod runtimes;
 mod structure;
 mod upstreams;
+mod user_code;

@@ -234,3 +234,38 @@ async fn a_subflow_says_which_run_of_its_parent_stands_for_it() {
         [(run.id(), None), (child.id, Some(tracking.id))]
     );
 }
+
+#[tokio::test]
+async fn a_flow_that_is_submitted_after_a_shutdown_has_ended_and_says_why() {
+    #[flow]
+    async fn late() -> Result<()> {
+        Ok(())
+    }
+    let runtime = Runtime::builder().build().await.unwrap();
+    runtime.shutdown(SECOND).await;
+    runtime
+        .scope(async {
+            let handle = late().submit();
+            assert_eq!(handle.wait(SECOND).await, State::Cancelled);
+            assert_eq!(handle.await.unwrap_err().kind(), ErrorKind::Unavailable);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn tags_around_a_flow_are_those_of_its_run() {
+    #[flow]
+    async fn tagged_flow() -> Result<Vec<String>> {
+        Ok(tagged_task().await?)
+    }
+    #[task]
+    async fn tagged_task() -> Vec<String> {
+        flowkit::current_run().map(|run| run.tags()).unwrap_or_default()
+    }
+    let tags = flowkit::tagged(["nightly"], async { tagged_flow().await }).await;
+    assert_eq!(tags.unwrap(), ["nightly"]);
+    let tags = flowkit::tagged(["nightly"], async { tagged_task().await }).await;
+    assert_eq!(tags.unwrap(), ["nightly"]);
+    let handle = flowkit::tagged(["nightly"], async { tagged_task().submit() }).await;
+    assert_eq!(handle.await.unwrap(), ["nightly"]);
+}

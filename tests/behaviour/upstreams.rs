@@ -252,3 +252,40 @@ async fn each_item_of_a_fan_out_has_the_edges_of_its_own_inputs() {
     ];
     assert_eq!(edges(&run), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_passed_on_is_looked_at_also_where_another_failed_first() {
+    use std::time::Duration;
+    #[task]
+    async fn fails_after(seconds: u64) -> Result<u64> {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        Err("no".into())
+    }
+    #[task]
+    async fn pair(a: u64, b: u64) -> u64 {
+        a + b
+    }
+    #[task]
+    async fn sum(numbers: Vec<u64>) -> u64 {
+        numbers.iter().sum()
+    }
+    #[flow]
+    async fn child(a: u64, b: u64) -> Result<u64> {
+        Ok(a + b)
+    }
+    #[flow]
+    async fn all_ways() -> Result<()> {
+        let two = || (fails_after(1u64).submit(), fails_after(2u64).submit());
+        let (a, b) = two();
+        assert!(pair(&a, &b).await.is_err());
+        let (a, b) = two();
+        assert!(sum(all([a, b])).await.is_err());
+        let (a, b) = two();
+        assert!(pair(1u64, 2u64).wait_for([&a, &b]).await.is_err());
+        let (a, b) = two();
+        assert!(child(a, b).await.is_err());
+        Ok(())
+    }
+    let run = all_ways().run().await;
+    assert_eq!(run.state(), State::Completed, "{:?}", run.result());
+}

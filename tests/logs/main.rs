@@ -60,7 +60,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeps {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let spans = context.event_scope(event).into_iter().flatten();
-        let spans = spans.filter(|span| span.name() == "task_run");
+        let spans = spans.filter(|span| ["task_run", "flow_run"].contains(&span.name()));
         let line = Line {
             message: fields.0.remove("message").unwrap_or_default(),
             spans: spans
@@ -149,10 +149,13 @@ async fn a_line_of_a_task_that_another_called_names_both() {
     let ids: Vec<_> = line
         .spans
         .iter()
-        .map(|span| span.0["task_run_id"].clone())
+        .filter_map(|span| span.0.get("task_run_id").cloned())
         .collect();
     let expected = ["inner", "outer"].map(|name| run.task(name).unwrap().id.to_string());
     assert_eq!(ids, expected);
+    let outermost = line.spans.last().unwrap();
+    assert_eq!(outermost.0["flow_run_id"], run.id().to_string());
+    assert_eq!(outermost.0["flow"], "\"nested\"");
 }
 
 // 200
@@ -184,4 +187,25 @@ async fn a_flow_knows_its_run_and_outside_of_runs_there_is_none() {
     let run = knowing().run().await;
     assert_eq!(run.result().unwrap(), &(run.id().to_string(), true));
     assert!(current_run().is_none());
+}
+
+// 200
+#[tokio::test]
+async fn a_line_of_a_flows_own_body_names_its_flow_run_and_no_task_run() {
+    #[flow]
+    async fn talks() -> Result<()> {
+        tracing::info!("from the flow itself");
+        tokio::task::yield_now().await;
+        tracing::info!("and once more");
+        Ok(())
+    }
+    keep_lines();
+    let run = talks().run().await;
+    for message in ["from the flow itself", "and once more"] {
+        let writers = writers(message);
+        assert_eq!(writers.len(), 1);
+        assert_eq!(writers[0].0["flow_run_id"], run.id().to_string());
+        assert_eq!(writers[0].0["flow"], "\"talks\"");
+        assert!(!writers[0].0.contains_key("task_run_id"));
+    }
 }

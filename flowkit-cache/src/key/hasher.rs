@@ -21,6 +21,15 @@ pub struct KeyError {
 }
 
 impl KeyError {
+    /// The refusal of a part, with its reason.
+    #[must_use]
+    pub fn new(part: impl Into<Box<str>>, reason: impl Into<Box<str>>) -> Self {
+        Self {
+            part: part.into(),
+            reason: reason.into(),
+        }
+    }
+
     /// The name of the part that refused.
     #[must_use]
     pub const fn part(&self) -> &str {

@@ -1,23 +1,26 @@
 //! Drives one flow run: its inputs, its body, the end of everything submitted in it, and its final state.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument;
 
-use super::drive::{edges_of, with_ambient};
+use super::drive::{edges_of, look_at_upstreams, with_ambient};
 use super::memo::{Occurrence, Remembered};
 use super::run_guard::{RunGuard, unhandled};
-use super::scope::Scope;
+use super::scope::{Change, Scope};
 use crate::context::{Ambient, RunContext, scoped};
 use crate::definition::{Definition, DefinitionKind};
-use crate::error::{Cause, Error, ErrorKind, Failure};
+use crate::error::{Cause, Error, ErrorKind, Failure, panic_message};
 use crate::graph::NodeKind;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::{Attempt, Job};
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
+use crate::state::State;
 
 /// What a flow call says beside its inputs.
 #[derive(Default)]
@@ -54,7 +57,10 @@ pub(crate) fn enter(
         timeout,
     } = extras;
     let (scope, tags) = match caller {
-        Ambient::Runtime(runtime) => (Scope::new(runtime, definition, None, tags.clone()), tags),
+        Ambient::Runtime(runtime, around) => {
+            let tags = with_ambient(tags, around);
+            (Scope::new(runtime, definition, None, tags.clone()), tags)
+        }
         Ambient::Run(run) => enter_subflow(definition, name.clone(), tags, job, &wait_for, run),
     };
     if let Some(name) = name {
@@ -98,7 +104,8 @@ impl Entered {
     /// Runs the flow to its end. The value is then in the job.
     pub(crate) async fn run(mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
         let scope = Arc::clone(&self.scope);
-        let mut guard = RunGuard::entered(&scope, self.awaited)?;
+        let mut guard =
+            RunGuard::entered(&scope, self.awaited).inspect_err(|refused| self.refuse(refused))?;
         let inputs = tokio::select! {
             biased;
             ready = self.poll_inputs(job.as_mut()) => ready,
@@ -107,8 +114,13 @@ impl Entered {
         if let Err(error) = inputs {
             return guard.finish(Some(error)).await.map_or(Ok(()), Err);
         }
-        if let Some(name) = job.run_name() {
-            scope.set_name(name);
+        match std::panic::catch_unwind(AssertUnwindSafe(|| job.run_name())) {
+            Ok(Some(name)) => scope.set_name(name),
+            Ok(None) => {}
+            Err(payload) => {
+                let error = flow_error(&scope, ErrorKind::Crashed).detailed(panic_message(&*payload));
+                return guard.finish(Some(error)).await.map_or(Ok(()), Err);
+            }
         }
         let occurrence = match self.enter_memo(job.as_mut()) {
             Recalled::Value => {
@@ -123,6 +135,18 @@ impl Entered {
             remember(&scope, occurrence, &*job);
         }
         error.map_or(Ok(()), Err)
+    }
+
+    /// Ends a run that nothing takes in.
+    pub(crate) fn refuse(&self, refused: &Error) {
+        self.scope.end(State::Cancelled, Some(refused));
+        if let Some((parent, place)) = &self.scope.parent {
+            let change = Change {
+                error: Some(refused),
+                ..Change::default()
+            };
+            parent.change(*place, State::Cancelled, &change);
+        }
     }
 
     /// Where the flow above may be retried, finds what this call returned in an earlier attempt; where this one may be,
@@ -160,7 +184,11 @@ impl Entered {
             }
             job.as_mut().poll_inputs(cx)
         });
-        ready.await.map_err(|upstream| {
+        let outcome = ready.await;
+        if outcome.is_err() {
+            look_at_upstreams(job, &self.orders);
+        }
+        outcome.map_err(|upstream| {
             flow_error(&self.scope, ErrorKind::UpstreamFailed).because(upstream.root().clone())
         })
     }
@@ -239,9 +267,10 @@ impl Entered {
                 None => std::future::pending().await,
             }
         };
+        let body = scoped(self.ambient(guard.attempt()), body).instrument(self.span(guard.attempt()));
         tokio::select! {
             biased;
-            outcome = scoped(self.ambient(guard.attempt()), body) => outcome,
+            outcome = body => outcome,
             () = scope.cancelled() => Err(Failed { error: guard.cancelled_error(), retry: false }),
             () = limit => {
                 let limit = self.plan.timeout.unwrap_or_default();
@@ -249,6 +278,12 @@ impl Entered {
                 Err(Failed { error, retry: true })
             }
         }
+    }
+
+    /// What log lines of the body are in. That of a subflow is inside the span of the run that called it.
+    fn span(&self, attempt: u32) -> tracing::Span {
+        let scope = &self.scope;
+        tracing::info_span!(target: "flowkit", "flow_run", flow = scope.definition.name(), flow_run_id = %scope.id, attempt)
     }
 
     /// What the failure of the body means. A task's error that the flow passes on stays what it is.

@@ -124,7 +124,7 @@ async fn call_one(
     let limit = scope.runtime.hook_timeout;
     let calling = AssertUnwindSafe(async { hook(run.clone()).await }).catch_unwind();
     // What a hook calls runs on the same runtime, outside the run.
-    let calling = scoped(Ambient::Runtime(Arc::clone(&scope.runtime)), calling);
+    let calling = scoped(Ambient::Runtime(Arc::clone(&scope.runtime), None), calling);
     let trouble = match tokio::time::timeout(limit, calling).await {
         Ok(Ok(Ok(()))) => return,
         Ok(Ok(Err(error))) => error.to_string(),

@@ -129,16 +129,21 @@ impl Scope {
         let _ = self.name.set(name.into());
     }
 
-    /// The context in which this run's body is polled.
-    pub(crate) fn ambient(self: &Arc<Self>, tags: Tags, attempt: u32) -> Ambient {
-        Ambient::Run(RunContext {
+    /// The context of this run's body.
+    pub(crate) fn context(self: &Arc<Self>, tags: Tags, attempt: u32) -> RunContext {
+        RunContext {
             scope: Arc::clone(self),
             place: None,
             attempt,
             tags,
             leading: None,
             slots: None,
-        })
+        }
+    }
+
+    /// The same, to be put in place when the body is polled.
+    pub(crate) fn ambient(self: &Arc<Self>, tags: Tags, attempt: u32) -> Ambient {
+        Ambient::Run(self.context(tags, attempt))
     }
 
     pub(crate) fn task_run_id(&self, place: NodeRef) -> TaskRunId {

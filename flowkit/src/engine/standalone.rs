@@ -9,7 +9,7 @@ use super::run_guard::RunGuard;
 use super::scope::{Change, NewRun, Scope};
 use crate::call::TaskCall;
 use crate::completion::Completion;
-use crate::context::{RunContext, scoped};
+use crate::context::{Tags, scoped};
 use crate::error::Error;
 use crate::graph::NodeKind;
 use crate::handle::{SubmittedRun, TaskHandle};
@@ -20,6 +20,7 @@ use crate::state::State;
 /// Runs a task here and now.
 pub(crate) fn run<T: Send + Sync + 'static>(
     runtime: &Arc<RuntimeInner>,
+    tags: Tags,
     call: TaskCall<T>,
 ) -> BoxFuture<'static, Result<T, Error>> {
     let runtime = Arc::clone(runtime);
@@ -28,7 +29,7 @@ pub(crate) fn run<T: Send + Sync + 'static>(
         let guard = RunGuard::begin(&scope)?;
         let outcome = tokio::select! {
             biased;
-            outcome = scoped(scope.ambient(None, 1), call.into_future()) => outcome,
+            outcome = scoped(scope.ambient(tags, 1), call.into_future()) => outcome,
             () = scope.cancelled() => Err(guard.cancelled_error()),
         };
         guard
@@ -41,21 +42,14 @@ pub(crate) fn run<T: Send + Sync + 'static>(
 /// Runs a task beside the caller.
 pub(crate) fn submit<T: Send + Sync + 'static>(
     runtime: &Arc<RuntimeInner>,
+    tags: Tags,
     call: TaskCall<T>,
 ) -> TaskHandle<T> {
     let scope = Scope::new(runtime, call.definition(), None, Vec::new());
     if let Err(refused) = open(&scope) {
         return refuse(&scope, refused);
     }
-    let caller = RunContext {
-        scope: Arc::clone(&scope),
-        place: None,
-        attempt: 1,
-        tags: None,
-        leading: None,
-        slots: None,
-    };
-    let handle = call.submit_in(&caller);
+    let handle = call.submit_in(&scope.context(tags, 1));
     close_when_drained(&scope, handle.id().place());
     handle
 }

@@ -23,7 +23,6 @@ use crate::error::{Error, ErrorKind, panic_message};
 use crate::event::EventKind;
 use crate::graph::{Cancel, Control, NodeKind, Record};
 use crate::options::TaskOptions;
-use crate::runtime::Runtime;
 use crate::state::State;
 
 /// The definition of a fan-out that has no call to name it.
@@ -40,22 +39,14 @@ const EMPTY: &Definition = &Definition::task(
 
 /// Enters a fan-out in the graph of the running flow and starts it; outside any flow it is a run of its own.
 pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usize) -> Mapped<T> {
-    let runtime = match context::current() {
-        Some(Ambient::Run(caller)) => return submit_in(caller, calls, concurrency, None),
-        Some(Ambient::Runtime(runtime)) => runtime,
-        None => Arc::clone(Runtime::default_inner()),
+    let (runtime, tags) = match context::current_or_default() {
+        Ambient::Run(caller) => return submit_in(caller, calls, concurrency, None),
+        Ambient::Runtime(runtime, tags) => (runtime, tags),
     };
     let mut calls = calls.peekable();
     let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
     let scope = Scope::new(&runtime, definition, None, Vec::new());
-    let caller = RunContext {
-        scope: Arc::clone(&scope),
-        place: None,
-        attempt: 1,
-        tags: None,
-        leading: None,
-        slots: None,
-    };
+    let caller = scope.context(tags, 1);
     let refused = standalone::open(&scope).err();
     let mapped = submit_in(caller, Box::new(calls), concurrency, refused);
     standalone::close_when_drained(&scope, mapped.id().place());

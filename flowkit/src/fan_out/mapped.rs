@@ -16,6 +16,7 @@ use crate::engine::slots::{Yielded, without_slots};
 use crate::error::{Error, ErrorKind};
 use crate::handle::TaskHandle;
 use crate::ids::{NodeRef, TaskRunId};
+use crate::input::Upstream;
 use crate::order::{AnyRun, IntoOrder, Order};
 use crate::state::State;
 
@@ -50,6 +51,14 @@ impl<T> Mapped<T> {
         Self {
             fan_out: Arc::clone(&self.fan_out),
             only: false,
+        }
+    }
+
+    /// The fan-out, as what an input comes from.
+    pub(crate) fn upstream(&self) -> Upstream<'_> {
+        Upstream {
+            id: self.id(),
+            scope: &self.fan_out.scope,
         }
     }
 

@@ -184,12 +184,12 @@ impl Runtime {
     /// This never fails: how the run ended is in the record, and [`FlowRun::into_result`] turns it into a `Result`. Dropping the
     /// future cancels the run.
     pub async fn run<T: Send + Sync + 'static>(&self, call: FlowCall<T>) -> FlowRun<T> {
-        call.run_in(Ambient::Runtime(Arc::clone(&self.0))).await
+        call.run_in(Ambient::Runtime(Arc::clone(&self.0), None)).await
     }
 
     /// Runs `future` so that the calls in it use this runtime: tasks and flows that are called outside any flow.
     pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        scoped(Ambient::Runtime(Arc::clone(&self.0)), future).await
+        scoped(Ambient::Runtime(Arc::clone(&self.0), None), future).await
     }
 
     /// How many flow runs are going on.

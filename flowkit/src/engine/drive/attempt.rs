@@ -52,10 +52,9 @@ impl Drive {
             more.attempt_began = self.scope.epoch.stamp();
             let first = *more.first_attempt.get_or_insert_with(Instant::now);
             if attempt == 1 {
-                more.total = more
-                    .plan
-                    .total_timeout
-                    .map(|limit| Box::pin(tokio::time::sleep_until(first + limit)));
+                // A time that no clock reaches is no limit.
+                let end = more.plan.total_timeout.and_then(|limit| first.checked_add(limit));
+                more.total = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
             }
         }
         let (definition, scope) = (self.definition, &self.scope);

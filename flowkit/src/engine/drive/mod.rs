@@ -9,6 +9,7 @@ mod admission;
 mod attempt;
 mod cached;
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -27,7 +28,7 @@ use super::slots::RunSlots;
 use crate::clock::Stamp;
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Failure};
 use crate::graph::NodeKind;
 use crate::hook::HookRun;
 use crate::ids::{NodeRef, TaskRunId};
@@ -213,7 +214,7 @@ impl Drive {
         let span = self.span.clone();
         let _entered = span.enter();
         loop {
-            let step = match self.poll_phase(job.as_mut(), cx) {
+            let step = match self.poll_caught(job.as_mut(), cx) {
                 Poll::Ready(step) => step,
                 // What is ready in this very moment has come in time: the timer is asked last.
                 Poll::Pending => ready!(self.poll_total_timeout(job.as_mut(), cx)),
@@ -227,6 +228,19 @@ impl Drive {
                     }
                     return Poll::Ready(outcome);
                 }
+            }
+        }
+    }
+
+    /// Polls the phase; a panic in it ends the run. A body's own panic never comes so far: this one is of a `Display` that the
+    /// run's name asks, or of a bug of ours.
+    fn poll_caught(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
+        let polling = AssertUnwindSafe(|| self.poll_phase(job.as_mut(), cx));
+        match std::panic::catch_unwind(polling) {
+            Ok(polled) => polled,
+            Err(payload) => {
+                let failure = Failure::panicked(crate::error::panic_message(&*payload));
+                Poll::Ready(self.after_failure(failure, false))
             }
         }
     }
@@ -276,12 +290,12 @@ impl Drive {
         if let Some(more) = &mut self.more {
             for order in &mut more.orders {
                 if let Err(error) = ready!(order.poll_done(cx)) {
-                    return Poll::Ready(self.upstream_failed(error));
+                    return Poll::Ready(self.upstream_failed(job, error));
                 }
             }
         }
         if let Err(error) = ready!(job.as_mut().poll_inputs(cx)) {
-            return Poll::Ready(self.upstream_failed(error));
+            return Poll::Ready(self.upstream_failed(job, error));
         }
         Poll::Ready(self.after_inputs(job))
     }
@@ -328,7 +342,9 @@ impl Drive {
         }
     }
 
-    fn upstream_failed(&mut self, upstream: Error) -> Step {
+    fn upstream_failed(&mut self, job: Pin<&mut dyn Job>, upstream: Error) -> Step {
+        let orders = self.more.as_ref().map_or(&[][..], |more| &more.orders);
+        look_at_upstreams(job, orders);
         // The failure that started it all is what the reader wants to see next, not each step in between.
         let error = self
             .error(ErrorKind::UpstreamFailed)
@@ -410,6 +426,12 @@ pub(crate) fn edges_of(
     });
     edges.extend(orders.iter().map(|order| (order.id(), None)));
     edges
+}
+
+/// Notes that how the upstreams of a run end is known, since they were passed on to it: it will not wait for all of them.
+pub(crate) fn look_at_upstreams(job: Pin<&mut dyn Job>, orders: &[Order]) {
+    job.upstreams(&mut |_, upstream| upstream.observe());
+    orders.iter().for_each(Order::observe);
 }
 
 /// A call's own tags and those in force around it.
