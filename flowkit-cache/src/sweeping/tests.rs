@@ -170,6 +170,13 @@ impl Slow {
         };
         (open, Arc::new(store))
     }
+
+    /// Returns when a sweep is at work on its first slice.
+    async fn until_running(&self) {
+        while self.running.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl CacheStore for Slow {
@@ -219,8 +226,10 @@ impl CacheStore for Slow {
 async fn no_put_waits_for_a_sweep_and_one_that_was_asked_for_meanwhile_is_not_forgotten() {
     let (open, store) = Slow::new();
     let cache = Cache::new(Arc::clone(&store) as Arc<dyn CacheStore>);
-    // The sweep of the first put cannot go on before all others are done.
-    for n in 0..640 {
+    cache.put(&key(0), entry(0).expires(at(1))).await.unwrap();
+    store.until_running().await;
+    // The sweep of the first put has begun, and cannot go on before all others are done.
+    for n in 1..640 {
         cache.put(&key(n), entry(n).expires(at(n + 1))).await.unwrap();
     }
     assert_eq!(store.stats().unwrap().entries, 640);
@@ -240,10 +249,7 @@ fn a_runtime_that_shuts_down_in_the_middle_of_a_sweep_leaves_the_cache_usable() 
     let first = tokio::runtime::Builder::new_current_thread().build().unwrap();
     first.block_on(async {
         cache.put(&key(1_000), entry(10)).await.unwrap();
-        // The sweep is taken up, and waits in its first slice.
-        while store.running.load(Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
+        store.until_running().await;
     });
     first.shutdown_background();
     drop(open);
