@@ -12,18 +12,18 @@ struct Unprintable;
 
 impl fmt::Display for Unprintable {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic!("it does not say");
+        unreachable!("it does not say")
     }
 }
 
 #[task(run_name = "of {what}")]
 async fn named(what: Unprintable) {
-    drop(what);
+    let _ = what;
 }
 
 #[flow(run_name = "of {what}")]
 async fn named_flow(what: Unprintable) -> Result<()> {
-    drop(what);
+    let _ = what;
     Ok(())
 }
 
