@@ -22,6 +22,7 @@ const RETRY_KIN: &[&str] = &[
     "retry_max_delay",
     "retry_jitter",
     "retry_if",
+    "retry_after",
     "retry_deadline",
     "retry_panics",
 ];
@@ -37,11 +38,13 @@ pub(crate) fn check(options: &Options, seen: &Seen, function: &Function, errors:
     pairs.retries();
     pairs.delays();
     pairs.timeouts();
-    if options.retry_if.is_some() && !function.fallible && options.retries == Retries::Some {
-        pairs.refuse(
-            "retry_if",
-            "`retry_if` decides over errors, and this task cannot fail: return a `Result`, or leave it out",
-        );
+    if !function.fallible && options.retries == Retries::Some {
+        for word in ["retry_if", "retry_after"] {
+            let message = format!(
+                "`{word}` looks at errors, and this task cannot fail: return a `Result`, or leave it out"
+            );
+            pairs.refuse(word, message);
+        }
     }
 }
 

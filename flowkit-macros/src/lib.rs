@@ -80,6 +80,7 @@ use words::Macro;
 /// | `retry_max_delay = "1m"` | none | no delay is longer, before jitter |
 /// | `retry_jitter = 0.2` | 0 | the share, from 0 to 1, by which a delay may differ either way |
 /// | `retry_if = is_transient` | every error | a predicate over `&E`: a path or a closure |
+/// | `retry_after = wait_asked_for` | none | a function of `&E` that gives an `Option<Duration>`: the next attempt waits at least so long, as a `Retry-After` asks |
 /// | `retry_deadline = "5m"` | none | no retry starts later than this after the first attempt |
 /// | `retry_panics` | off | panics are retried like errors |
 /// | `timeout = "30s"` | none | for one attempt |

@@ -34,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) cache_includes: Vec<Path>,
     pub(crate) retries: Retries,
     pub(crate) retry_if: Option<Expr>,
+    pub(crate) retry_after: Option<Expr>,
     pub(crate) delays: Vec<Time>,
     /// Durations by the word that says them.
     pub(crate) times: Vec<(&'static str, Time)>,
@@ -155,6 +156,7 @@ impl Options {
             "retry_backoff" => self.number(word, "2.0", 1.0, f64::INFINITY)?,
             "retry_jitter" => self.number(word, "0.2", 0.0, 1.0)?,
             "retry_if" => self.retry_if = Some(word.value("is_transient")?.clone()),
+            "retry_after" => self.retry_after = Some(word.value("wait_asked_for")?.clone()),
             "cache_expiration" => self.time(word, "cache_expiration", "leave it out for no end")?,
             "retry_max_delay" => {
                 self.time(word, "retry_max_delay", "leave `retry_delay` out for no delay")?;

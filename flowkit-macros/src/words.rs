@@ -55,6 +55,7 @@ const WORDS: &[Row] = &[
     ("retry_max_delay", Allowed, Allowed, Elsewhere),
     ("retry_jitter", Allowed, Allowed, Elsewhere),
     ("retry_if", Allowed, Allowed, Elsewhere),
+    ("retry_after", Allowed, Allowed, Elsewhere),
     ("retry_deadline", Allowed, Allowed, Elsewhere),
     ("retry_panics", Allowed, Allowed, Elsewhere),
     ("timeout", Allowed, Allowed, Elsewhere),

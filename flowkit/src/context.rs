@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll};
 
 use flowkit_cache::CacheKey;
@@ -38,6 +39,8 @@ pub(crate) struct RunContext {
     pub(crate) leading: Option<Arc<Leading>>,
     /// What the run holds while its body works.
     pub(crate) slots: Option<Arc<RunSlots>>,
+    /// Set when nobody waits for a blocking body any more.
+    pub(crate) abandoned: Option<Arc<AtomicBool>>,
 }
 
 /// Tags that every run begun here carries.
@@ -142,6 +145,35 @@ impl CurrentRun {
     /// Which attempt this is, counted from 1.
     pub fn attempt(&self) -> u32 {
         self.0.attempt
+    }
+
+    /// Whether the run is to stop: nobody waits for its value any more, or its flow takes no more runs.
+    ///
+    /// An async body need not ask, since it is dropped at its next await. A blocking one cannot be stopped from outside: asked between two
+    /// steps of its work, this is how it learns that its run timed out or was cancelled.
+    ///
+    /// ```
+    /// use flowkit::prelude::*;
+    ///
+    /// #[task]
+    /// fn count(rows: u64) -> Result<u64> {
+    ///     let run = flowkit::current_run().ok_or("outside a run")?;
+    ///     for row in 0..rows {
+    ///         if run.is_cancelled() {
+    ///             return Err(format!("stopped at row {row}").into());
+    ///         }
+    ///     }
+    ///     Ok(rows)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// assert_eq!(count(3u64).await.unwrap(), 3);
+    /// # }
+    /// ```
+    pub fn is_cancelled(&self) -> bool {
+        let abandoned = self.0.abandoned.as_ref();
+        abandoned.is_some_and(|abandoned| abandoned.load(Ordering::Acquire)) || self.0.scope.is_closed()
     }
 
     /// The name of the flow run.

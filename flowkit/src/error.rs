@@ -323,6 +323,8 @@ impl StdError for Error {
 pub struct Failure {
     pub(crate) cause: Cause,
     pub(crate) retry: bool,
+    /// How long the next attempt is to wait at least.
+    pub(crate) after: Option<Duration>,
 }
 
 /// What ended an attempt without a value.
@@ -339,29 +341,36 @@ pub(crate) enum Cause {
 }
 
 impl Failure {
-    pub(crate) fn returned(error: BoxError, retry: bool) -> Self {
+    pub(crate) fn new(cause: Cause, retry: bool) -> Self {
         Self {
-            cause: Cause::Returned(error),
+            cause,
             retry,
+            after: None,
         }
+    }
+
+    pub(crate) fn returned(error: BoxError, retry: bool) -> Self {
+        Self::new(Cause::Returned(error), retry)
     }
 
     pub(crate) fn panicked(message: String) -> Self {
-        Self {
-            cause: Cause::Panicked(message),
-            retry: true,
-        }
+        Self::new(Cause::Panicked(message), true)
     }
-}
 
-/// The message of a panic, from its payload.
-pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "the panic carried no message".to_owned()
+    /// The attempt took longer than it may.
+    pub(crate) fn timed_out(limit: Duration) -> Self {
+        Self::new(Cause::TimedOut(limit), true)
+    }
+
+    /// The body could not be started.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::new(Cause::Refused(error), false)
+    }
+
+    /// The next attempt waits at least so long.
+    pub(crate) fn waiting(mut self, after: Option<Duration>) -> Self {
+        self.after = after;
+        self
     }
 }
 

@@ -134,9 +134,7 @@ impl Observers {
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
         for observer in &self.0 {
-            let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| observer.on_event(event)));
-            if let Err(payload) = told {
-                let message = crate::error::panic_message(&*payload);
+            if let Err(message) = crate::panics::caught(|| observer.on_event(event)) {
                 tracing::error!(target: "flowkit", %message, "an observer panicked; the run goes on");
             }
         }

@@ -3,10 +3,10 @@
 use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use flowkit_cache::{KeyError, KeyHasher, codec};
 use pin_project_lite::pin_project;
@@ -18,6 +18,7 @@ use crate::engine::blocking;
 use crate::engine::memo::Value;
 use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Input, Inputs, Lent, Taken, Upstream};
+use crate::panics::caught;
 use crate::runtime::RuntimeInner;
 
 /// What the engine asks of a call, whatever its types.
@@ -147,15 +148,14 @@ impl Attempt<'_> {
     }
 }
 
-/// Runs what is the user's beside the body: how a value is serialized or cloned. A panic in it is a refusal that says so.
-fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
-    std::panic::catch_unwind(AssertUnwindSafe(work))
-        .map_err(|payload| format!("it panicked: {}", crate::error::panic_message(&*payload)))
+/// The refusal of an input to be part of a key.
+fn refused(message: &str) -> KeyError {
+    KeyError::new("inputs", panicked(message))
 }
 
-/// The refusal of an input to be part of a key.
-fn refused(message: String) -> KeyError {
-    KeyError::new("inputs", message)
+/// What is the user's beside the body (how a value is serialized or cloned) refuses by panicking, too.
+fn panicked(message: &str) -> String {
+    format!("it panicked: {message}")
 }
 
 type RunName<I> = fn(&I) -> Option<String>;
@@ -282,9 +282,26 @@ where
 {
     returned.into_result().map_err(|error| {
         // A predicate that panics says nothing, and nothing is retried on its word.
-        let retry = std::panic::catch_unwind(AssertUnwindSafe(|| retry_if(&error))).unwrap_or(false);
+        let retry = caught(|| retry_if(&error)).unwrap_or(false);
         Failure::returned(error.into(), retry)
     })
+}
+
+/// The same, where another function says how long the next attempt is to wait at least.
+pub fn outcome_after<R: Fallible>(
+    returned: R,
+    retry_if: impl FnOnce(&R::Error) -> bool,
+    retry_after: impl FnOnce(&R::Error) -> Option<Duration>,
+) -> Result<R::Value, Failure>
+where
+    R::Error: Into<BoxError>,
+{
+    let mut after = None;
+    let judged = outcome_if(returned, |error| {
+        after = retry_after(error);
+        retry_if(error)
+    });
+    judged.map_err(|failure| failure.waiting(after))
 }
 
 pin_project! {
@@ -351,7 +368,9 @@ where
 
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
         match self.shim.key {
-            Some(key) => caught(|| key(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(message))),
+            Some(key) => {
+                caught(|| key(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(&message)))
+            }
             None => Ok(false),
         }
     }
@@ -359,7 +378,7 @@ where
     fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
         match (self.shim.all_inputs, self.shim.clone) {
             (Some(hash), Some(_)) => {
-                caught(|| hash(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(message)))
+                caught(|| hash(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(&message)))
             }
             _ => Ok(false),
         }
@@ -395,10 +414,10 @@ where
         let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| attempt.poll(cx)));
+        let polled = caught(|| attempt.poll(cx));
         let outcome = match polled {
             Ok(polled) => ready!(polled),
-            Err(payload) => Err(Failure::panicked(crate::error::panic_message(&*payload))),
+            Err(message) => Err(Failure::panicked(message)),
         };
         this.attempt.set(None);
         Poll::Ready(outcome.map(|value| *this.output = Some(value)))
@@ -410,7 +429,9 @@ where
 
     fn encode(&self) -> Result<Vec<u8>, BoxError> {
         match (&self.shim.codec, &self.output) {
-            (Some((encode, _)), Some(output)) => caught(|| encode(output))?,
+            (Some((encode, _)), Some(output)) => {
+                caught(|| encode(output)).map_err(|message| panicked(&message))?
+            }
             _ => Err("there is nothing to encode".into()),
         }
     }
@@ -420,7 +441,7 @@ where
         let Some((_, decode)) = &this.shim.codec else {
             return Err("the output cannot be restored".into());
         };
-        *this.output = Some(caught(|| decode(bytes))??);
+        *this.output = Some(caught(|| decode(bytes)).map_err(|message| panicked(&message))??);
         Ok(())
     }
 }

@@ -76,6 +76,7 @@ mod limit;
 mod named;
 mod options;
 mod order;
+mod panics;
 mod random;
 mod rate;
 mod render;

@@ -11,7 +11,7 @@ pub use crate::error::{BoxError, Error, Failure};
 pub use crate::flow_call::FlowCall;
 pub use crate::hook::{HookFn, HookFuture, HookRun, Hooks};
 pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
-pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_if};
+pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_after, outcome_if};
 pub use crate::key_probe::{CloneNo, CloneYes, HashNo, HashYes, KeyNo, KeyYes, Probe};
 pub use crate::options::{Declared, TaskOptions};
 

@@ -195,3 +195,70 @@ async fn every_item_ends_whoever_cancels_it_and_whenever() {
     assert_eq!(run.result().unwrap(), &(1_000, 1_000));
     assert_eq!((run.counts().completed, run.counts().cancelled), (1_000, 1_000));
 }
+
+#[tokio::test]
+async fn a_blocking_body_can_ask_whether_anybody_waits_for_it_still() {
+    use std::sync::mpsc;
+    use std::time::Duration;
+    struct Ends(std::sync::Mutex<mpsc::Sender<bool>>);
+    #[task(timeout = "10ms")]
+    fn works(#[resource] ends: &Ends) {
+        let run = flowkit::current_run().unwrap();
+        while !run.is_cancelled() {
+            std::thread::yield_now();
+        }
+        ends.0.lock().unwrap().send(run.is_cancelled()).unwrap();
+    }
+    #[flow]
+    async fn around() -> Result<()> {
+        assert_eq!(works().await.unwrap_err().kind(), ErrorKind::TimedOut);
+        Ok(())
+    }
+    let (sender, ended) = mpsc::channel();
+    let runtime = Runtime::builder()
+        .resource(Ends(std::sync::Mutex::new(sender)))
+        .build()
+        .await
+        .unwrap();
+    runtime.run(around()).await.into_result().unwrap();
+    assert!(ended.recv_timeout(Duration::from_secs(60)).unwrap());
+    assert_eq!(runtime.abandoned_blocking(), 1);
+}
+
+#[tokio::test]
+async fn a_blocking_body_that_has_not_begun_when_its_run_is_cancelled_never_begins() {
+    use std::sync::Mutex;
+    /// Keeps work back until it is told to do it.
+    #[derive(Debug, Clone, Default)]
+    struct Later(std::sync::Arc<Mutex<Vec<Work>>>);
+    struct Work(Box<dyn FnOnce() + Send>);
+    impl std::fmt::Debug for Work {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("Work")
+        }
+    }
+    impl flowkit::Blocking for Later {
+        fn execute(&self, work: Box<dyn FnOnce() + Send>) {
+            self.0.lock().unwrap().push(Work(work));
+        }
+    }
+    #[task]
+    fn never() {
+        unreachable!("nobody waits for it");
+    }
+    #[flow]
+    async fn around() -> Result<()> {
+        let handle = never().submit();
+        tokio::task::yield_now().await;
+        handle.cancel();
+        assert!(handle.await.unwrap_err().is_cancelled());
+        Ok(())
+    }
+    let later = Later::default();
+    let runtime = Runtime::builder().blocking(later.clone()).build().await.unwrap();
+    runtime.run(around()).await.into_result().unwrap();
+    let kept: Vec<_> = std::mem::take(&mut *later.0.lock().unwrap());
+    assert_eq!(kept.len(), 1);
+    kept.into_iter().for_each(|Work(work)| work());
+    assert_eq!(runtime.abandoned_blocking(), 0, "it did not run on");
+}

@@ -82,6 +82,21 @@ async fn some_failures_can_be_tolerated() {
     );
 }
 
+#[tokio::test]
+async fn a_share_of_failures_can_be_tolerated() {
+    #[flow]
+    async fn tolerant(share: f64) -> Result<usize> {
+        let outcomes = (0..10u64)
+            .map(odd_fails)
+            .submit_all()
+            .tolerate_share(share)
+            .await?;
+        Ok(outcomes.len())
+    }
+    assert_eq!(tolerant(0.5).await.unwrap(), 10);
+    assert!(tolerant(0.49).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn outcomes_come_as_they_complete() {
     #[task]

@@ -170,3 +170,40 @@ async fn panics_are_retried_only_if_asked() {
     );
     assert_eq!(CALLS.load(Ordering::Relaxed), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_may_ask_for_a_longer_wait_than_the_policy_says() {
+    #[derive(Debug)]
+    struct Busy(Option<u64>);
+    impl std::fmt::Display for Busy {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("429")
+        }
+    }
+    impl std::error::Error for Busy {}
+    fn wait_asked_for(busy: &Busy) -> Option<Duration> {
+        busy.0.map(Duration::from_secs)
+    }
+    #[task(retries = 3, retry_delay = "10s", retry_after = wait_asked_for)]
+    async fn call() -> Result<(), Busy> {
+        match current_run().map_or(0, |run| run.attempt()) {
+            1 => Err(Busy(Some(60))),
+            2 => Err(Busy(Some(1))),
+            3 => Err(Busy(None)),
+            _ => Ok(()),
+        }
+    }
+    #[flow(retries = 1, retry_after = wait_asked_for, retry_if = |busy| busy.0.is_some())]
+    async fn flow(first: u64) -> Result<(), Busy> {
+        match current_run().map_or(0, |run| run.attempt()) {
+            1 => Err(Busy(Some(first))),
+            _ => Ok(()),
+        }
+    }
+    let began = tokio::time::Instant::now();
+    call().await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(60 + 10 + 10));
+    let began = tokio::time::Instant::now();
+    flow(5u64).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::from_secs(5));
+}

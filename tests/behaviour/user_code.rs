@@ -132,3 +132,26 @@ async fn a_time_that_no_clock_reaches_is_no_limit() {
         .retries(1);
     assert_eq!(quick().with(options).await.unwrap(), 7);
 }
+
+#[tokio::test]
+async fn a_panic_is_told_with_its_message_and_its_place() {
+    #[task]
+    async fn unlucky() {
+        unreachable!("no luck");
+    }
+    #[task]
+    fn unlucky_blocking() {
+        unreachable!("no luck");
+    }
+    for error in [
+        unlucky().await.unwrap_err(),
+        unlucky_blocking().await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Crashed);
+        let said = error.to_string();
+        assert!(
+            said.contains("no luck") && said.contains("user_code.rs:"),
+            "{said}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! How an attempt begins, and what its outcome is.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote};
 use syn::Index;
 
 use super::Expansion;
@@ -83,14 +83,22 @@ impl Expansion {
         }
         let (error, check) = (self.part_of_output("Error"), hidden_type("Error"));
         let (_, last) = ends(&self.function.output);
-        match &self.options.retry_if {
-            Some(predicate) => {
-                let end = quote_spanned!(at(last)=> end_or_retry);
+        let method = |name: &str| Ident::new(name, at(last));
+        match (&self.options.retry_if, &self.options.retry_after) {
+            (None, None) => {
+                let end = method("end");
+                quote!(<#error as #check>::#end(#returned))
+            }
+            (Some(predicate), None) => {
+                let end = method("end_or_retry");
                 quote!(<#error as #check>::#end(#returned, #predicate))
             }
-            None => {
-                let end = quote_spanned!(at(last)=> end);
-                quote!(<#error as #check>::#end(#returned))
+            (predicate, Some(after)) => {
+                let end = method("end_or_wait");
+                let predicate = predicate
+                    .as_ref()
+                    .map_or_else(|| quote!(|_| true), ToTokens::to_token_stream);
+                quote!(<#error as #check>::#end(#returned, #predicate, #after))
             }
         }
     }

@@ -38,8 +38,18 @@ impl Expansion {
             self.what()
         );
         let note = "implement `std::error::Error` for it, and let it be `Send + Sync + 'static`; `String` and `flowkit::Result<T>` will do too";
-        let (body, call) = match &self.options.retry_if {
-            Some(_) => (
+        let (body, call) = match (&self.options.retry_if, &self.options.retry_after) {
+            (_, Some(_)) => (
+                quote! {
+                    fn end_or_wait<R: #fk::Fallible<Error = Self>>(
+                        returned: R,
+                        retry_if: impl ::core::ops::FnOnce(&Self) -> bool,
+                        retry_after: impl ::core::ops::FnOnce(&Self) -> ::core::option::Option<::core::time::Duration>,
+                    ) -> ::core::result::Result<R::Value, #fk::Failure>
+                },
+                quote!(#fk::outcome_after(returned, retry_if, retry_after)),
+            ),
+            (Some(_), None) => (
                 quote! {
                     fn end_or_retry<R: #fk::Fallible<Error = Self>>(
                         returned: R,
@@ -48,7 +58,7 @@ impl Expansion {
                 },
                 quote!(#fk::outcome_if(returned, retry_if)),
             ),
-            None => (
+            (None, None) => (
                 quote! {
                     fn end<R: #fk::Fallible<Error = Self>>(returned: R) -> ::core::result::Result<R::Value, #fk::Failure>
                 },

@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 use tracing::Span;
 
-use crate::context;
-use crate::error::{BoxError, Failure, panic_message};
+use crate::context::{self, Ambient};
+use crate::error::{BoxError, Failure};
+use crate::panics::caught;
 use crate::runtime::RuntimeInner;
 
 /// Runs blocking work somewhere it holds up nobody.
@@ -33,13 +33,20 @@ impl Blocking for TokioBlocking {
 /// Counts a blocking body as abandoned if its waiter is gone before it ends.
 struct Waiter {
     runtime: Arc<RuntimeInner>,
+    /// Tells the body.
+    abandoned: Arc<AtomicBool>,
+    /// Told by the body.
+    begun: Arc<AtomicBool>,
     ended: bool,
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         if !self.ended {
-            self.runtime.abandoned_blocking.fetch_add(1, Ordering::Relaxed);
+            self.abandoned.store(true, Ordering::SeqCst);
+            if self.begun.load(Ordering::SeqCst) {
+                self.runtime.abandoned_blocking.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -55,21 +62,33 @@ where
     W: FnOnce() -> Result<R, Failure> + Send + 'static,
 {
     let mut ambient = context::current();
+    let (abandoned, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    if let Some(Ambient::Run(run)) = &mut ambient {
+        run.abandoned = Some(Arc::clone(&abandoned));
+    }
     async move {
         let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter {
+            runtime: Arc::clone(&runtime),
+            abandoned: Arc::clone(&abandoned),
+            begun: Arc::clone(&begun),
+            ended: false,
+        };
         // What the body logs on its own thread belongs to the run all the same.
         let span = Span::current();
         runtime.blocking.execute(Box::new(move || {
             let _entered = span.enter();
-            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| context::enter(&mut ambient, work)))
-                .unwrap_or_else(|payload| Err(Failure::panicked(panic_message(&*payload))));
+            // A body that has not begun when nobody waits any more does not begin.
+            begun.store(true, Ordering::SeqCst);
+            if abandoned.load(Ordering::SeqCst) {
+                return;
+            }
+            let outcome = caught(|| context::enter(&mut ambient, work))
+                .unwrap_or_else(|message| Err(Failure::panicked(message)));
             // Nobody waits any more after a timeout or a cancel: the late result is discarded.
             drop(sender.send(outcome));
         }));
-        let mut waiter = Waiter {
-            runtime,
-            ended: false,
-        };
+        let mut waiter = waiter;
         let outcome = receiver.await;
         waiter.ended = true;
         outcome.unwrap_or_else(|_| {

@@ -1,6 +1,5 @@
 //! Drives one flow run: its inputs, its body, the end of everything submitted in it, and its final state.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +13,13 @@ use super::run_guard::{RunGuard, unhandled};
 use super::scope::{Change, Scope};
 use crate::context::{Ambient, RunContext, scoped};
 use crate::definition::{Definition, DefinitionKind};
-use crate::error::{Cause, Error, ErrorKind, Failure, panic_message};
+use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::graph::NodeKind;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::{Attempt, Job};
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
+use crate::panics::caught;
 use crate::state::State;
 
 /// What a flow call says beside its inputs.
@@ -114,11 +114,11 @@ impl Entered {
         if let Err(error) = inputs {
             return guard.finish(Some(error)).await.map_or(Ok(()), Err);
         }
-        match std::panic::catch_unwind(AssertUnwindSafe(|| job.run_name())) {
+        match caught(|| job.run_name()) {
             Ok(Some(name)) => scope.set_name(name),
             Ok(None) => {}
-            Err(payload) => {
-                let error = flow_error(&scope, ErrorKind::Crashed).detailed(panic_message(&*payload));
+            Err(message) => {
+                let error = flow_error(&scope, ErrorKind::Crashed).detailed(message);
                 return guard.finish(Some(error)).await.map_or(Ok(()), Err);
             }
         }
@@ -205,7 +205,7 @@ impl Entered {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
-            let delay = self.next_delay(guard.attempt(), first.elapsed());
+            let delay = self.next_delay(guard.attempt(), first.elapsed(), failed.after);
             let Some(delay) = delay.filter(|_| failed.retry && !last && !scope.is_cancelled()) else {
                 return Err(failed.error);
             };
@@ -219,9 +219,11 @@ impl Entered {
         }
     }
 
-    fn next_delay(&self, attempt: u32, elapsed: Duration) -> Option<Duration> {
+    fn next_delay(&self, attempt: u32, elapsed: Duration, after: Duration) -> Option<Duration> {
         let retry = self.plan.retry.as_ref()?;
-        let delay = retry.delay(attempt, self.scope.runtime.randomness.unit());
+        let delay = retry
+            .delay(attempt, self.scope.runtime.randomness.unit())
+            .max(after);
         retry.within_deadline(elapsed, delay).then_some(delay)
     }
 
@@ -241,7 +243,7 @@ impl Entered {
         scope.drained().await;
         body?;
         match unhandled(scope) {
-            Some(error) if !scope.is_cancelled() => Err(Failed { error, retry: true }),
+            Some(error) if !scope.is_cancelled() => Err(Failed::new(error, true)),
             _ => Ok(()),
         }
     }
@@ -254,10 +256,9 @@ impl Entered {
             last,
         };
         let body = async {
-            job.as_mut().begin(&attempt).map_err(|error| Failed {
-                error: error.in_flow_run(scope.id),
-                retry: false,
-            })?;
+            job.as_mut()
+                .begin(&attempt)
+                .map_err(|error| Failed::new(error.in_flow_run(scope.id), false))?;
             let ended = std::future::poll_fn(|cx| job.as_mut().poll_attempt(cx)).await;
             ended.map_err(|failure| self.judge(failure, guard.attempt()))
         };
@@ -271,11 +272,11 @@ impl Entered {
         tokio::select! {
             biased;
             outcome = body => outcome,
-            () = scope.cancelled() => Err(Failed { error: guard.cancelled_error(), retry: false }),
+            () = scope.cancelled() => Err(Failed::new(guard.cancelled_error(), false)),
             () = limit => {
                 let limit = self.plan.timeout.unwrap_or_default();
                 let error = flow_error(scope, ErrorKind::TimedOut).after_time(limit).after_attempts(guard.attempt());
-                Err(Failed { error, retry: true })
+                Err(Failed::new(error, true))
             }
         }
     }
@@ -290,6 +291,7 @@ impl Entered {
     fn judge(&self, failure: Failure, attempt: u32) -> Failed {
         let scope = &self.scope;
         let error = |kind| flow_error(scope, kind).after_attempts(attempt);
+        let after = failure.after.unwrap_or_default();
         let panics = self.plan.retry.as_ref().is_some_and(|retry| retry.panics);
         let (error, retry) = match failure.cause {
             Cause::Returned(source) => match source.downcast::<Error>() {
@@ -303,7 +305,7 @@ impl Entered {
             Cause::TimedOut(limit) => (error(ErrorKind::TimedOut).after_time(limit), failure.retry),
             Cause::Refused(refused) => (refused, false),
         };
-        Failed { error, retry }
+        Failed { error, retry, after }
     }
 }
 
@@ -319,6 +321,18 @@ enum Recalled {
 struct Failed {
     error: Error,
     retry: bool,
+    /// How long that one waits at least.
+    after: Duration,
+}
+
+impl Failed {
+    fn new(error: Error, retry: bool) -> Self {
+        Self {
+            error,
+            retry,
+            after: Duration::ZERO,
+        }
+    }
 }
 
 /// Keeps the value of a subflow for later attempts of the flow above.

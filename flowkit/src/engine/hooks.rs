@@ -1,20 +1,20 @@
 //! Calls hooks beside the runs they belong to: one after another in the order of the run's states, each within a time,
 //! its error or panic recorded and of no other consequence.
 
-use std::panic::AssertUnwindSafe;
+use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 
-use futures::FutureExt;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
 use super::scope::Scope;
 use crate::context::{Ambient, scoped};
 use crate::definition::Definition;
-use crate::error::panic_message;
 use crate::event::EventKind;
 use crate::hook::{HookFuture, HookRun, Moment};
 use crate::ids::NodeRef;
+use crate::panics::caught;
 use crate::runtime::RuntimeInner;
 
 /// The hooks of one run that are still to be called. Dropped, it is finished with those it was given.
@@ -122,13 +122,17 @@ async fn call_one(
     hook: impl Fn(HookRun) -> HookFuture,
 ) {
     let limit = scope.runtime.hook_timeout;
-    let calling = AssertUnwindSafe(async { hook(run.clone()).await }).catch_unwind();
+    let mut calling = Box::pin(async { hook(run.clone()).await });
+    let calling = std::future::poll_fn(move |cx| match caught(|| calling.as_mut().poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(message) => Poll::Ready(Err(message)),
+    });
     // What a hook calls runs on the same runtime, outside the run.
     let calling = scoped(Ambient::Runtime(Arc::clone(&scope.runtime), None), calling);
     let trouble = match tokio::time::timeout(limit, calling).await {
         Ok(Ok(Ok(()))) => return,
         Ok(Ok(Err(error))) => error.to_string(),
-        Ok(Err(payload)) => format!("it panicked: {}", panic_message(&*payload)),
+        Ok(Err(message)) => format!("it panicked: {message}"),
         Err(_) => format!("it took longer than {}", humantime::format_duration(limit)),
     };
     let trouble = format!("a hook for {} failed: {trouble}", run.state);

@@ -138,6 +138,7 @@ impl Scope {
             tags,
             leading: None,
             slots: None,
+            abandoned: None,
         }
     }
 

@@ -4,7 +4,6 @@
 //! starts few and a long one costs a spawn only for its first items.
 
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -19,10 +18,11 @@ use crate::definition::{Definition, DefinitionKind, Place};
 use crate::engine::drive::Entrance;
 use crate::engine::scope::{Change, NewRun, Scope};
 use crate::engine::standalone;
-use crate::error::{Error, ErrorKind, panic_message};
+use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
 use crate::graph::{Cancel, Control, NodeKind, Record};
 use crate::options::TaskOptions;
+use crate::panics::caught;
 use crate::state::State;
 
 /// The definition of a fan-out that has no call to name it.
@@ -162,7 +162,7 @@ fn next_call<T: Send + Sync + 'static>(
     let mut ambient = Some(Ambient::Run(fan_out.caller.clone()));
     let next = context::enter(&mut ambient, || {
         let calls = calls.as_mut()?;
-        std::panic::catch_unwind(AssertUnwindSafe(|| calls.next())).transpose()
+        caught(|| calls.next()).transpose()
     });
     match next {
         Some(Ok(call)) => {
@@ -180,7 +180,7 @@ fn next_call<T: Send + Sync + 'static>(
             drop(calls);
             Some((index, runs.then_some(call)))
         }
-        Some(Err(payload)) => {
+        Some(Err(message)) => {
             *calls = None;
             drop(calls);
             let broken = Error::new(
@@ -189,7 +189,7 @@ fn next_call<T: Send + Sync + 'static>(
                 fan_out.definition.name(),
             )
             .in_task_run(fan_out.scope.task_run_id(fan_out.node))
-            .detailed(format!("its iterator panicked: {}", panic_message(&*payload)));
+            .detailed(format!("its iterator panicked: {message}"));
             fan_out.exhaust(Some(broken));
             None
         }

@@ -162,11 +162,18 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     /// The first error in input order, if too many items failed.
     pub async fn tolerate(self, failures: usize) -> Result<Outcomes<T>, Error> {
         let outcomes = self.outcomes().await;
-        if outcomes.failures().count() <= failures {
-            return Ok(outcomes);
-        }
-        let first = outcomes.0.into_iter().find_map(Result::err);
-        Err(first.unwrap_or_else(|| Error::new(ErrorKind::Internal, DefinitionKind::Task, "fan-out")))
+        let failed = outcomes.failures().count();
+        outcomes.unless(failed > failures)
+    }
+
+    /// Waits for every item, and gives every outcome, unless more than this share of them failed, from 0 to 1.
+    ///
+    /// # Errors
+    /// The first error in input order, if too many items failed.
+    pub async fn tolerate_share(self, share: f64) -> Result<Outcomes<T>, Error> {
+        let outcomes = self.outcomes().await;
+        let (failed, items) = (outcomes.failures().count(), outcomes.len());
+        outcomes.unless(failed as f64 > share * items as f64)
     }
 
     /// The outcomes with their indexes, each as soon as its item has ended.
@@ -257,6 +264,15 @@ impl<T: Send + Sync + 'static> IntoOrder for Mapped<T> {
 pub struct Outcomes<T>(Vec<Result<T, Error>>);
 
 impl<T> Outcomes<T> {
+    /// The outcomes, or the first error if too many failed.
+    fn unless(self, too_many: bool) -> Result<Self, Error> {
+        if !too_many {
+            return Ok(self);
+        }
+        let first = self.0.into_iter().find_map(Result::err);
+        Err(first.unwrap_or_else(|| Error::new(ErrorKind::Internal, DefinitionKind::Task, "fan-out")))
+    }
+
     /// The values of the items that completed, in input order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.0.iter().filter_map(|outcome| outcome.as_ref().ok())

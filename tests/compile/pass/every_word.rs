@@ -18,6 +18,10 @@ fn is_transient(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::TimedOut
 }
 
+fn wait_asked_for(error: &std::io::Error) -> Option<Duration> {
+    is_transient(error).then_some(LONG)
+}
+
 pub(crate) fn noted(run: HookRun) {
     drop(run);
 }
@@ -47,6 +51,7 @@ mod hooks {
     retry_max_delay = "1m",
     retry_jitter = 1.0 / 4.0,
     retry_if = is_transient,
+    retry_after = wait_asked_for,
     retry_deadline = LONG,
     retry_panics,
     timeout = Duration::from_millis(500),

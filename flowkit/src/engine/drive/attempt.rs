@@ -13,6 +13,7 @@ use crate::engine::scope::Change;
 use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::job::{Attempt, Job};
+use crate::panics::caught;
 use crate::state::State;
 
 impl Drive {
@@ -59,27 +60,18 @@ impl Drive {
         }
         let (definition, scope) = (self.definition, &self.scope);
         let begun = context::enter(&mut self.ambient, || {
-            let begin = std::panic::AssertUnwindSafe(|| {
+            caught(|| {
                 job.begin(&Attempt {
                     definition,
                     runtime: &scope.runtime,
                     last,
                 })
-            });
-            std::panic::catch_unwind(begin)
+            })
         });
         match begun {
             Ok(Ok(())) => Step::Next(Phase::Attempt { timeout }),
-            Ok(Err(error)) => self.after_failure(
-                Failure {
-                    cause: Cause::Refused(error),
-                    retry: false,
-                },
-                false,
-            ),
-            Err(payload) => {
-                self.after_failure(Failure::panicked(crate::error::panic_message(&*payload)), false)
-            }
+            Ok(Err(error)) => self.after_failure(Failure::refused(error), false),
+            Err(message) => self.after_failure(Failure::panicked(message), false),
         }
     }
 
@@ -104,11 +96,7 @@ impl Drive {
             .as_ref()
             .and_then(|more| more.plan.timeout)
             .unwrap_or_default();
-        let failure = Failure {
-            cause: Cause::TimedOut(limit),
-            retry: true,
-        };
-        Poll::Ready(self.after_failure(failure, repeatable))
+        Poll::Ready(self.after_failure(Failure::timed_out(limit), repeatable))
     }
 
     /// Ends a run whose whole time is up. A value that is being kept has come in time.
@@ -126,10 +114,7 @@ impl Drive {
         more.total = None;
         let limit = more.plan.total_timeout.unwrap_or_default();
         context::enter(&mut self.ambient, || job.drop_attempt());
-        self.leave_admission(Some(&Failure {
-            cause: Cause::TimedOut(limit),
-            retry: true,
-        }));
+        self.leave_admission(Some(&Failure::timed_out(limit)));
         self.scope.stop_descendants(self.place);
         let error = self.error(ErrorKind::TimedOut).after_time(limit);
         self.share(Err(error.clone()));
@@ -139,10 +124,11 @@ impl Drive {
     pub(super) fn after_failure(&mut self, failure: Failure, repeatable: bool) -> Step {
         self.leave_admission(Some(&failure));
         self.scope.stop_descendants(self.place);
+        let after = failure.after.unwrap_or_default();
         let (state, error, retryable) = self.judge(failure);
         if retryable
             && repeatable
-            && let Some(delay) = self.next_delay()
+            && let Some(delay) = self.next_delay(after)
         {
             return self.retry_after(delay, error);
         }
@@ -181,14 +167,16 @@ impl Drive {
         }
     }
 
-    /// How long until the next attempt, if there is to be one.
-    pub(super) fn next_delay(&self) -> Option<Duration> {
+    /// How long until the next attempt, if there is to be one: as the policy says, and at least as long as the error asks.
+    pub(super) fn next_delay(&self, after: Duration) -> Option<Duration> {
         let more = self.more.as_ref()?;
         let retry = more.plan.retry.as_ref()?;
         if self.attempt > retry.retries || self.scope.is_closed() {
             return None;
         }
-        let delay = retry.delay(self.attempt, self.scope.runtime.randomness.unit());
+        let delay = retry
+            .delay(self.attempt, self.scope.runtime.randomness.unit())
+            .max(after);
         let elapsed = more
             .first_attempt
             .map(|first| first.elapsed())

@@ -9,7 +9,6 @@ mod admission;
 mod attempt;
 mod cached;
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -35,6 +34,7 @@ use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
+use crate::panics::caught;
 use crate::state::State;
 
 /// What a call says beside its inputs.
@@ -183,6 +183,7 @@ impl Drive {
             tags: caller.tags.clone(),
             leading: caller.leading.clone(),
             slots: more.as_deref().and_then(More::slots),
+            abandoned: None,
         });
         Self {
             definition,
@@ -235,13 +236,9 @@ impl Drive {
     /// Polls the phase; a panic in it ends the run. A body's own panic never comes so far: this one is of a `Display` that the
     /// run's name asks, or of a bug of ours.
     fn poll_caught(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
-        let polling = AssertUnwindSafe(|| self.poll_phase(job.as_mut(), cx));
-        match std::panic::catch_unwind(polling) {
+        match caught(|| self.poll_phase(job.as_mut(), cx)) {
             Ok(polled) => polled,
-            Err(payload) => {
-                let failure = Failure::panicked(crate::error::panic_message(&*payload));
-                Poll::Ready(self.after_failure(failure, false))
-            }
+            Err(message) => Poll::Ready(self.after_failure(Failure::panicked(message), false)),
         }
     }
 
