@@ -89,6 +89,7 @@ use words::Macro;
 /// | `rate_limit = "api"` | none | a named rate limit of the runtime, for every attempt |
 /// | `circuit_breaker = "api"` | none | a named circuit breaker of the runtime; while it is open, the task fails at once and counts no attempt |
 /// | `on_running`, `on_success`, `on_failure`, `on_cancellation`, `on_crash` `= notify`, or `(notify, page)` | none | hooks: functions of one `flowkit::HookRun`, async or not, called beside the run for the state it is in; what they do changes nothing about it |
+/// | `on_commit = notify`, `on_rollback = undo` | none | hooks of a task that completed: when its transaction commits, or is undone; outside any transaction, a task commits when it completes |
 /// | `associated` | | for a function in an `impl` block that shows no sign of it |
 /// | `crate = path` | `::flowkit` | where flowkit is |
 ///

@@ -167,7 +167,8 @@ impl Options {
             "circuit_breaker" => {
                 self.circuit_breaker = Some(not_empty(word.text()?, "a circuit breaker has a name")?);
             }
-            "on_running" | "on_success" | "on_failure" | "on_cancellation" | "on_crash" => {
+            "on_running" | "on_success" | "on_failure" | "on_cancellation" | "on_crash" | "on_commit"
+            | "on_rollback" => {
                 self.hooks.push((word.name.clone(), word.functions()?));
             }
             "timeout" => self.time(word, "timeout", "leave it out for no limit")?,

@@ -68,12 +68,12 @@ const WORDS: &[Row] = &[
     ("on_failure", Allowed, Allowed, Elsewhere),
     ("on_cancellation", Allowed, Allowed, Elsewhere),
     ("on_crash", Allowed, Allowed, Elsewhere),
+    ("on_commit", Allowed, Elsewhere, Elsewhere),
+    ("on_rollback", Allowed, Elsewhere, Elsewhere),
     ("associated", Allowed, Allowed, Elsewhere),
     ("crate", Allowed, Allowed, Allowed),
     ("persist", NotYet, Elsewhere, Elsewhere),
     ("effect", NotYet, Elsewhere, Elsewhere),
-    ("on_commit", NotYet, Elsewhere, Elsewhere),
-    ("on_rollback", NotYet, Elsewhere, Elsewhere),
 ];
 
 fn column(kind: Macro, row: &Row) -> Standing {

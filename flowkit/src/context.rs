@@ -17,6 +17,7 @@ use crate::engine::scope::Scope;
 use crate::engine::slots::{RunSlots, without_slots};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::runtime::{Runtime, RuntimeInner};
+use crate::transaction::Group;
 
 /// What calls made by the code that is being polled belong to.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub(crate) struct RunContext {
     pub(crate) leading: Option<Arc<Leading>>,
     /// What the run holds while its body works.
     pub(crate) slots: Option<Arc<RunSlots>>,
+    /// The transaction that runs begun here belong to.
+    pub(crate) transaction: Option<Arc<Group>>,
     /// Set when nobody waits for a blocking body any more.
     pub(crate) abandoned: Option<Arc<AtomicBool>>,
 }

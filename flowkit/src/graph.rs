@@ -198,7 +198,7 @@ impl Graph {
                 record.started = now;
             }
         }
-        if to.is_terminal() {
+        if to.is_terminal() && !from.is_terminal() {
             record.ended = now;
             if to.is_failure() {
                 self.failures += 1;

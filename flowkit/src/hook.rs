@@ -140,6 +140,8 @@ pub(crate) enum Moment {
     Failure,
     Cancellation,
     Crash,
+    Commit,
+    Rollback,
 }
 
 impl Moment {
@@ -151,6 +153,7 @@ impl Moment {
             State::Failed | State::TimedOut => Some(Self::Failure),
             State::Cancelled => Some(Self::Cancellation),
             State::Crashed => Some(Self::Crash),
+            State::RolledBack => Some(Self::Rollback),
             _ => None,
         }
     }
@@ -167,6 +170,8 @@ pub struct Hooks {
     failure: &'static [HookFn],
     cancellation: &'static [HookFn],
     crash: &'static [HookFn],
+    commit: &'static [HookFn],
+    rollback: &'static [HookFn],
 }
 
 macro_rules! setters {
@@ -189,18 +194,21 @@ impl Hooks {
             failure: &[],
             cancellation: &[],
             crash: &[],
+            commit: &[],
+            rollback: &[],
         }
     }
 
     setters! {
         on_running => running, on_success => success, on_failure => failure,
-        on_cancellation => cancellation, on_crash => crash
+        on_cancellation => cancellation, on_crash => crash,
+        on_commit => commit, on_rollback => rollback
     }
 
     /// Whether there are any.
     pub(crate) const fn any(&self) -> bool {
         let ends = self.success.len() + self.failure.len() + self.cancellation.len() + self.crash.len();
-        self.running.len() + ends > 0
+        self.running.len() + ends + self.commit.len() + self.rollback.len() > 0
     }
 
     pub(crate) fn at(&self, moment: Moment) -> &'static [HookFn] {
@@ -210,6 +218,8 @@ impl Hooks {
             Moment::Failure => self.failure,
             Moment::Cancellation => self.cancellation,
             Moment::Crash => self.crash,
+            Moment::Commit => self.commit,
+            Moment::Rollback => self.rollback,
         }
     }
 }

@@ -87,6 +87,7 @@ mod run;
 mod runtime;
 mod state;
 mod sync;
+mod transaction;
 mod window;
 
 #[doc(hidden)]
@@ -121,6 +122,7 @@ pub use run::{
 };
 pub use runtime::{Builder, LimitUse, Runtime};
 pub use state::State;
+pub use transaction::{Transaction, transaction};
 
 /// What bodies return: any error will do, so `?` takes everything.
 pub type Result<T, E = BoxError> = std::result::Result<T, E>;

@@ -138,6 +138,7 @@
 //! | 142 | `caching::equal_calls_at_one_time_run_once` |
 //! | | impossible by construction: equal calls of a runtime always run once, so there is nothing to configure |
 //! | 143 | `keys::a_task_that_calls_another_twice_is_served_the_second_time` |
+//! | | `transactions::a_result_is_kept_when_its_group_commits_and_never_if_it_does_not` |
 //! | 145 | `kept::a_task_that_is_not_cached_leaves_nothing_behind` |
 //! | 146 | `kept::plain_values_come_back_as_they_were` |
 //! | | `caching::results_outlive_a_runtime_in_its_directory` |
@@ -149,12 +150,12 @@
 //! | 154 | not ours: a value and what is known of it are one entry, removed together |
 //! | 155 | `keys::one_key_for_all_inputs_is_one_result` |
 //! | | `compile::each_mistake_is_answered_where_it_stands` |
-//! | 157 | waits for transactions |
-//! | 158 | waits for transactions |
-//! | 160 | waits for transactions |
-//! | 161 | waits for transactions |
-//! | 163 | waits for transactions |
-//! | 164 | waits for transactions |
+//! | 157 | `transactions::a_task_outside_any_transaction_commits_when_it_completes` |
+//! | 158 | `transactions::a_transaction_inside_another_is_undone_with_it_and_can_be_undone_alone` |
+//! | 160 | `transactions::what_is_served_from_the_cache_is_neither_committed_nor_undone` |
+//! | 161 | `transactions::on_error_what_completed_is_undone_the_last_first` |
+//! | 163 | `transactions::on_success_all_commit_in_the_order_of_completion_and_not_before` |
+//! | 164 | `transactions::a_result_is_kept_when_its_group_commits_and_never_if_it_does_not` |
 //! | 166 | `caching::equal_calls_at_one_time_run_once` |
 //! | | `processes::two_processes_share_a_directory_one_after_the_other_and_collide_politely` |
 //! | 167 | not ours: equal calls of a runtime run once, and one process at a time uses a directory, so there are no locks to hold |
@@ -220,7 +221,7 @@
 //! | | `attempts::a_predicate_that_panics_asks_for_no_retry` |
 //! | | `hooks::the_running_hook_is_called_for_every_attempt_and_the_failure_hook_once` |
 //! | Z22 | `fan_outs::an_empty_fan_out_is_an_empty_result` |
-//! | | waits for transactions |
+//! | | `transactions::on_error_what_completed_is_undone_the_last_first` |
 //! | Z23 | `fan_outs::every_run_is_in_the_record_however_it_was_called` |
 //! | | waits for journal: rows that outlive the process |
 //! | Z24 | waits for journal |
@@ -249,6 +250,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("retries", include_str!("retries.rs")),
     ("runtimes", include_str!("runtimes.rs")),
     ("structure", include_str!("structure.rs")),
+    ("transactions", include_str!("transactions.rs")),
     ("upstreams", include_str!("upstreams.rs")),
     ("compile", include_str!("../compile/main.rs")),
     ("logs", include_str!("../logs/main.rs")),
@@ -269,7 +271,6 @@ const PARTS: &[&str] = &[
     "journal",
     "pause",
     "schedules",
-    "transactions",
 ];
 
 /// The numbers of the acceptance cases, which have gaps.

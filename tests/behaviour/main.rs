@@ -25,5 +25,6 @@ mod recorder;
 mod retries;
 mod runtimes;
 mod structure;
+mod transactions;
 mod upstreams;
 mod user_code;

@@ -21,6 +21,7 @@ use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
+use crate::transaction::Group;
 
 /// What a flow call says beside its inputs.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub(crate) struct Entered {
     orders: Vec<Order>,
     plan: Plan,
     tags: Vec<Arc<str>>,
+    /// The transaction that it was called in.
+    transaction: Option<Arc<Group>>,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
 }
@@ -76,6 +79,10 @@ pub(crate) fn enter(
         orders: wait_for,
         plan,
         tags,
+        transaction: match caller {
+            Ambient::Run(run) => run.transaction.clone(),
+            Ambient::Runtime(..) => None,
+        },
         awaited,
     }
 }
@@ -98,7 +105,9 @@ fn enter_subflow(
 impl Entered {
     fn ambient(&self, attempt: u32) -> Ambient {
         let tags = (!self.tags.is_empty()).then(|| Arc::from(self.tags.as_slice()));
-        self.scope.ambient(tags, attempt)
+        let mut run = self.scope.context(tags, attempt);
+        run.transaction.clone_from(&self.transaction);
+        Ambient::Run(run)
     }
 
     /// Runs the flow to its end. The value is then in the job.

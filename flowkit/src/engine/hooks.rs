@@ -19,7 +19,7 @@ use crate::runtime::RuntimeInner;
 
 /// The hooks of one run that are still to be called. Dropped, it is finished with those it was given.
 pub(crate) struct HookQueue {
-    called: Option<UnboundedSender<HookRun>>,
+    called: Option<UnboundedSender<(Moment, HookRun)>>,
     finished: oneshot::Receiver<()>,
 }
 
@@ -45,7 +45,7 @@ impl HookQueue {
             Some(_) => Some(Arc::clone(scope)),
             None => scope.parent.as_ref().map(|(parent, _)| Arc::clone(parent)),
         };
-        let counted = Counted::new(owner);
+        let counted = owner.map(Counted::new);
         let scope = Arc::clone(scope);
         tokio.spawn(async move {
             call_all(&scope, place, definition, calls).await;
@@ -61,9 +61,16 @@ impl HookQueue {
 
     /// Calls the hooks for a run that is now in this state.
     pub(crate) fn call(&self, run: HookRun) {
+        if let Some(moment) = Moment::of(run.state) {
+            self.call_at(moment, run);
+        }
+    }
+
+    /// Calls the hooks of a moment.
+    pub(crate) fn call_at(&self, moment: Moment, run: HookRun) {
         if let Some(called) = &self.called {
             // The receiver ends after the senders, or with its tokio runtime.
-            let _ = called.send(run);
+            let _ = called.send((moment, run));
         }
     }
 
@@ -76,22 +83,18 @@ impl HookQueue {
 }
 
 /// Lets a scope wait for what it has no run for.
-struct Counted(Option<Arc<Scope>>);
+pub(crate) struct Counted(Arc<Scope>);
 
 impl Counted {
-    fn new(scope: Option<Arc<Scope>>) -> Self {
-        if let Some(scope) = &scope {
-            scope.enter();
-        }
+    pub(crate) fn new(scope: Arc<Scope>) -> Self {
+        scope.enter();
         Self(scope)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(scope) = &self.0 {
-            scope.leave();
-        }
+        self.0.leave();
     }
 }
 
@@ -99,19 +102,26 @@ async fn call_all(
     scope: &Arc<Scope>,
     place: Option<NodeRef>,
     definition: &'static Definition,
-    mut calls: UnboundedReceiver<HookRun>,
+    mut calls: UnboundedReceiver<(Moment, HookRun)>,
 ) {
-    while let Some(run) = calls.recv().await {
-        let Some(moment) = Moment::of(run.state) else {
-            continue;
-        };
-        for &hook in definition.hooks().at(moment) {
-            call_one(scope, place, &run, hook).await;
-        }
-        let runtime = Arc::clone(&scope.runtime);
-        for hook in runtime.hooks.at(moment) {
-            call_one(scope, place, &run, hook).await;
-        }
+    while let Some((moment, run)) = calls.recv().await {
+        call_at(moment, scope, place, definition, &run).await;
+    }
+}
+
+/// Calls the hooks of a moment for a run, those of its definition first.
+pub(crate) async fn call_at(
+    moment: Moment,
+    scope: &Arc<Scope>,
+    place: Option<NodeRef>,
+    definition: &'static Definition,
+    run: &HookRun,
+) {
+    for &hook in definition.hooks().at(moment) {
+        call_one(scope, place, run, hook).await;
+    }
+    for hook in scope.runtime.hooks.at(moment) {
+        call_one(scope, place, run, hook).await;
     }
 }
 

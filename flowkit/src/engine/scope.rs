@@ -138,6 +138,7 @@ impl Scope {
             tags,
             leading: None,
             slots: None,
+            transaction: None,
             abandoned: None,
         }
     }
@@ -291,6 +292,17 @@ impl Scope {
         self.graph()
             .record(place)
             .map_or(State::Scheduled, |record| record.state)
+    }
+
+    /// The error of a run that failed and that nobody has looked at, which is looked at by this.
+    pub(crate) fn take_unhandled(&self, place: NodeRef) -> Option<Error> {
+        let mut graph = self.graph();
+        let record = graph.record(place)?;
+        if record.observed || !record.state.is_failure() {
+            return None;
+        }
+        graph.observe(place);
+        graph.extra(place)?.error.clone()
     }
 
     /// Notes that somebody looked at how a run ended.

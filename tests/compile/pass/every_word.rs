@@ -63,7 +63,9 @@ mod hooks {
     on_success(noted, told),
     on_failure = [told],
     on_cancellation = hooks::noted,
-    on_crash = noted
+    on_crash = noted,
+    on_commit(noted, told),
+    on_rollback = told
 )]
 async fn all(source: &str, options: Option<u8>) -> std::io::Result<u8> {
     Ok(helper(source.len() as u8 + options.unwrap_or(0)))

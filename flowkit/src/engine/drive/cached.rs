@@ -77,6 +77,10 @@ impl Drive {
         let Some(key) = self.key() else {
             return self.seek_admission();
         };
+        // What is computed in a transaction is nobody else's before it commits.
+        if self.is_in_transaction() {
+            return self.seek_admission();
+        }
         let leads_above = matches!(&self.ambient, Some(Ambient::Run(run)) if run.is_leading(&key));
         if leads_above || self.is_leader() {
             return self.seek_admission();
@@ -195,6 +199,10 @@ impl Drive {
                 let mut entry = NewEntry::new(bytes, now).origin(origin).durable(durable);
                 if let Some(expires) = caching::expiry(now, expiration) {
                     entry = entry.expires(expires);
+                }
+                if let Some(more) = self.more.as_mut().filter(|more| more.member.is_some()) {
+                    more.uncommitted = Some((key, entry));
+                    return self.end(State::Completed, None);
                 }
                 let keep = caching::keep(Arc::clone(&self.scope.runtime), key, entry);
                 Step::Next(Phase::Keep(keep, shared))

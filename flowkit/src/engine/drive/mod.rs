@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use flowkit_cache::{Entry, Role};
+use flowkit_cache::{CacheKey, Entry, NewEntry, Role};
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
@@ -29,13 +29,14 @@ use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::graph::NodeKind;
-use crate::hook::HookRun;
+use crate::hook::{HookRun, Moment};
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
+use crate::transaction::{Completed, Member};
 
 /// What a call says beside its inputs.
 #[derive(Default)]
@@ -74,6 +75,10 @@ struct More {
     hooks: Option<HookQueue>,
     /// Which call of its flow's attempt it is, where the flow may be retried.
     occurrence: Option<Occurrence>,
+    /// Its place in a transaction.
+    member: Option<Member>,
+    /// What its commit puts into the cache, once it has completed in a transaction.
+    uncommitted: Option<(CacheKey, NewEntry)>,
     /// What stands before each attempt; an error if the runtime lacks something that the run asks for.
     admission: Result<Admission, Error>,
 }
@@ -140,6 +145,7 @@ impl Drive {
             && orders.is_empty()
             && definition.cache().is_none()
             && scope.memo().is_none()
+            && caller.transaction.is_none()
             && scope.runtime.is_plain(definition);
         let tags = with_ambient(tags, &caller.tags);
         let place = match entrance {
@@ -170,6 +176,11 @@ impl Drive {
                 attempt_began: Stamp::NEVER,
                 hooks: HookQueue::start(&scope, Some(place), definition),
                 occurrence: None,
+                member: caller
+                    .transaction
+                    .as_ref()
+                    .map(|group| group.enter(&scope, place)),
+                uncommitted: None,
             })
         });
         let span = tracing::info_span!(
@@ -183,6 +194,7 @@ impl Drive {
             tags: caller.tags.clone(),
             leading: caller.leading.clone(),
             slots: more.as_deref().and_then(More::slots),
+            transaction: caller.transaction.clone(),
             abandoned: None,
         });
         Self {
@@ -224,7 +236,9 @@ impl Drive {
                 Step::Next(phase) => self.phase = phase,
                 Step::End(outcome) => {
                     self.phase = Phase::Ended;
-                    if outcome.is_ok() {
+                    if self.is_in_transaction() {
+                        self.leave_transaction(&*job);
+                    } else if outcome.is_ok() {
                         self.remember(&*job);
                     }
                     return Poll::Ready(outcome);
@@ -328,15 +342,23 @@ impl Drive {
         Some(self.end(State::Cached, None))
     }
 
+    /// The value, as later attempts of the flow can be given it.
+    fn to_remember(&self, job: &dyn Job) -> Option<(Occurrence, Remembered)> {
+        let occurrence = self.more.as_ref()?.occurrence?;
+        let origin = self.scope.task_run_id(self.place);
+        let value = job.remember()?;
+        Some((occurrence, Remembered { value, origin }))
+    }
+
     /// Keeps the value for later attempts of the flow.
     fn remember(&self, job: &dyn Job) {
-        let occurrence = self.more.as_ref().and_then(|more| more.occurrence);
-        if let (Some(occurrence), Some(memo)) = (occurrence, self.scope.memo())
-            && let Some(value) = job.remember()
-        {
-            let origin = self.scope.task_run_id(self.place);
-            memo.remember(occurrence, Remembered { value, origin });
+        if let (Some((occurrence, remembered)), Some(memo)) = (self.to_remember(job), self.scope.memo()) {
+            memo.remember(occurrence, remembered);
         }
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.member.is_some())
     }
 
     fn upstream_failed(&mut self, job: Pin<&mut dyn Job>, upstream: Error) -> Step {
@@ -358,19 +380,48 @@ impl Drive {
             .after_attempts(self.attempt)
     }
 
+    /// The run as its hooks are to see it.
+    fn hook_run(&self, state: State, error: Option<&Error>) -> HookRun {
+        HookRun {
+            kind: self.definition.kind(),
+            name: Arc::from(self.definition.name()),
+            run_name: self.scope.graph().name(self.place),
+            flow_run: self.scope.id,
+            task_run: Some(self.scope.task_run_id(self.place)),
+            state,
+            attempt: self.attempt,
+            error: error.cloned(),
+        }
+    }
+
     /// Has the run's hooks called for the state that it is in now.
     fn call_hooks(&self, state: State, error: Option<&Error>) {
         if let Some(hooks) = self.more.as_ref().and_then(|more| more.hooks.as_ref()) {
-            hooks.call(HookRun {
-                kind: self.definition.kind(),
-                name: Arc::from(self.definition.name()),
-                run_name: self.scope.graph().name(self.place),
-                flow_run: self.scope.id,
-                task_run: Some(self.scope.task_run_id(self.place)),
-                state,
-                attempt: self.attempt,
-                error: error.cloned(),
-            });
+            hooks.call(self.hook_run(state, error));
+            if state == State::Completed && self.more.as_ref().is_some_and(|more| more.member.is_none()) {
+                hooks.call_at(Moment::Commit, self.hook_run(state, error));
+            }
+        }
+    }
+
+    /// Tells the run's transaction how it ended. What it returned is remembered when that commits.
+    fn leave_transaction(&mut self, job: &dyn Job) {
+        let state = self.scope.state_of(self.place);
+        let run = self.hook_run(state, None);
+        let memo = self.to_remember(job);
+        let Some(more) = &mut self.more else { return };
+        let Some(member) = more.member.take() else { return };
+        match state {
+            State::Completed => member.completed(Completed {
+                scope: Arc::clone(&self.scope),
+                place: self.place,
+                definition: self.definition,
+                run,
+                entry: more.uncommitted.take(),
+                memo,
+            }),
+            _ if state.is_failure() => member.failed(&self.scope, self.place),
+            _ => drop(member),
         }
     }
 
@@ -401,6 +452,9 @@ impl Drive {
         let error = self.error(ErrorKind::Cancelled);
         self.end(State::Cancelled, Some(error.clone()));
         self.scope.stop_descendants(self.place);
+        if let Some(more) = &mut self.more {
+            more.member = None;
+        }
         Some(error)
     }
 }

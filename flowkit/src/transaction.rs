@@ -1,0 +1,314 @@
+//! Transactions: a group of runs that counts as done only as a whole. Until it commits, what its tasks would keep in the cache is
+//! kept back; if it fails, the `on_rollback` hooks of what completed are called, the last first.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flowkit_cache::{CacheKey, NewEntry};
+use tokio::sync::Notify;
+
+use crate::context::{self, Ambient, scoped};
+use crate::definition::Definition;
+use crate::engine::caching;
+use crate::engine::hooks;
+use crate::engine::memo::{Occurrence, Remembered};
+use crate::engine::scope::{Change, Scope};
+use crate::engine::slots::without_slots;
+use crate::error::{Error, ErrorKind};
+use crate::hook::{HookRun, Moment};
+use crate::ids::NodeRef;
+use crate::state::State;
+
+/// Describes a transaction that is not the usual one: see [`transaction`].
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use = "a transaction does nothing until it is run"]
+pub struct Transaction {
+    eager: bool,
+}
+
+impl Transaction {
+    /// A transaction that commits with the one around it, if there is one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Commits at its own end, also inside another transaction, which does not undo it.
+    pub fn eager(mut self) -> Self {
+        self.eager = true;
+        self
+    }
+
+    /// Runs `body` as a transaction: see [`transaction`].
+    ///
+    /// # Errors
+    /// The body's; an error of kind [`Unavailable`](ErrorKind::Unavailable) outside any run; the error of a run in it that failed and that
+    /// nobody looked at.
+    pub async fn run<T, E: From<Error>>(self, body: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let Some(Ambient::Run(mut run)) = context::current() else {
+            let detail = "a transaction groups runs of a flow: begin it inside a flow or a task";
+            return Err(Error::about_runtime(ErrorKind::Unavailable, detail).into());
+        };
+        let around = run.transaction.take().filter(|_| !self.eager);
+        let mut open = Open(Some(Arc::new(Group::default())));
+        run.transaction = open.0.clone();
+        let outcome = scoped(Ambient::Run(run), body).await;
+        let Some(group) = open.0.clone() else {
+            return outcome;
+        };
+        if outcome.is_err() {
+            group.stop_live();
+        }
+        without_slots(group.drained()).await;
+        let outcome = outcome.and_then(|value| match group.first_unhandled() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(value),
+        });
+        // From here on it is decided; what is dropped now is dropped between two hooks.
+        open.0 = None;
+        match (&outcome, around) {
+            (Ok(_), Some(around)) => around.take_over(&group),
+            (Ok(_), None) => without_slots(group.commit()).await,
+            (Err(_), _) => without_slots(group.roll_back()).await,
+        }
+        outcome
+    }
+}
+
+/// Runs `body` as a transaction: its runs count as done only together.
+///
+/// If `body` returns `Ok`, the transaction commits: cached results of its tasks become visible, and their `on_commit` hooks are called in the order of
+/// completion. If it returns an error, panics or is dropped, what runs in it is cancelled, and the `on_rollback` hooks of the tasks that completed are
+/// called, the last first; their runs end as [`RolledBack`](State::RolledBack), and nothing is kept of them. Either way everything submitted in it has
+/// ended before. A hook that fails is recorded with its run, and the others are called all the same.
+///
+/// A transaction inside another commits with that one, and can be rolled back by itself before; [`Transaction::eager`] commits at its own end.
+/// Tasks outside any transaction commit when they complete.
+///
+/// ```
+/// use flowkit::HookRun;
+/// use flowkit::prelude::*;
+///
+/// fn drop_table(run: HookRun) {
+///     println!("undoing {}", run.name());
+/// }
+///
+/// #[task(on_rollback = drop_table)]
+/// async fn create_table() {}
+///
+/// #[task]
+/// async fn fill_table() -> Result<()> {
+///     Err("the disk is full".into())
+/// }
+///
+/// #[flow]
+/// async fn migrate() -> Result<()> {
+///     flowkit::transaction(async {
+///         create_table().await?;
+///         fill_table().await?; // fails: the table is dropped again
+///         Ok(())
+///     })
+///     .await
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let run = migrate().run().await;
+/// assert_eq!(run.tasks()[0].state, State::RolledBack);
+/// # }
+/// ```
+///
+/// # Errors
+/// The body's; an error of kind [`Unavailable`](ErrorKind::Unavailable) outside any run; the error of a run in it that failed and that nobody
+/// looked at.
+pub async fn transaction<T, E: From<Error>>(body: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    Transaction::new().run(body).await
+}
+
+/// A transaction that is not decided. Dropped, it is rolled back on a tokio task of its own.
+struct Open(Option<Arc<Group>>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Some(group) = self.0.take() else { return };
+        group.stop_live();
+        match tokio::runtime::Handle::try_current() {
+            Ok(tokio) => {
+                let counted = group
+                    .scopes()
+                    .into_iter()
+                    .map(hooks::Counted::new)
+                    .collect::<Vec<_>>();
+                tokio.spawn(async move {
+                    group.drained().await;
+                    group.roll_back().await;
+                    drop(counted);
+                });
+            }
+            Err(_) => tracing::error!(
+                target: "flowkit",
+                "a transaction was dropped outside a tokio runtime: its rollback hooks are not called"
+            ),
+        }
+    }
+}
+
+/// The runs of one transaction.
+#[derive(Default)]
+pub(crate) struct Group {
+    runs: Mutex<Runs>,
+    drained: Notify,
+}
+
+#[derive(Default)]
+struct Runs {
+    /// Those that have not ended.
+    live: HashMap<u64, (Arc<Scope>, NodeRef)>,
+    next: u64,
+    /// Those that completed, in order.
+    completed: Vec<Completed>,
+    failed: Vec<(Arc<Scope>, NodeRef)>,
+}
+
+/// A run that completed in a transaction, with what waits for its commit.
+pub(crate) struct Completed {
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) place: NodeRef,
+    pub(crate) definition: &'static Definition,
+    pub(crate) run: HookRun,
+    /// What is then kept in the cache.
+    pub(crate) entry: Option<(CacheKey, NewEntry)>,
+    /// What a retry of the flow then need not run again.
+    pub(crate) memo: Option<(Occurrence, Remembered)>,
+}
+
+impl Group {
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a run in.
+    pub(crate) fn enter(self: &Arc<Self>, scope: &Arc<Scope>, place: NodeRef) -> Member {
+        let mut runs = self.lock();
+        let number = runs.next;
+        runs.next += 1;
+        runs.live.insert(number, (Arc::clone(scope), place));
+        Member {
+            group: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// Returns when everything in it has ended.
+    async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.lock().live.is_empty() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Cancels what has not ended.
+    fn stop_live(&self) {
+        let live: Vec<_> = self.lock().live.values().cloned().collect();
+        live.iter().for_each(|(scope, place)| scope.stop(*place));
+    }
+
+    /// The scopes of its runs.
+    fn scopes(&self) -> Vec<Arc<Scope>> {
+        let runs = self.lock();
+        let live = runs.live.values().map(|(scope, _)| scope);
+        let mut scopes: Vec<_> = live
+            .chain(runs.completed.iter().map(|completed| &completed.scope))
+            .cloned()
+            .collect();
+        scopes.sort_by_key(|scope| scope.id);
+        scopes.dedup_by_key(|scope| scope.id);
+        scopes
+    }
+
+    /// The error of the first run in it that failed and that nobody looked at. It is looked at by this.
+    fn first_unhandled(&self) -> Option<Error> {
+        let failed = std::mem::take(&mut self.lock().failed);
+        failed
+            .iter()
+            .find_map(|(scope, place)| scope.take_unhandled(*place))
+    }
+
+    /// The runs of a transaction inside become this one's.
+    fn take_over(&self, inner: &Self) {
+        let completed = std::mem::take(&mut inner.lock().completed);
+        self.lock().completed.extend(completed);
+    }
+
+    async fn commit(&self) {
+        let completed = std::mem::take(&mut self.lock().completed);
+        for done in completed {
+            if let Some((key, entry)) = done.entry {
+                let kept = caching::keep(Arc::clone(&done.scope.runtime), key, entry).await;
+                if let Some(trouble) = kept {
+                    done.scope
+                        .note(done.place, |extra| extra.uncached = Some(Arc::from(trouble)));
+                }
+            }
+            if let (Some((occurrence, remembered)), Some(memo)) = (done.memo, done.scope.memo()) {
+                memo.remember(occurrence, remembered);
+            }
+            hooks::call_at(
+                Moment::Commit,
+                &done.scope,
+                Some(done.place),
+                done.definition,
+                &done.run,
+            )
+            .await;
+        }
+    }
+
+    async fn roll_back(&self) {
+        let completed = std::mem::take(&mut self.lock().completed);
+        for mut done in completed.into_iter().rev() {
+            done.run.state = State::RolledBack;
+            done.scope
+                .change(done.place, State::RolledBack, &Change::default());
+            hooks::call_at(
+                Moment::Rollback,
+                &done.scope,
+                Some(done.place),
+                done.definition,
+                &done.run,
+            )
+            .await;
+        }
+    }
+}
+
+/// One run in a transaction, while it has not ended.
+pub(crate) struct Member {
+    group: Arc<Group>,
+    number: u64,
+}
+
+impl Member {
+    /// The run completed: what it leaves behind waits for the decision.
+    pub(crate) fn completed(self, completed: Completed) {
+        self.group.lock().completed.push(completed);
+    }
+
+    /// The run failed.
+    pub(crate) fn failed(self, scope: &Arc<Scope>, place: NodeRef) {
+        self.group.lock().failed.push((Arc::clone(scope), place));
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut runs = self.group.lock();
+        runs.live.remove(&self.number);
+        if runs.live.is_empty() {
+            self.group.drained.notify_waiters();
+        }
+    }
+}
