@@ -20,7 +20,6 @@ use crate::handle::{SubmittedRun, TaskHandle};
 use crate::job::TypedJob;
 use crate::options::TaskOptions;
 use crate::order::IntoOrder;
-use crate::state::State;
 
 pub(crate) type BoxedJob<T> = Pin<Box<dyn TypedJob<T>>>;
 
@@ -298,18 +297,5 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
         }
         ready!(self.yielded.poll_return(cx));
         self.outcome.take().map_or(Poll::Pending, Poll::Ready)
-    }
-}
-
-impl State {
-    /// The state that an error of a run stands for.
-    pub(crate) fn of_error(error: &Error) -> Self {
-        match error.kind() {
-            ErrorKind::TimedOut => Self::TimedOut,
-            ErrorKind::Crashed => Self::Crashed,
-            ErrorKind::Cancelled => Self::Cancelled,
-            ErrorKind::UpstreamFailed => Self::UpstreamFailed,
-            _ => Self::Failed,
-        }
     }
 }

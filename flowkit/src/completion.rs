@@ -19,8 +19,30 @@ pub(crate) struct Completion<T> {
 }
 
 struct Inner<T> {
-    outcome: Option<Result<Arc<T>, Error>>,
+    outcome: Outcome<T>,
     waiters: Slab<Waker>,
+}
+
+enum Outcome<T> {
+    Open,
+    Value(Arc<T>),
+    Failed(Error),
+    /// The run completed, and the last handle took its value. Who waits only for its end can still tell.
+    Taken,
+}
+
+impl<T> Outcome<T> {
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    fn share(&self) -> Option<Result<Arc<T>, Error>> {
+        match self {
+            Self::Open | Self::Taken => None,
+            Self::Value(value) => Some(Ok(Arc::clone(value))),
+            Self::Failed(error) => Some(Err(error.clone())),
+        }
+    }
 }
 
 impl<T> Completion<T> {
@@ -28,7 +50,7 @@ impl<T> Completion<T> {
     pub(crate) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
-                outcome: None,
+                outcome: Outcome::Open,
                 waiters: Slab::new(),
             }),
             handles: AtomicUsize::new(1),
@@ -41,13 +63,16 @@ impl<T> Completion<T> {
 
     /// Sets the outcome and wakes who waits for it. Only the first call has an effect.
     pub(crate) fn complete(&self, outcome: Result<T, Error>) {
-        let outcome = outcome.map(Arc::new);
+        let outcome = match outcome {
+            Ok(value) => Outcome::Value(Arc::new(value)),
+            Err(error) => Outcome::Failed(error),
+        };
         let waiters = {
             let mut inner = self.lock();
-            if inner.outcome.is_some() {
+            if !inner.outcome.is_open() {
                 return;
             }
-            inner.outcome = Some(outcome);
+            inner.outcome = outcome;
             std::mem::take(&mut inner.waiters)
         };
         for (_, waker) in waiters {
@@ -58,7 +83,7 @@ impl<T> Completion<T> {
     /// Ready once there is an outcome; until then `cx` is woken for it.
     pub(crate) fn poll_done(&self, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
         let mut inner = self.lock();
-        if inner.outcome.is_some() {
+        if !inner.outcome.is_open() {
             key.0 = None;
             return Poll::Ready(());
         }
@@ -76,7 +101,7 @@ impl<T> Completion<T> {
     pub(crate) fn leave(&self, key: &mut WaiterKey) {
         if let Some(key) = key.0.take() {
             let mut inner = self.lock();
-            if inner.outcome.is_none()
+            if inner.outcome.is_open()
                 && let Ok(key) = usize::try_from(key)
             {
                 inner.waiters.try_remove(key);
@@ -86,18 +111,21 @@ impl<T> Completion<T> {
 
     /// The outcome, shared.
     pub(crate) fn outcome(&self) -> Option<Result<Arc<T>, Error>> {
-        self.lock().outcome.clone()
+        self.lock().outcome.share()
     }
 
     /// The outcome for a handle that is used up: taken out where no other handle could ask for it.
     pub(crate) fn take(&self) -> Option<Result<Arc<T>, Error>> {
         let mut inner = self.lock();
         // Only a handle makes another one, and the one that asks is being used up: one means the last.
-        if self.handles.load(Ordering::Acquire) == 1 {
-            inner.outcome.take()
-        } else {
-            inner.outcome.clone()
+        let is_last = self.handles.load(Ordering::Acquire) == 1;
+        if is_last && matches!(inner.outcome, Outcome::Value(_)) {
+            return match std::mem::replace(&mut inner.outcome, Outcome::Taken) {
+                Outcome::Value(value) => Some(Ok(value)),
+                _ => None,
+            };
         }
+        inner.outcome.share()
     }
 
     pub(crate) fn retain(&self) {

@@ -30,7 +30,7 @@ pub enum EventKind<'a> {
         /// The run in the parent flow that stands for this one, if this is a subflow.
         parent: Option<TaskRunId>,
     },
-    /// A flow run came to its end, after everything submitted in it. Last of all events of the run.
+    /// A flow run came to its end, after everything submitted in it. Only its own hooks, if they fail, are told of after it.
     FlowRunFinished {
         /// How it ended.
         state: State,

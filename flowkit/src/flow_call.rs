@@ -67,7 +67,8 @@ impl<T> FlowCall<T> {
         self
     }
 
-    /// How long the run may take from the moment its body begins; [`Duration::ZERO`] means no limit.
+    /// How long an attempt of the run may take, from the moment its body begins to the end of everything submitted in it;
+    /// [`Duration::ZERO`] means no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.extras.timeout = Some(timeout);
         self

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures::future::BoxFuture;
 
 use crate::call::TaskCall;
+use crate::engine::slots::without_slots;
 use crate::error::Error;
 use crate::fan_out::Mapped;
 use crate::handle::{Awaiting, TaskHandle};
@@ -98,7 +99,8 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Group<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let mut gathering = GatherAll::new(self);
-        Box::pin(std::future::poll_fn(move |cx| gathering.poll_gathered(cx)))
+        let gathered = std::future::poll_fn(move |cx| gathering.poll_gathered(cx));
+        Box::pin(without_slots(gathered))
     }
 }
 

@@ -244,7 +244,7 @@ impl Graph {
         self.extras.entry(place).or_default()
     }
 
-    /// Forgets what is kept of a run beside its record.
+    /// The name of a run: its own, or its fan-out's, or its task's.
     pub(crate) fn name(&self, place: NodeRef) -> Arc<str> {
         let own = self
             .extra(place)
@@ -283,8 +283,8 @@ impl Graph {
         })
     }
 
-    /// The nodes below `place` that have not ended: what is to be stopped when it fails or is cancelled.
-    pub(crate) fn live_descendants(&self, place: NodeRef) -> Vec<u32> {
+    /// The nodes below `place`: what it called, what that called, and so on.
+    pub(crate) fn descendants(&self, place: NodeRef) -> Vec<u32> {
         let mut below = vec![false; self.nodes.len()];
         let mut found = Vec::new();
         for (index, node) in (0u32..).zip(&self.nodes) {
@@ -293,11 +293,21 @@ impl Graph {
             if let Some(mark) = below.get_mut(index as usize) {
                 *mark = is_below;
             }
-            if is_below && !node.record.state.is_terminal() {
+            if is_below {
                 found.push(index);
             }
         }
         found
+    }
+
+    /// Those of them that have not ended: what is to be stopped when it fails or is cancelled.
+    pub(crate) fn live_descendants(&self, place: NodeRef) -> Vec<u32> {
+        let mut live = self.descendants(place);
+        live.retain(|&node| {
+            self.node(NodeRef::node(node))
+                .is_some_and(|node| !node.record.state.is_terminal())
+        });
+        live
     }
 }
 

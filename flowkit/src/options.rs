@@ -258,8 +258,8 @@ impl TaskOptions {
         self
     }
 
-    /// The run needs so many slots of this limit of the runtime, beside those it needs already. See
-    /// [`Builder::limit`](crate::Builder::limit).
+    /// The run needs so many slots of this limit of the runtime, beside others that these options name. Where options name any limit, those of weaker
+    /// ones (the attribute's, the runtime's defaults) do not count. See [`Builder::limit`](crate::Builder::limit).
     pub fn limit(mut self, name: impl Into<Arc<str>>, slots: u32) -> Self {
         let name = name.into();
         let mut needs: Vec<(Arc<str>, u32)> = self
@@ -274,7 +274,7 @@ impl TaskOptions {
         self
     }
 
-    /// The run needs no slots of any named limit.
+    /// The run needs no slots of any named limit, whatever the attribute says.
     pub fn no_limit(mut self) -> Self {
         self.limits = Some(Needs::Static(&[]));
         self

@@ -33,6 +33,8 @@ struct Catching;
 
 impl Catching {
     fn begin() -> Self {
+        // A place that nobody asked for belongs to a panic that was caught elsewhere.
+        PLACE.set(None);
         CATCHING.set(CATCHING.get() + 1);
         Self
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::{Error, ErrorKind};
+
 /// The state of a task run or a flow run.
 ///
 /// `Scheduled` → `Pending` → `Running` → a terminal state; between attempts `AwaitingRetry`, while waiting for a
@@ -131,6 +133,17 @@ impl State {
             Paused => matches!(next, Running | AwaitingSlot | Failed | TimedOut | Cancelled),
             Completed => matches!(next, RolledBack),
             Cached | Failed | TimedOut | Crashed | Cancelled | UpstreamFailed | RolledBack => false,
+        }
+    }
+
+    /// The state that an error of a run stands for.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Self::TimedOut,
+            ErrorKind::Crashed => Self::Crashed,
+            ErrorKind::Cancelled | ErrorKind::Unavailable => Self::Cancelled,
+            ErrorKind::UpstreamFailed => Self::UpstreamFailed,
+            _ => Self::Failed,
         }
     }
 

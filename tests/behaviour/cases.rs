@@ -175,7 +175,7 @@
 //! | | waits for command line: parameters that come as text |
 //! | 182 | waits for journal: parameters are recorded to resume with |
 //! | 184 | `fan_outs::many_and_deep_runs_finish` |
-//! | | `limits::a_tree_of_nested_tasks_finishes_at_limit_1` |
+//! | | `slots::a_tree_of_nested_tasks_finishes_at_limit_1` |
 //! | 185 | `calls::tags_of_the_definition_the_call_and_the_surroundings_add_up` |
 //! | 187 | `limits::attempts_begin_no_faster_than_a_rate_limit_allows` |
 //! | 188 | `limits::who_waits_for_a_slot_no_longer_than_it_likes_never_begins` |
@@ -202,7 +202,7 @@
 //! | Z7 | `failures::everything_submitted_ends_before_its_flow` |
 //! | Z8 | `failures::a_failure_that_nobody_looks_at_fails_the_flow_and_names_the_task` |
 //! | Z9 | `fan_outs::a_run_that_waits_for_its_own_fan_out_does_not_keep_it_from_running` |
-//! | | `limits::a_tree_of_nested_tasks_finishes_at_limit_1` |
+//! | | `slots::a_tree_of_nested_tasks_finishes_at_limit_1` |
 //! | Z11 | `attempts::a_body_that_takes_too_long_is_cleaned_up` |
 //! | Z12 | `retries::timeouts_are_retried_within_the_total_timeout` |
 //! | | waits for a choice of what is retried: `retry_if` sees errors, and timeouts are always retried |
@@ -249,6 +249,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("limits", include_str!("limits.rs")),
     ("retries", include_str!("retries.rs")),
     ("runtimes", include_str!("runtimes.rs")),
+    ("slots", include_str!("slots.rs")),
     ("structure", include_str!("structure.rs")),
     ("transactions", include_str!("transactions.rs")),
     ("upstreams", include_str!("upstreams.rs")),

@@ -382,3 +382,30 @@ async fn what_broke_the_iterator_is_told_once() {
         assert_eq!(told, (expected.clone(), expected));
     }
 }
+
+#[tokio::test]
+async fn the_owner_of_a_fan_out_leaves_values_to_others_who_want_them() {
+    #[task]
+    async fn one(n: u64) -> u64 {
+        n
+    }
+    #[task]
+    async fn total(numbers: Vec<u64>) -> u64 {
+        numbers.iter().sum()
+    }
+    #[flow]
+    async fn everybody() -> Result<(u64, u64, usize)> {
+        let mapped = (0..5u64).map(one).submit_all();
+        let total = total(&mapped).submit();
+        let handles: Vec<_> = mapped.handles().collect();
+        let mut ended = mapped.as_completed();
+        assert_eq!(mapped.await?, [0, 1, 2, 3, 4]); // polled before the others
+        let mut seen = 0;
+        while let Some((_, outcome)) = ended.next().await {
+            outcome?;
+            seen += 1;
+        }
+        Ok((total.await?, all(handles).await?.iter().sum(), seen))
+    }
+    assert_eq!(everybody().await.unwrap(), (10, 10, 5));
+}

@@ -13,21 +13,21 @@ use crate::recorder::Recorder;
 
 /// Counts how many work at once, and remembers the most.
 #[derive(Clone, Default)]
-struct Gauge(Arc<(AtomicUsize, AtomicUsize)>);
+pub(crate) struct Gauge(Arc<(AtomicUsize, AtomicUsize)>);
 
 impl Gauge {
-    fn enter(&self) -> Inside<'_> {
+    pub(crate) fn enter(&self) -> Inside<'_> {
         let now = self.0.0.fetch_add(1, Ordering::SeqCst) + 1;
         self.0.1.fetch_max(now, Ordering::SeqCst);
         Inside(self)
     }
 
-    fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.0.1.load(Ordering::SeqCst)
     }
 }
 
-struct Inside<'a>(&'a Gauge);
+pub(crate) struct Inside<'a>(&'a Gauge);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
@@ -36,7 +36,7 @@ impl Drop for Inside<'_> {
 }
 
 #[task(limit = "db")]
-async fn query(n: u32, #[resource] gauge: &Gauge) -> u32 {
+pub(crate) async fn query(n: u32, #[resource] gauge: &Gauge) -> u32 {
     let _inside = gauge.enter();
     tokio::time::sleep(Duration::from_secs(1)).await;
     n
@@ -47,7 +47,7 @@ async fn queries(count: u32) -> Result<Vec<u32>> {
     Ok((0..count).map(query).submit_all().await?)
 }
 
-async fn with_db(slots: u32) -> (Runtime, Gauge, Recorder) {
+pub(crate) async fn with_db(slots: u32) -> (Runtime, Gauge, Recorder) {
     let (gauge, recorder) = (Gauge::default(), Recorder::default());
     let runtime = Runtime::builder()
         .limit("db", slots)
@@ -122,110 +122,6 @@ async fn a_weight_takes_more_than_one_slot_and_the_heavy_one_is_not_overtaken() 
         runtime.run(looking()).await.into_result().unwrap(),
         ["first", "heavy", "last"]
     );
-}
-
-#[task(limit("db", "api"))]
-async fn nested(depth: u32) -> Result<u32> {
-    match depth {
-        0 => Ok(0),
-        // One level waits in place, the next beside itself, the third through a fan-out.
-        _ if depth.is_multiple_of(3) => Ok(1 + Box::pin(nested(depth - 1).into_future()).await?),
-        _ if depth % 3 == 1 => Ok(1 + nested(depth - 1).submit().await?),
-        _ => {
-            let below = [depth - 1].map(nested).into_iter().submit_all().await?;
-            Ok(1 + below.first().copied().unwrap_or_default())
-        }
-    }
-}
-
-#[flow]
-async fn tree(depth: u32) -> Result<u32> {
-    Ok(nested(depth).await?)
-}
-
-// 184, Z9
-#[tokio::test]
-async fn a_tree_of_nested_tasks_finishes_at_limit_1() {
-    let runtime = Runtime::builder()
-        .limit("db", 1)
-        .limit("api", 1)
-        .task_limit(1)
-        .build()
-        .await
-        .unwrap();
-    assert_eq!(runtime.run(tree(34)).await.into_result().unwrap(), 34);
-    assert_eq!(runtime.limit_use("db").unwrap().in_use, 0);
-    assert_eq!(runtime.task_limit_use().unwrap().in_use, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn ten_thousand_sleeping_sensors_leave_the_one_slot_to_who_works() {
-    #[task(limit = "db")]
-    async fn sensor() {
-        flowkit::sleep(Duration::from_secs(3600)).await;
-    }
-    #[flow]
-    async fn beside() -> Result<Duration> {
-        let sensors: Vec<_> = (0..10_000).map(|_| sensor().submit()).collect();
-        let began = Instant::now();
-        query(1u32).await?;
-        let elapsed = began.elapsed();
-        all(sensors).await?;
-        Ok(elapsed)
-    }
-    let (runtime, ..) = with_db(1).await;
-    let elapsed = runtime.run(beside()).await.into_result().unwrap();
-    assert_eq!(elapsed, Duration::from_secs(1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_delay_holds_no_slot() {
-    #[task(limit = "db", retries = 1, retry_delay = "1h")]
-    async fn flaky() -> Result<()> {
-        Err("no".into())
-    }
-    #[flow]
-    async fn beside() -> Result<Duration> {
-        let flaky = flaky().submit();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let began = Instant::now();
-        query(1u32).await?;
-        let elapsed = began.elapsed();
-        assert!(flaky.await.is_err());
-        Ok(elapsed)
-    }
-    let (runtime, ..) = with_db(1).await;
-    assert_eq!(
-        runtime.run(beside()).await.into_result().unwrap(),
-        Duration::from_secs(1)
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_works_with_its_slot_again_after_it_has_waited() {
-    #[task]
-    async fn elsewhere() {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    #[task(limit = "db")]
-    async fn in_two_parts(#[resource] gauge: &Gauge) -> Result<()> {
-        for _ in 0..2 {
-            {
-                let _inside = gauge.enter();
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            elsewhere().submit().await?;
-        }
-        Ok(())
-    }
-    #[flow]
-    async fn several() -> Result<()> {
-        (0..5).map(|_| in_two_parts()).submit_all().await?;
-        Ok(())
-    }
-    let (runtime, gauge, _) = with_db(1).await;
-    runtime.run(several()).await.into_result().unwrap();
-    assert_eq!(gauge.most(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ mod limits;
 mod recorder;
 mod retries;
 mod runtimes;
+mod slots;
 mod structure;
 mod transactions;
 mod upstreams;

@@ -207,3 +207,30 @@ async fn an_error_may_ask_for_a_longer_wait_than_the_policy_says() {
     flow(5u64).await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(5));
 }
+
+#[tokio::test]
+async fn what_a_failed_attempt_called_and_did_not_look_at_failed_with_it() {
+    #[task]
+    async fn child() -> Result<()> {
+        match current_run().map(|run| run.tags().len()) {
+            Some(1) => Err("no".into()),
+            _ => Ok(()),
+        }
+    }
+    #[task(retries = 1)]
+    async fn parent() -> Result<()> {
+        let attempt = current_run().map_or(0, |run| run.attempt());
+        if attempt == 1 {
+            let failing = child().tag("first").submit();
+            failing.wait(Duration::from_secs(1)).await;
+            return Err("and so do I".into());
+        }
+        Ok(child().await?)
+    }
+    #[flow]
+    async fn around() -> Result<()> {
+        Ok(parent().await?)
+    }
+    let run = around().run().await;
+    assert_eq!(run.state(), State::Completed, "{:?}", run.result());
+}

@@ -269,3 +269,37 @@ async fn tags_around_a_flow_are_those_of_its_run() {
     let handle = flowkit::tagged(["nightly"], async { tagged_task().submit() }).await;
     assert_eq!(handle.await.unwrap(), ["nightly"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_dropped_is_cancelled_and_its_runtime_shuts_down() {
+    use std::sync::{Arc, Mutex};
+    let ends: Arc<Mutex<Vec<State>>> = Arc::default();
+    #[flow]
+    async fn endless() -> Result<()> {
+        std::future::pending::<()>().await;
+        Ok(())
+    }
+    #[flow]
+    async fn quick() -> Result<()> {
+        Ok(())
+    }
+    let seen = Arc::clone(&ends);
+    let slow_hook = |_: flowkit::HookRun| tokio::time::sleep(SECOND * 20);
+    let runtime = Runtime::builder()
+        .on_success(slow_hook)
+        .on_failure(|run: flowkit::HookRun| assert!(run.error().is_none(), "nothing fails"))
+        .on_cancellation(move |run: flowkit::HookRun| seen.lock().unwrap().push(run.state()))
+        .build()
+        .await
+        .unwrap();
+    // One is dropped while it runs, the other while its hook is called.
+    assert!(
+        tokio::time::timeout(SECOND, runtime.run(endless()))
+            .await
+            .is_err()
+    );
+    assert!(tokio::time::timeout(SECOND, runtime.run(quick())).await.is_err());
+    let shutdown = tokio::time::timeout(SECOND * 60, runtime.shutdown(SECOND)).await;
+    assert_eq!(shutdown.expect("it hangs"), 0);
+    assert_eq!(*ends.lock().unwrap(), [State::Cancelled]);
+}

@@ -143,3 +143,22 @@ async fn a_run_is_drawn_with_its_edges_and_states() {
     assert_eq!(json["tasks"][0]["attempts"], 1);
     assert_eq!(json["edges"][0]["parameter"], "n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_flow_includes_what_it_submitted() {
+    use std::time::Duration;
+    #[task]
+    async fn hour() {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    #[flow(timeout = "1s")]
+    async fn hasty() -> Result<()> {
+        drop(hour().submit());
+        Ok(())
+    }
+    let began = tokio::time::Instant::now();
+    let run = hasty().run().await;
+    assert_eq!(run.state(), State::TimedOut);
+    assert_eq!(run.tasks()[0].state, State::Cancelled);
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+}

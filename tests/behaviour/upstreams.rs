@@ -289,3 +289,28 @@ async fn what_was_passed_on_is_looked_at_also_where_another_failed_first() {
     let run = all_ways().run().await;
     assert_eq!(run.state(), State::Completed, "{:?}", run.result());
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_only_for_the_end_of_a_run_is_told_also_after_its_value_was_taken() {
+    use std::time::Duration;
+    #[task]
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        seconds
+    }
+    #[task]
+    async fn pass(n: u64) -> u64 {
+        n
+    }
+    #[flow]
+    async fn ordered() -> Result<u64> {
+        let (quick, slow) = (after(1u64).submit(), after(2u64).submit());
+        let behind = pass(7u64).wait_for([&slow, &quick]).submit();
+        let after_quick = pass(8u64).wait_for([&quick]).submit();
+        assert_eq!(quick.await?, 1); // takes the value
+        after_quick.await?;
+        Ok(behind.await?)
+    }
+    let run = tokio::time::timeout(Duration::from_secs(60), ordered().run()).await;
+    assert_eq!(run.expect("it hangs").into_result().unwrap(), 7);
+}

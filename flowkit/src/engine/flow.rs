@@ -244,19 +244,20 @@ impl Entered {
         last: bool,
     ) -> Result<(), Failed> {
         let scope = &self.scope;
-        let body = self.run_body(guard, job.as_mut(), last).await;
+        let ended = self.run_body(guard, job.as_mut(), last).await;
         job.as_mut().drop_attempt();
-        if body.is_err() {
+        if let Err(failed) = ended {
             scope.stop_live();
+            scope.drained().await;
+            return Err(failed);
         }
-        scope.drained().await;
-        body?;
         match unhandled(scope) {
             Some(error) if !scope.is_cancelled() => Err(Failed::new(error, true)),
             _ => Ok(()),
         }
     }
 
+    /// Runs the body and what it submits, for as long as the flow may take and nobody cancels it.
     async fn run_body(&self, guard: &RunGuard, mut job: Pin<&mut dyn Job>, last: bool) -> Result<(), Failed> {
         let scope = &self.scope;
         let attempt = Attempt {
@@ -278,9 +279,15 @@ impl Entered {
             }
         };
         let body = scoped(self.ambient(guard.attempt()), body).instrument(self.span(guard.attempt()));
+        // What was submitted belongs to the attempt, and to its time.
+        let whole = async {
+            body.await?;
+            scope.drained().await;
+            Ok(())
+        };
         tokio::select! {
             biased;
-            outcome = body => outcome,
+            outcome = whole => outcome,
             () = scope.cancelled() => Err(Failed::new(guard.cancelled_error(), false)),
             () = limit => {
                 let limit = self.plan.timeout.unwrap_or_default();

@@ -16,6 +16,8 @@ pub(crate) struct RunGuard {
     scope: Arc<Scope>,
     awaited: bool,
     ended: bool,
+    /// Whether the runtime still counts it.
+    registered: bool,
     attempt: u32,
     hooks: Option<HookQueue>,
 }
@@ -30,6 +32,7 @@ impl RunGuard {
             scope: Arc::clone(scope),
             awaited,
             ended: false,
+            registered: scope.parent.is_none(),
             attempt: 0,
             hooks: None,
         })
@@ -110,7 +113,11 @@ impl RunGuard {
         if let Some(hooks) = self.hooks.take() {
             hooks.finish().await;
         }
-        if self.scope.parent.is_none() {
+        self.unregister();
+    }
+
+    fn unregister(&mut self) {
+        if std::mem::take(&mut self.registered) {
             self.scope.runtime.unregister(self.scope.id);
         }
     }
@@ -182,15 +189,14 @@ pub(super) fn unhandled(scope: &Scope) -> Option<Error> {
 impl Drop for RunGuard {
     fn drop(&mut self) {
         if self.ended {
-            return;
+            // It was dropped while its hooks were being called.
+            return self.unregister();
         }
-        self.scope.stop_live();
+        self.scope.cancel();
         let cancelled = self.cancelled_error();
         self.end(Some(&cancelled));
         self.hooks = None;
-        if self.scope.parent.is_none() {
-            self.scope.runtime.unregister(self.scope.id);
-        }
+        self.unregister();
         // What was submitted ends on its own tasks. The flow above, if there is one, waits for that too.
         if let (Some((parent, _)), Ok(tokio)) = (&self.scope.parent, tokio::runtime::Handle::try_current()) {
             let (parent, scope) = (Arc::clone(parent), Arc::clone(&self.scope));

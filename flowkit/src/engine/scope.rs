@@ -310,6 +310,16 @@ impl Scope {
         self.graph().observe(place);
     }
 
+    /// Notes that how everything ended that a run called is known.
+    pub(crate) fn observe_descendants(&self, place: NodeRef) {
+        let mut graph = self.graph();
+        if graph.node(place).is_some_and(|node| node.has_children) {
+            for node in graph.descendants(place) {
+                graph.observe(NodeRef::node(node));
+            }
+        }
+    }
+
     /// Notes what only few runs have.
     pub(crate) fn note(&self, place: NodeRef, note: impl FnOnce(&mut Extra)) {
         note(self.graph().extra_mut(place));
@@ -440,7 +450,11 @@ impl Scope {
         if let Some(memo) = self.memo() {
             memo.begin_attempt();
         }
-        self.closed.store(self.is_cancelled(), Ordering::Release);
+        self.closed.store(false, Ordering::Release);
+        // A cancel that came in between found it closed, and is not to find it open.
+        if self.is_cancelled() {
+            self.stop_live();
+        }
     }
 
     /// What its runs returned in earlier attempts, if there may be more than one.

@@ -20,6 +20,8 @@ pub(crate) struct RunSlots(Mutex<Held>);
 
 struct Held {
     set: SlotSet,
+    /// Whether an attempt is under way. Outside of one nothing is taken, whoever may still hold a piece of its body.
+    working: bool,
     /// Parts of the body that wait to go on. The set itself wakes only the last of them that asked.
     returning: Vec<Waker>,
 }
@@ -29,6 +31,7 @@ impl RunSlots {
     pub(crate) fn new(set: SlotSet) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Held {
             set,
+            working: false,
             returning: Vec::new(),
         })))
     }
@@ -37,9 +40,20 @@ impl RunSlots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready once all slots are held, at once if they are already.
-    pub(crate) fn poll_acquire(&self, cx: &task::Context<'_>) -> Poll<()> {
+    /// Ready once all slots are held: an attempt may begin.
+    pub(crate) fn poll_begin(&self, cx: &task::Context<'_>) -> Poll<()> {
         let mut held = self.lock();
+        ready!(held.set.poll_acquire(cx));
+        held.working = true;
+        Poll::Ready(())
+    }
+
+    /// Ready once all slots are held again, at once if they are already or the attempt is over.
+    fn poll_return(&self, cx: &task::Context<'_>) -> Poll<()> {
+        let mut held = self.lock();
+        if !held.working {
+            return Poll::Ready(());
+        }
         let acquired = held.set.poll_acquire(cx);
         let others = match acquired {
             Poll::Ready(()) => std::mem::take(&mut held.returning),
@@ -58,14 +72,18 @@ impl RunSlots {
     /// Gives everything back: the attempt is over.
     pub(crate) fn release(&self) {
         let mut held = self.lock();
+        held.working = false;
         held.set.release();
-        held.returning.clear();
+        let others = std::mem::take(&mut held.returning);
+        drop(held);
+        others.into_iter().for_each(Waker::wake);
     }
 
     /// Gives back what is held, unless some part of the body is on its way back to work.
     fn yield_slots(&self) {
         let mut held = self.lock();
-        if held.set.is_held() {
+        // Without anybody on the way back, a place in line is one that `rejoin` took: it is given up too.
+        if held.set.is_held() || held.returning.is_empty() {
             held.set.release();
         }
     }
@@ -75,7 +93,7 @@ impl RunSlots {
     fn rejoin(&self) {
         let mut held = self.lock();
         let others = std::mem::take(&mut held.returning);
-        if others.is_empty() {
+        if others.is_empty() && held.working {
             // Nobody polls for it; what is handed over is held from then on.
             let _ = held
                 .set
@@ -107,7 +125,7 @@ impl Yielded {
     /// The wait is over: ready once the run may work again.
     pub(crate) fn poll_return(&mut self, cx: &task::Context<'_>) -> Poll<()> {
         if let Some(slots) = &self.slots {
-            ready!(slots.poll_acquire(cx));
+            ready!(slots.poll_return(cx));
             self.slots = None;
         }
         Poll::Ready(())

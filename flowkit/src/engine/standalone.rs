@@ -95,20 +95,23 @@ fn refuse<T: Send + Sync + 'static>(scope: &Arc<Scope>, refused: Error) -> TaskH
 
 /// Ends such a run when everything in it has ended, as the one node did that it was begun for.
 pub(crate) fn close_when_drained(scope: &Arc<Scope>, place: NodeRef) {
-    if let Ok(tokio) = tokio::runtime::Handle::try_current() {
-        let scope = Arc::clone(scope);
-        tokio.spawn(async move {
-            scope.drained().await;
-            scope.runtime.flush_kept().await;
-            let state = scope.state_of(place);
-            let error = scope.graph().extra(place).and_then(|extra| extra.error.clone());
-            let state = if state.is_success() {
-                State::Completed
-            } else {
-                state
-            };
-            scope.end(state, error.as_ref());
-            scope.runtime.unregister(scope.id);
-        });
-    }
+    let Ok(tokio) = tokio::runtime::Handle::try_current() else {
+        // Nothing in it can have begun.
+        scope.end(State::Cancelled, None);
+        return scope.runtime.unregister(scope.id);
+    };
+    let scope = Arc::clone(scope);
+    tokio.spawn(async move {
+        scope.drained().await;
+        scope.runtime.flush_kept().await;
+        let state = scope.state_of(place);
+        let error = scope.graph().extra(place).and_then(|extra| extra.error.clone());
+        let state = if state.is_success() {
+            State::Completed
+        } else {
+            state
+        };
+        scope.end(state, error.as_ref());
+        scope.runtime.unregister(scope.id);
+    });
 }

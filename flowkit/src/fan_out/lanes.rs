@@ -4,7 +4,7 @@
 //! starts few and a long one costs a spawn only for its first items.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -37,6 +37,9 @@ const EMPTY: &Definition = &Definition::task(
     TaskOptions::new(),
 );
 
+/// The most items that are entered before their turn comes.
+const MOST_AHEAD: usize = 16 << 20;
+
 /// Enters a fan-out in the graph of the running flow and starts it; outside any flow it is a run of its own.
 pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usize) -> Mapped<T> {
     let (runtime, tags) = match context::current_or_default() {
@@ -62,8 +65,9 @@ fn submit_in<T: Send + Sync + 'static>(
     let mut calls = calls.peekable();
     let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
     let scope = Arc::clone(&caller.scope);
+    // A length that memory could not hold is taken as it comes, like one that is not known.
     let known = match calls.size_hint() {
-        (lower, Some(upper)) if lower == upper => Some(lower),
+        (lower, Some(upper)) if lower == upper && lower <= MOST_AHEAD => Some(lower),
         _ => None,
     };
     let node = scope.add(NewRun {
@@ -205,31 +209,36 @@ fn next_call<T: Send + Sync + 'static>(
 }
 
 /// Tells a lane to drop the item that it runs, and to go on with the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Signal {
-    asked: AtomicBool,
+    /// The item that was asked for: the lane may have gone on to another since.
+    asked: AtomicU32,
     waker: AtomicWaker,
 }
 
+impl Default for Signal {
+    fn default() -> Self {
+        Self {
+            asked: AtomicU32::new(u32::MAX),
+            waker: AtomicWaker::new(),
+        }
+    }
+}
+
 impl Signal {
-    /// Asks for the item that the lane runs now.
-    pub(super) fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
+    /// Asks for an item that the lane runs.
+    pub(super) fn ask(&self, item: u32) {
+        self.asked.store(item, Ordering::Release);
         self.waker.wake();
     }
 
-    /// The lane has another item.
-    pub(super) fn reset(&self) {
-        self.asked.store(false, Ordering::Release);
+    fn is_asked(&self, item: u32) -> bool {
+        self.asked.load(Ordering::Acquire) == item
     }
 
-    fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
-    }
-
-    fn poll_asked(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_asked(&self, item: u32, cx: &Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
-        if self.is_asked() {
+        if self.is_asked(item) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -248,12 +257,12 @@ impl<T: Send + Sync + 'static> Item<'_, T> {
     /// Runs the item to its end, or until the lane is told to drop it.
     async fn run(mut self, signal: &Signal) {
         let outcome = poll_fn(|cx| {
-            if signal.is_asked() {
+            if signal.is_asked(self.index) {
                 return Poll::Ready(None);
             }
             match self.item.poll_run(cx) {
                 Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-                Poll::Pending => signal.poll_asked(cx).map(|()| None),
+                Poll::Pending => signal.poll_asked(self.index, cx).map(|()| None),
             }
         });
         if let Some(outcome) = outcome.await {

@@ -28,8 +28,6 @@ use crate::state::State;
 #[must_use = "a fan-out whose failures nobody looks at fails its flow; await it or pass it on"]
 pub struct Mapped<T> {
     fan_out: Arc<SharedFanOut<T>>,
-    /// Whether this is the fan-out's only owner, who may take the values.
-    only: bool,
 }
 
 impl<T> fmt::Debug for Mapped<T> {
@@ -43,14 +41,13 @@ impl<T> fmt::Debug for Mapped<T> {
 
 impl<T> Mapped<T> {
     pub(super) fn new(fan_out: Arc<SharedFanOut<T>>) -> Self {
-        Self { fan_out, only: true }
+        Self { fan_out }
     }
 
     /// The same fan-out, for somebody else who wants its values.
     pub(crate) fn again(&self) -> Self {
         Self {
-            fan_out: Arc::clone(&self.fan_out),
-            only: false,
+            fan_out: self.fan_out.shared(),
         }
     }
 
@@ -119,7 +116,7 @@ impl<T: Send + Sync + 'static> Mapped<T> {
     /// # }
     /// ```
     pub fn handles(&self) -> impl ExactSizeIterator<Item = TaskHandle<T>> + use<T> {
-        let fan_out = Arc::clone(&self.fan_out);
+        let fan_out = self.fan_out.shared();
         let indexes = 0..u32::try_from(fan_out.len()).unwrap_or(u32::MAX);
         indexes.map(move |index| TaskHandle::new(Arc::clone(&fan_out) as _, index))
     }
@@ -153,7 +150,7 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     pub(crate) async fn gathered_outcomes(self) -> Outcomes<T> {
         self.closed().await;
         self.look_at_all();
-        Outcomes(self.fan_out.outcomes(self.only))
+        Outcomes(self.fan_out.outcomes())
     }
 
     /// Waits for every item, and gives every outcome, unless more than `failures` of them failed.
@@ -173,7 +170,9 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     pub async fn tolerate_share(self, share: f64) -> Result<Outcomes<T>, Error> {
         let outcomes = self.outcomes().await;
         let (failed, items) = (outcomes.failures().count(), outcomes.len());
-        outcomes.unless(failed as f64 > share * items as f64)
+        // Written so that a share that is no number tolerates nothing.
+        let tolerable = failed as f64 <= share * items as f64;
+        outcomes.unless(!tolerable)
     }
 
     /// The outcomes with their indexes, each as soon as its item has ended.
@@ -182,7 +181,7 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     /// iterator of calls panicked, that comes last, unless items that were announced have it for their outcome.
     pub fn as_completed(&self) -> AsCompleted<T> {
         AsCompleted {
-            fan_out: Arc::clone(&self.fan_out),
+            fan_out: self.fan_out.shared(),
             seen: 0,
             key: WaiterKey::default(),
             next: None,
@@ -212,7 +211,7 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
             }
         }
         self.closed().await;
-        self.fan_out.outcomes(self.only).into_iter().collect()
+        self.fan_out.outcomes().into_iter().collect()
     }
 }
 

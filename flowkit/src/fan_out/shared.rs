@@ -36,6 +36,8 @@ pub(crate) struct SharedFanOut<T> {
     pub(crate) calls: Mutex<Option<Calls<T>>>,
     state: Mutex<Items<T>>,
     cancelled: AtomicBool,
+    /// Whether others than its owner may ask for values, which the owner then leaves in place.
+    is_shared: AtomicBool,
 }
 
 pub(super) struct Items<T> {
@@ -103,6 +105,14 @@ pub(crate) enum Prefix {
     OpenAt(u32),
 }
 
+impl<T> SharedFanOut<T> {
+    /// The same fan-out, for somebody else who wants its values.
+    pub(super) fn shared(self: &Arc<Self>) -> Arc<Self> {
+        self.is_shared.store(true, Ordering::Release);
+        Arc::clone(self)
+    }
+}
+
 impl<T: Send + Sync + 'static> SharedFanOut<T> {
     pub(crate) fn new(
         scope: Arc<Scope>,
@@ -136,6 +146,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 next_waiter: 0,
             }),
             cancelled: AtomicBool::new(false),
+            is_shared: AtomicBool::new(false),
         }
     }
 
@@ -163,7 +174,6 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         }
         if let Some(lane) = items.lanes.get_mut(&lane) {
             lane.item = Some(index);
-            lane.signal.reset();
         }
         (index, items.slots.get(index as usize).is_some_and(Slot::is_open))
     }
@@ -179,7 +189,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 let lane = items.lanes.values().find(|lane| lane.item == Some(index));
                 let signal = lane.map(|lane| Arc::clone(&lane.signal));
                 drop(items);
-                signal.iter().for_each(|signal| signal.ask());
+                signal.iter().for_each(|signal| signal.ask(index));
                 return;
             }
             let place = NodeRef::item(self.node.node, index);
@@ -188,30 +198,42 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 *slot = Slot::Failed(error.clone());
             }
             items.ended.push(index);
-            let change = Change {
-                error: Some(&error),
-                ..Change::default()
-            };
-            self.scope.change(place, State::Cancelled, &change);
-            items.closes()
+            (items.closes(), place, error)
         };
+        let (close, place, error) = close;
+        self.record_cancelled(place, &error);
         self.after_end(close, Some(index));
+    }
+
+    /// Says that an item was cancelled before its turn came. Observers are told: not under the lock.
+    fn record_cancelled(&self, place: NodeRef, error: &Error) {
+        let change = Change {
+            error: Some(error),
+            ..Change::default()
+        };
+        self.scope.change(place, State::Cancelled, &change);
     }
 
     /// No call follows, because the iterator ended, broke or was dropped.
     pub(crate) fn exhaust(&self, broken: Option<Error>) {
-        let close = {
+        let (close, refused) = {
             let mut items = self.lock();
             items.exhausted = true;
             items.broken = items.broken.take().or(broken);
-            self.refuse_the_rest(&mut items);
-            items.closes()
+            let refused = self.refuse_the_rest(&mut items);
+            (items.closes(), refused)
         };
+        if let Some((indexes, error)) = refused {
+            for index in indexes {
+                self.record_cancelled(NodeRef::item(self.node.node, index), &error);
+            }
+        }
         self.after_end(close, None);
     }
 
-    /// Ends the items that were announced and never taken: the fan-out was cancelled, or its iterator was shorter.
-    fn refuse_the_rest(&self, items: &mut Items<T>) {
+    /// Ends the items that were announced and never taken: the fan-out was cancelled, or its iterator was shorter. Gives those that
+    /// were refused, and why.
+    fn refuse_the_rest(&self, items: &mut Items<T>) -> Option<(Vec<u32>, Error)> {
         let taken = items.taken as usize;
         if !self.is_cancelled() && items.broken.is_none() {
             items.slots.truncate(taken);
@@ -222,8 +244,9 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             {
                 records.truncate(taken);
             }
-            return;
+            return None;
         }
+        let mut refused = Vec::new();
         let error = items.broken.clone().unwrap_or_else(|| self.cancelled_error());
         for index in items.taken.. {
             let Some(slot) = items.slots.get_mut(index as usize) else {
@@ -233,15 +256,11 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 *slot = Slot::Failed(error.clone());
                 items.ended.push(index);
                 items.broken_in_items |= items.broken.is_some();
-                let change = Change {
-                    error: Some(&error),
-                    ..Change::default()
-                };
-                self.scope
-                    .change(NodeRef::item(self.node.node, index), State::Cancelled, &change);
+                refused.push(index);
             }
         }
         items.taken = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
+        Some((refused, error))
     }
 
     pub(super) fn cancelled_error(&self) -> Error {
@@ -318,7 +337,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     fn final_state(&self) -> (State, Option<Error>) {
         let items = self.lock();
         if let Some(broken) = &items.broken {
-            return (State::Crashed, Some(broken.clone()));
+            return (State::of_error(broken), Some(broken.clone()));
         }
         if self.cancelled.load(Ordering::Acquire) || self.scope.is_closed() {
             return (State::Cancelled, None);
@@ -354,11 +373,12 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         }
     }
 
-    /// All outcomes, in input order, once every item has ended. The owner takes values, others clone them.
-    pub(crate) fn outcomes(&self, take: bool) -> Vec<Result<T, Error>>
+    /// All outcomes, in input order, once every item has ended. An only owner takes the values, others clone them.
+    pub(crate) fn outcomes(&self) -> Vec<Result<T, Error>>
     where
         T: Clone,
     {
+        let take = !self.is_shared.load(Ordering::Acquire);
         let mut items = self.lock();
         let broken = items.broken_alone();
         let mut outcomes: Vec<_> = items

@@ -131,8 +131,11 @@ impl Builder {
         self
     }
 
-    /// A rate limit of this name: at most so many attempts begin in each period, of the runs that ask for it with
-    /// `rate_limit = "name"`. After a pause a whole period's may begin at once, then they come evenly.
+    /// A rate limit of this name: at most so many attempts are let through in each period, of the runs that ask for it with
+    /// `rate_limit = "name"`. After a pause a whole period's are let through at once, then they come evenly.
+    ///
+    /// It comes before the slots of limits, so that waiting for a permit holds none: runs that have been let through may then gather before
+    /// a limit that is full, and begin together when it is freed.
     pub fn rate_limit(mut self, name: impl Into<Arc<str>>, attempts: u32, per: Duration) -> Self {
         self.gates.rate_limits.push((name.into(), attempts, per));
         self

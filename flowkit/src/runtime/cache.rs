@@ -66,7 +66,10 @@ impl CacheSlot {
 
     async fn try_open(&self) -> Option<Cache> {
         let place = self.place.clone();
-        let opened = tokio::task::spawn_blocking(move || open_store(place)).await;
+        let opened = match tokio::runtime::Handle::try_current() {
+            Ok(tokio) => tokio.spawn_blocking(move || open_store(place)).await,
+            Err(_) => Ok(open_store(place)),
+        };
         let store = match opened {
             Ok(Ok(store)) => store,
             Ok(Err(error)) => return self.give_up(&error.to_string()),

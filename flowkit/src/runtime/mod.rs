@@ -25,6 +25,7 @@ use crate::definition::Definition;
 use crate::engine::blocking::Blocking;
 use crate::engine::caching::Flights;
 use crate::engine::scope::Scope;
+use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observers;
 use crate::flow_call::FlowCall;
@@ -184,7 +185,7 @@ impl Runtime {
     /// This never fails: how the run ended is in the record, and [`FlowRun::into_result`] turns it into a `Result`. Dropping the
     /// future cancels the run.
     pub async fn run<T: Send + Sync + 'static>(&self, call: FlowCall<T>) -> FlowRun<T> {
-        call.run_in(Ambient::Runtime(Arc::clone(&self.0), None)).await
+        without_slots(call.run_in(Ambient::Runtime(Arc::clone(&self.0), None))).await
     }
 
     /// Runs `future` so that the calls in it use this runtime: tasks and flows that are called outside any flow.

@@ -89,7 +89,7 @@ impl Drive {
         if let Some(Admission {
             slots: Some(slots), ..
         }) = self.admission()
-            && slots.poll_acquire(cx).is_pending()
+            && slots.poll_begin(cx).is_pending()
         {
             self.await_slot();
             return Poll::Pending;
@@ -110,7 +110,8 @@ impl Drive {
     /// # Errors
     /// The refusal of one that is open.
     pub(super) fn pass_breaker(&mut self) -> Result<(), Error> {
-        let (definition, place) = (self.definition, self.scope.task_run_id(self.place));
+        let (definition, place, attempts) =
+            (self.definition, self.scope.task_run_id(self.place), self.attempt);
         let Some(admission) = self.admission() else {
             return Ok(());
         };
@@ -126,7 +127,8 @@ impl Drive {
             Err(refused) => Err(breaker
                 .refusal(refused)
                 .about(definition.kind(), definition.name())
-                .in_task_run(place)),
+                .in_task_run(place)
+                .after_attempts(attempts)),
         }
     }
 

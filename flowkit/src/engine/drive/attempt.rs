@@ -204,6 +204,8 @@ impl Drive {
             });
         }
         self.scope.note_failed_attempt(self.place, began, error);
+        // What failed in this attempt is part of its failure, and nobody else's.
+        self.scope.observe_descendants(self.place);
         if delay.is_zero() {
             return self.seek_admission();
         }

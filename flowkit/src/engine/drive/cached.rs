@@ -81,6 +81,13 @@ impl Drive {
         if self.is_in_transaction() {
             return self.seek_admission();
         }
+        // Waiting for an equal run counts as much as running.
+        if let Some(more) = &mut self.more
+            && more.total.is_none()
+        {
+            let limit = more.plan.total_timeout;
+            more.total = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
+        }
         let leads_above = matches!(&self.ambient, Some(Ambient::Run(run)) if run.is_leading(&key));
         if leads_above || self.is_leader() {
             return self.seek_admission();
@@ -216,6 +223,7 @@ impl Drive {
 
     pub(super) fn after_keep(&mut self, trouble: Option<String>) -> Step {
         if let Some(trouble) = trouble {
+            self.tell_uncached(&trouble);
             self.scope
                 .note(self.place, |extra| extra.uncached = Some(Arc::from(trouble)));
         }

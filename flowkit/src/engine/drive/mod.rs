@@ -312,13 +312,13 @@ impl Drive {
     }
 
     fn after_inputs(&mut self, mut job: Pin<&mut dyn Job>) -> Step {
-        if let Some(step) = self.recall(job.as_mut()) {
-            return step;
-        }
         if let Some(name) = job.run_name() {
             self.scope.note(self.place, |extra| {
                 extra.name.get_or_insert_with(|| Arc::from(name));
             });
+        }
+        if let Some(step) = self.recall(job.as_mut()) {
+            return step;
         }
         if self.definition.cache().is_some() {
             return self.look_up(&*job);
