@@ -45,6 +45,8 @@ pub enum EventKind<'a> {
         id: TaskRunId,
         /// Its name.
         name: &'a str,
+        /// The name of its task, or of the flow of a subflow, whatever the run itself is named.
+        task: &'static str,
         /// The state before; none for the first.
         from: Option<State>,
         /// The state now.

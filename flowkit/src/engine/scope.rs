@@ -603,14 +603,16 @@ impl Scope {
     }
 
     fn tell_state(&self, place: NodeRef, from: Option<State>, to: State, change: &Change<'_>, now: Stamp) {
-        let (name, attempt) = {
+        let (name, task, attempt) = {
             let graph = self.graph();
             let attempts = graph.record(place).map_or(0, |record| u32::from(record.attempts));
-            (graph.name(place), change.attempt.max(attempts))
+            let task = graph.node(place).map_or("", |node| node.definition.name());
+            (graph.name(place), task, change.attempt.max(attempts))
         };
         self.tell(now, || EventKind::TaskRunState {
             id: self.task_run_id(place),
             name: &name,
+            task,
             from,
             to,
             attempt,
