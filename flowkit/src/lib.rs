@@ -52,6 +52,9 @@
 //! `redb` brings `cache::RedbStore`, a store that several processes use at once: give it to a runtime by
 //! `Runtime::builder().cache_store(RedbStore::open(directory)?)`. Every result that is kept is synced to the disk, which takes some
 //! milliseconds; where one process has the directory for itself, the default is faster by far.
+//!
+//! `testing` brings `flowkit::testing`: a runtime for the tests of your own flows, with a clock that jumps, faults on demand, and a log to
+//! assert over. It belongs under `[dev-dependencies]`.
 
 mod breaker;
 mod call;
@@ -87,6 +90,8 @@ mod run;
 mod runtime;
 mod state;
 mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transaction;
 mod window;
 
@@ -135,7 +140,7 @@ pub mod prelude {
     };
 }
 
-/// The README's examples, which are compiled with the documentation's.
-#[cfg(doctest)]
+/// The README's examples, which are compiled with the documentation's. One of them tests a flow.
+#[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../README.md")]
 mod readme {}

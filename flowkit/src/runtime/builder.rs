@@ -45,6 +45,8 @@ pub struct Builder {
     task_defaults: TaskOptions,
     cache: CachePlace,
     cache_limit: Option<u64>,
+    #[cfg(feature = "testing")]
+    faults: Option<Arc<crate::testing::Faults>>,
 }
 
 impl Default for Builder {
@@ -62,6 +64,8 @@ impl Default for Builder {
             task_defaults: TaskOptions::new(),
             cache: CachePlace::Memory,
             cache_limit: None,
+            #[cfg(feature = "testing")]
+            faults: None,
         }
     }
 }
@@ -222,6 +226,13 @@ impl Builder {
         self
     }
 
+    /// Has these faults happen in attempts.
+    #[cfg(feature = "testing")]
+    pub(crate) fn faults(mut self, faults: Arc<crate::testing::Faults>) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
     /// Builds the runtime.
     ///
     /// # Errors
@@ -259,6 +270,8 @@ impl Builder {
             task_defaults: self.task_defaults,
             flights: Flights::new(),
             abandoned_blocking: AtomicUsize::new(0),
+            #[cfg(feature = "testing")]
+            faults: self.faults,
             cache: CacheSlot::new(self.cache, self.cache_limit),
             runs: Mutex::new(HashMap::new()),
             no_runs: Notify::new(),

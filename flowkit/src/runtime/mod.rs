@@ -69,7 +69,7 @@ use crate::run::FlowRun;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Runtime(Arc<RuntimeInner>);
+pub struct Runtime(pub(crate) Arc<RuntimeInner>);
 
 pub(crate) struct RuntimeInner {
     pub(crate) clock: Box<dyn Clock>,
@@ -84,6 +84,8 @@ pub(crate) struct RuntimeInner {
     pub(crate) task_defaults: TaskOptions,
     pub(crate) flights: Flights,
     pub(crate) abandoned_blocking: AtomicUsize,
+    #[cfg(feature = "testing")]
+    pub(crate) faults: Option<Arc<crate::testing::Faults>>,
     cache: CacheSlot,
     runs: Mutex<HashMap<FlowRunId, Arc<Scope>>>,
     no_runs: Notify,

@@ -58,6 +58,8 @@ impl Drive {
                 more.total = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
             }
         }
+        #[cfg(feature = "testing")]
+        self.plan_fault();
         let (definition, scope) = (self.definition, &self.scope);
         let begun = context::enter(&mut self.ambient, || {
             caught(|| {
@@ -76,7 +78,7 @@ impl Drive {
     }
 
     pub(super) fn poll_attempt(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
-        let polled = context::enter(&mut self.ambient, || job.as_mut().poll_attempt(cx));
+        let polled = self.poll_body(job.as_mut(), cx);
         let repeatable = job.is_repeatable();
         match polled {
             Poll::Ready(Ok(())) => return Poll::Ready(self.after_success(&*job)),
@@ -90,13 +92,46 @@ impl Drive {
             return Poll::Pending;
         };
         ready!(timeout.as_mut().poll(cx));
-        context::enter(&mut self.ambient, || job.drop_attempt());
+        self.drop_body(job);
         let limit = self
             .more
             .as_ref()
             .and_then(|more| more.plan.timeout)
             .unwrap_or_default();
         Poll::Ready(self.after_failure(Failure::timed_out(limit), repeatable))
+    }
+
+    /// Polls the body, or what a test has happen in its place.
+    fn poll_body(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        #[cfg(feature = "testing")]
+        if let Some(fault) = &mut self.fault {
+            let ambient = &mut self.ambient;
+            let body = |cx: &mut Context<'_>| context::enter(ambient, || job.as_mut().poll_attempt(cx));
+            let outcome = ready!(fault.poll(cx, body));
+            // A body that a fault stood in for was never polled.
+            self.drop_body(job);
+            return Poll::Ready(outcome);
+        }
+        context::enter(&mut self.ambient, || job.as_mut().poll_attempt(cx))
+    }
+
+    /// Drops the body where it stands.
+    fn drop_body(&mut self, job: Pin<&mut dyn Job>) {
+        #[cfg(feature = "testing")]
+        {
+            self.fault = None;
+        }
+        context::enter(&mut self.ambient, || job.drop_attempt());
+    }
+
+    /// Asks the runtime of a test what is to happen in the attempt that begins.
+    #[cfg(feature = "testing")]
+    fn plan_fault(&mut self) {
+        if let Some(faults) = &self.scope.runtime.faults {
+            let run = self.scope.task_run_id(self.place);
+            let name = self.scope.graph().name(self.place);
+            self.fault = faults.of_attempt(self.definition.name(), &name, run, self.attempt);
+        }
     }
 
     /// Ends a run whose whole time is up. A value that is being kept has come in time.
@@ -113,7 +148,7 @@ impl Drive {
         ready!(total.as_mut().poll(cx));
         more.total = None;
         let limit = more.plan.total_timeout.unwrap_or_default();
-        context::enter(&mut self.ambient, || job.drop_attempt());
+        self.drop_body(job);
         self.leave_admission(Some(&Failure::timed_out(limit)));
         self.scope.stop_descendants(self.place);
         let error = self.error(ErrorKind::TimedOut).after_time(limit);

@@ -58,6 +58,9 @@ pub(crate) struct Drive {
     /// Whether the caller is given the outcome itself.
     awaited: bool,
     phase: Phase,
+    /// What a test has happen in the attempt.
+    #[cfg(feature = "testing")]
+    fault: Option<Box<crate::testing::FaultyAttempt>>,
     span: Span,
     /// What a run without options and cache does not need.
     more: Option<Box<More>>,
@@ -205,6 +208,8 @@ impl Drive {
             attempt: 0,
             awaited,
             phase: Phase::Inputs,
+            #[cfg(feature = "testing")]
+            fault: None,
             span,
             more,
         }
