@@ -286,6 +286,22 @@ async fn an_attempt_that_hangs_is_ended_by_the_total_timeout_and_by_who_cancels_
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_attempt_that_nothing_ends_fails_after_a_year_and_is_not_tried_again() {
+    #[task(retries = 5)]
+    async fn endless() {}
+    #[flow]
+    async fn around() -> Result<()> {
+        Ok(endless().await?)
+    }
+    let runtime = with("endless", Fault::hang()).await;
+    let run = runtime.run(around()).await;
+    assert_eq!(run.elapsed(), Duration::from_secs(365 * 24 * 3600));
+    let error = format!("{:#}", run.into_result().unwrap_err());
+    assert!(error.contains("no timeout ended it"), "{error}");
+    runtime.log().assert_retried("endless", 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn faults_open_a_circuit_breaker() {
     #[task(circuit_breaker = "api")]
     async fn ask() -> u8 {

@@ -237,6 +237,33 @@ What happened to `fetch`:
     );
     let known = "Nothing happened to `fetsh`. The log has runs of `fetch`, `parse`.";
     assert!(misspelled.contains(known), "{misspelled}");
+    let flow = said(
+        &|log| log.assert_ran_once("report"),
+        "expected `report` to have run once, but it never ran",
+    );
+    let elsewhere = "`report` is the flow that was run: what became of it is in its `FlowRun`.";
+    assert!(flow.contains(elsewhere), "{flow}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_runs_an_assertion_shows_those_that_it_is_about_and_says_how_many_more_there_are() {
+    #[task]
+    async fn row(n: u32) -> u32 {
+        n
+    }
+    #[flow]
+    async fn rows() -> Result<usize> {
+        let rows = (0..500u32).map(row).submit_all().outcomes().await;
+        Ok(rows.iter().filter(|row| row.is_ok()).count())
+    }
+    let runtime = with("row", Fault::fail("no disk").on_run(432)).await;
+    assert_eq!(runtime.run(rows()).await.into_result().unwrap(), 499);
+    let (message, _) = failure_of(|| runtime.log().assert_ended("row", State::Completed));
+    assert!(message.contains("one of them is Failed"), "{message}");
+    assert!(message.contains("row (#0[431]), a run of `row`"), "{message}");
+    assert!(message.ends_with("  and 480 runs more\n"), "{message}");
+    let (message, _) = failure_of(|| runtime.log().assert_ended("row", State::Failed));
+    assert!(!message.contains("#0[431]"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,9 @@ use tokio::time::Sleep;
 use crate::error::{BoxError, Failure};
 use crate::ids::TaskRunId;
 
+/// How long a fault hangs that nothing ends. The longest that a timer of tokio's takes is a little more than two years.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Something that goes wrong in attempts of a task.
 ///
 /// Without more said it happens in every attempt of every run of the task, in place of the body, which does not begin.
@@ -92,7 +95,8 @@ impl Fault {
         Self::new(Act::Panic(message.into()))
     }
 
-    /// The attempt never ends by itself: its timeout ends it, or whoever cancels the run. Without either, the test waits for ever.
+    /// The attempt never ends by itself: its timeout ends it, or whoever cancels the run. If nothing has after a year, of tokio's time,
+    /// it fails for good and says so, since that is better than a test that waits for ever.
     pub fn hang() -> Self {
         Self::new(Act::Hang)
     }
@@ -277,16 +281,24 @@ fn poll_acts(
                 return Poll::Ready(Err(Failure::returned(error(), !next.fault.permanent)));
             }
             Act::Panic(message) => return Poll::Ready(Err(Failure::panicked(message.to_string()))),
-            Act::Hang => return Poll::Pending,
-            Act::Delay(delay) => {
-                let sleeping = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(*delay)));
-                ready!(sleeping.as_mut().poll(cx));
-                *sleep = None;
+            Act::Hang => {
+                ready!(poll_sleep(sleep, FOR_EVER, cx));
+                let endless: BoxError =
+                    "it hung for a year: no timeout ended it, and nobody cancelled it".into();
+                return Poll::Ready(Err(Failure::returned(endless, false)));
             }
+            Act::Delay(delay) => ready!(poll_sleep(sleep, *delay, cx)),
         }
         acts.pop_front();
     }
     Poll::Ready(Ok(()))
+}
+
+fn poll_sleep(sleep: &mut Option<Pin<Box<Sleep>>>, duration: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    let sleeping = sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(duration)));
+    ready!(sleeping.as_mut().poll(cx));
+    *sleep = None;
+    Poll::Ready(())
 }
 
 #[cfg(test)]

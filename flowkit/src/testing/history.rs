@@ -201,6 +201,15 @@ impl History {
         self.runs.iter().filter(move |run| run.is_called(name))
     }
 
+    /// Whether a flow was run under this name that no other flow called.
+    pub(super) fn is_flow(&self, name: &str) -> bool {
+        let of_flows = |entry: &&Entry| entry.run.is_none();
+        self.entries
+            .iter()
+            .filter(of_flows)
+            .any(|entry| *entry.name == *name)
+    }
+
     /// What happened to one run, a line for each event.
     pub(super) fn lines_of(&self, run: TaskRunId) -> String {
         let entries = self.entries.iter().filter(|entry| entry.run == Some(run));

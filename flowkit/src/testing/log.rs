@@ -7,6 +7,9 @@ use super::history::{History, LoggedRun, Place};
 use crate::event::{Event, Observer};
 use crate::state::State;
 
+/// So many runs of a name are told of in full where an assertion fails.
+const SHOWN: usize = 20;
+
 /// Remembers every event of the runtime that it observes. Cheap to clone; all clones are the same log.
 ///
 /// A [`TestRuntime`](super::TestRuntime) has one. Any other runtime can be given one too, with
@@ -135,7 +138,7 @@ impl EventLog {
         if found != runs {
             let what = format!("{}, but it {}", expected(name, "run", runs), ran(found));
             drop(history);
-            self.fail(&what, &[name]);
+            self.fail(&what, &[name], &is_notable);
         }
     }
 
@@ -153,7 +156,7 @@ impl EventLog {
             let expected = expected(name, "been served from the cache", hits);
             let what = format!("{expected}, but it was {}", times(found));
             drop(history);
-            self.fail(&what, &[name]);
+            self.fail(&what, &[name], &is_notable);
         }
     }
 
@@ -172,7 +175,7 @@ impl EventLog {
             let expected = expected(name, "been retried", retries as usize);
             let what = format!("{expected}, but it was {}", times(found as usize));
             drop(history);
-            self.fail(&what, &[name]);
+            self.fail(&what, &[name], &is_notable);
         }
     }
 
@@ -196,7 +199,7 @@ impl EventLog {
             ),
         };
         drop(history);
-        self.fail(&what, &[name]);
+        self.fail(&what, &[name], &|run| run.state() != state);
     }
 
     /// Both began, and the first attempt of any run of `earlier` before the first attempt of any run of `later`.
@@ -215,24 +218,31 @@ impl EventLog {
         };
         drop(history);
         let what = format!("expected `{earlier}` to have begun before `{later}`, but {found}");
-        self.fail(&what, &[earlier, later]);
+        self.fail(&what, &[earlier, later], &is_notable);
     }
 
     #[track_caller]
-    fn fail(&self, what: &str, names: &[&str]) -> ! {
-        let logs: String = names.iter().map(|name| self.describe(name)).collect();
+    fn fail(&self, what: &str, names: &[&str], matters: &dyn Fn(&LoggedRun) -> bool) -> ! {
+        let logs: String = names.iter().map(|name| self.describe(name, matters)).collect();
         super::fail(&format!("{what}\n\n{logs}"))
     }
 
-    /// What happened to the runs of a name, in words.
-    pub(super) fn describe(&self, name: &str) -> String {
+    /// What happened to the runs of a name, in words. Where they are many, those that `matters` picks come first, and the rest is cut off.
+    pub(super) fn describe(&self, name: &str, matters: &dyn Fn(&LoggedRun) -> bool) -> String {
         let history = self.lock();
-        let runs: Vec<_> = history.runs_of(name).collect();
+        let mut runs: Vec<_> = history.runs_of(name).collect();
+        if runs.is_empty() && history.is_flow(name) {
+            return format!("`{name}` is the flow that was run: what became of it is in its `FlowRun`.\n");
+        }
         if runs.is_empty() {
             return format!("Nothing happened to `{name}`. {}\n", names_in(&history));
         }
+        let left_off = runs.len().saturating_sub(SHOWN);
+        if left_off > 0 {
+            runs.sort_by_key(|run| !matters(run));
+        }
         let mut words = format!("What happened to `{name}`:\n");
-        for run in runs {
+        for run in runs.into_iter().take(SHOWN) {
             let title = format!(
                 "  {} ({}), a run of `{}`\n",
                 run.name(),
@@ -242,8 +252,16 @@ impl EventLog {
             words.push_str(&title);
             words.push_str(&history.lines_of(run.id()));
         }
+        if left_off > 0 {
+            words.push_str(&format!("  and {left_off} runs more\n"));
+        }
         words
     }
+}
+
+/// Whether there is more to say of a run than that its first attempt returned a value.
+pub(super) fn is_notable(run: &LoggedRun) -> bool {
+    run.state() != State::Completed || run.attempts() != 1
 }
 
 /// The tasks that a history has runs of, by name.

@@ -150,7 +150,7 @@ impl TestRuntime {
         names.dedup();
         for name in names {
             what.push('\n');
-            what.push_str(&self.log.describe(name));
+            what.push_str(&self.log.describe(name, &log::is_notable));
         }
         fail(&what)
     }
