@@ -14,9 +14,21 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Default)]
 struct Served(AtomicU64);
 
-#[task(cache)]
-async fn divisors(n: u64) -> Vec<u64> {
-    (1..=n).filter(|divisor| n.is_multiple_of(*divisor)).collect()
+/// Computes without awaiting anything, so it is not async and runs on the pool for such work. It cannot be stopped from outside there,
+/// and asks now and then whether it is to stop.
+#[task(cache, timeout = "30s")]
+fn divisors(n: u64) -> Result<Vec<u64>> {
+    let run = flowkit::current_run().ok_or("called outside a run")?;
+    let mut divisors = Vec::new();
+    for divisor in 1..=n {
+        if divisor % 1_000_000 == 0 && run.is_cancelled() {
+            return Err("stopped".into());
+        }
+        if n.is_multiple_of(divisor) {
+            divisors.push(divisor);
+        }
+    }
+    Ok(divisors)
 }
 
 #[task]
@@ -61,7 +73,10 @@ async fn ask(address: std::net::SocketAddr) -> Result<String> {
 async fn main() -> Result<()> {
     let once = std::env::args().any(|argument| argument == "--once");
     let runtime = Runtime::builder().resource(Served::default()).build().await?;
-    let listener = TcpListener::bind(if once { "127.0.0.1:0" } else { "127.0.0.1:8080" }).await?;
+    let wanted = if once { "127.0.0.1:0" } else { "127.0.0.1:8080" };
+    let listener = TcpListener::bind(wanted)
+        .await
+        .map_err(|error| format!("cannot listen on {wanted}: {error}"))?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
 
@@ -89,7 +104,11 @@ async fn main() -> Result<()> {
         served = service => served?,
         ended = end => ended?,
     }
-    let cancelled = runtime.shutdown(Duration::from_secs(10)).await;
+    println!("shutting down: what runs has ten seconds, ctrl-c ends it at once");
+    let cancelled = tokio::select! {
+        cancelled = runtime.shutdown(Duration::from_secs(10)) => cancelled,
+        _ = tokio::signal::ctrl_c() => runtime.shutdown(Duration::ZERO).await,
+    };
     println!("shut down; {cancelled} runs were cancelled");
     Ok(())
 }

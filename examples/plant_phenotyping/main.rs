@@ -45,7 +45,9 @@ async fn run(args: &Args) -> Result<Report, BoxError> {
         .observe(Progress::default())
         .build()
         .await?;
+    let cancel = tokio::spawn(cancel_on_ctrl_c(runtime.clone()));
     let run = runtime.run(pipeline::pipeline(source, &args.destination)).await;
+    cancel.abort();
     runtime.shutdown(Duration::from_secs(5)).await;
     if let Some(file) = &args.report {
         replace::replace_files(&[(file.clone(), run.to_json().into_bytes())])?;
@@ -62,6 +64,16 @@ async fn run(args: &Args) -> Result<Report, BoxError> {
     run.into_result().map_err(|error| error.root().clone().into())
 }
 
+/// The first ctrl-c cancels what runs, which ends at its next await and is reported; a second one ends the program at once.
+async fn cancel_on_ctrl_c(runtime: Runtime) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        tokio::spawn(async move { runtime.shutdown(Duration::ZERO).await });
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = match args::parse(std::env::args_os().skip(1)) {
@@ -72,7 +84,7 @@ async fn main() -> ExitCode {
         Command::Help => args::HELP.to_owned(),
         Command::Run(args) => match run(&args).await {
             Ok(report) => report.to_string(),
-            Err(error) => return complain(1, &format!("{error:#}")),
+            Err(error) => return complain(1, &with_causes(&*error)),
         },
     };
     match io::stdout().write_all(text.as_bytes()) {
@@ -88,4 +100,15 @@ fn complain(code: u8, message: &str) -> ExitCode {
     // Where not even this can be written, the exit code says it.
     let _ = writeln!(io::stderr(), "error: {message}");
     ExitCode::from(code)
+}
+
+/// An error and what caused it, on one line.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    line
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempPath};
 use thiserror::Error;
@@ -32,12 +33,32 @@ pub(crate) fn replace_files(files: &[(PathBuf, Vec<u8>)]) -> Result<(), WriteErr
             dir: dir.to_owned(),
             source,
         })?;
+        sweep(dir, ABANDONED);
         staged.push(stage(target, content).map_err(|source| WriteError::Write {
             file: target.clone(),
             source,
         })?);
     }
     put_in_place(staged)
+}
+
+/// How old a temporary file must be for nobody to be writing it any more.
+const ABANDONED: Duration = Duration::from_secs(3600);
+const PREFIXES: [&str; 2] = [".writing-", ".former-"];
+
+/// Remove the temporary files of runs that were killed while they wrote. What cannot be removed is left to the next run.
+fn sweep(dir: &Path, age: Duration) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|since| since >= age));
+        if is_ours && is_old {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
 }
 
 /// A new file that waits beside its target, and the former one under a second name.
@@ -136,6 +157,18 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_a_killed_run_left_behind_is_removed_once_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".writing-a1", ".former-b2", "plants.csv", ".hidden"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        sweep(dir.path(), ABANDONED);
+        assert_eq!(names(dir.path()).len(), 4, "somebody may be writing them");
+        sweep(dir.path(), Duration::ZERO);
+        assert_eq!(names(dir.path()), [".hidden", "plants.csv"]);
     }
 
     #[test]

@@ -74,6 +74,10 @@ impl Progress {
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             screen.add(bar.with_style(style)).with_prefix(name.to_owned())
         });
+        // A run learns its own name when its inputs are there.
+        if bar.prefix() != name {
+            bar.set_prefix(name.to_owned());
+        }
         Some(bar.clone())
     }
 

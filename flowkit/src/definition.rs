@@ -44,11 +44,6 @@ impl CachePolicy {
         Self { run: true }
     }
 
-    /// What the task's own `cache_key` returns.
-    pub const fn custom() -> Self {
-        Self { run: false }
-    }
-
     /// Whether the flow run is part of the key.
     pub const fn holds_run(&self) -> bool {
         self.run

@@ -149,7 +149,7 @@ impl Error {
     }
 
     /// The name of the task or flow that the error is about; empty if it is about a runtime.
-    pub fn task(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0.name
     }
 
@@ -400,7 +400,7 @@ mod tests {
             Error::new(ErrorKind::UpstreamFailed, DefinitionKind::Task, name).because(source)
         };
         let error = upstream("c", upstream("b", failed("a")));
-        assert_eq!(error.root().task(), "a");
+        assert_eq!(error.root().name(), "a");
         assert_eq!(error.root().kind(), ErrorKind::Failed);
     }
 
@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(error.to_string(), "there is no limit named `db`");
         let error = error.about(DefinitionKind::Task, "load");
         assert_eq!(error.to_string(), "task `load`: there is no limit named `db`");
-        assert_eq!(error.task(), "load");
+        assert_eq!(error.name(), "load");
     }
 
     #[test]

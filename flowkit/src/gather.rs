@@ -11,6 +11,7 @@ use crate::call::TaskCall;
 use crate::engine::slots::without_slots;
 use crate::error::Error;
 use crate::fan_out::Mapped;
+use crate::flow_call::FlowCall;
 use crate::handle::{Awaiting, TaskHandle};
 use crate::input::{Input, IntoInput, Upstream};
 use crate::order::{IntoOrder, Order};
@@ -48,6 +49,13 @@ impl<T> IntoHandle for &TaskHandle<T> {
 }
 
 impl<T: Send + Sync + 'static> IntoHandle for TaskCall<T> {
+    type Value = T;
+    fn into_handle(self) -> TaskHandle<T> {
+        self.submit()
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoHandle for FlowCall<T> {
     type Value = T;
     fn into_handle(self) -> TaskHandle<T> {
         self.submit()
@@ -189,6 +197,7 @@ struct GatherOutcome<T>(Outcome<T>);
 
 enum Outcome<T> {
     Call(TaskCall<T>),
+    Flow(FlowCall<T>),
     Handle(Awaiting<T>),
     Starting,
 }
@@ -197,6 +206,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Result<T, Error>> for GatherOut
     fn start(&mut self) {
         self.0 = match std::mem::replace(&mut self.0, Outcome::Starting) {
             Outcome::Call(call) => Outcome::Handle(call.submit().awaiting()),
+            Outcome::Flow(call) => Outcome::Handle(call.submit().awaiting()),
             other => other,
         };
     }
@@ -213,7 +223,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Result<T, Error>> for GatherOut
             Outcome::Handle(awaiting) => awaiting
                 .poll_taken(cx)
                 .map(|outcome| Ok(outcome.map(Arc::unwrap_or_clone))),
-            Outcome::Call(_) | Outcome::Starting => Poll::Pending,
+            Outcome::Call(_) | Outcome::Flow(_) | Outcome::Starting => Poll::Pending,
         }
     }
 }
@@ -288,7 +298,7 @@ pub fn allow_failure<S: Tolerable>(upstream: S) -> AllowFailure<S::Kept> {
     AllowFailure(upstream.keep())
 }
 
-/// What [`allow_failure`] takes: a handle, a call, a group or a fan-out.
+/// What [`allow_failure`] takes: a handle, a call of a task or flow, a group or a fan-out.
 pub trait Tolerable {
     /// What is kept of it.
     type Kept;
@@ -311,6 +321,7 @@ tolerable! {
     TaskHandle<T> => TaskHandle<T>, std::convert::identity;
     &TaskHandle<T> => TaskHandle<T>, TaskHandle::clone;
     TaskCall<T> => TaskCall<T>, std::convert::identity;
+    FlowCall<T> => FlowCall<T>, std::convert::identity;
     Group<T> => Group<T>, std::convert::identity;
     Mapped<T> => Mapped<T>, std::convert::identity;
     &Mapped<T> => Mapped<T>, Mapped::again;
@@ -346,6 +357,12 @@ impl<T: Clone + Send + Sync + 'static> IntoInput<Result<T, Error>> for AllowFail
 impl<T: Clone + Send + Sync + 'static> IntoInput<Result<T, Error>> for AllowFailure<TaskCall<T>> {
     fn into_input(self) -> Input<Result<T, Error>> {
         Input::gathered(GatherOutcome(Outcome::Call(self.0)))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> IntoInput<Result<T, Error>> for AllowFailure<FlowCall<T>> {
+    fn into_input(self) -> Input<Result<T, Error>> {
+        Input::gathered(GatherOutcome(Outcome::Flow(self.0)))
     }
 }
 

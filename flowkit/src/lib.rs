@@ -136,7 +136,7 @@ pub type Result<T, E = BoxError> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         ErrorKind, FlowCall, FlowRun, Mapped, Result, Runtime, State, SubmitAll, TaskCall, TaskHandle,
-        TaskOptions, all, allow_failure, flow, task,
+        TaskOptions, all, allow_failure, current_run, flow, task,
     };
 }
 

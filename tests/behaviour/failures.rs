@@ -37,7 +37,7 @@ async fn what_needs_a_failed_run_does_not_run_and_carries_its_error() {
     let run = chain().run().await;
     let error = run.result().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UpstreamFailed);
-    assert_eq!(error.root().task(), "fails");
+    assert_eq!(error.root().name(), "fails");
     assert_eq!(error.downcast_ref::<Broken>(), Some(&Broken("no such host")));
     assert_eq!(run.state(), State::Failed);
     let states: Vec<_> = run.tasks().iter().map(|task| task.state).collect();
@@ -93,7 +93,7 @@ async fn a_failure_that_nobody_looks_at_fails_the_flow_and_names_the_task() {
     }
     let error = careless().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnhandledFailure);
-    assert_eq!(error.root().task(), "fails");
+    assert_eq!(error.root().name(), "fails");
 }
 
 // Z7
@@ -249,6 +249,6 @@ async fn a_flow_passes_the_error_of_its_task_on() {
         Ok(fails().await?)
     }
     let error = passing().await.unwrap_err();
-    assert_eq!((error.task(), error.kind()), ("fails", ErrorKind::Failed));
+    assert_eq!((error.name(), error.kind()), ("fails", ErrorKind::Failed));
     assert!(format!("{error:?}").contains("no such host"));
 }

@@ -45,7 +45,7 @@ async fn a_flow_completes_with_its_value_and_fails_with_its_error() {
     let run = raising().run().await;
     assert_eq!(run.state(), State::Failed);
     let error = run.into_result().unwrap_err();
-    assert_eq!((error.kind(), error.task()), (ErrorKind::Failed, "raising"));
+    assert_eq!((error.kind(), error.name()), (ErrorKind::Failed, "raising"));
     assert!(format!("{error:?}").contains("no such plant"), "{error:?}");
     assert_eq!(silent().run().await.state(), State::Completed);
 }
@@ -153,7 +153,7 @@ async fn errors_and_states_that_are_only_data_do_not_fail_a_flow() {
     let run = collected().run().await;
     assert_eq!(run.state(), State::Completed);
     assert_eq!(
-        run.into_result().unwrap()[0].as_ref().unwrap_err().task(),
+        run.into_result().unwrap()[0].as_ref().unwrap_err().name(),
         "fails"
     );
 }

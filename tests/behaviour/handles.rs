@@ -143,10 +143,10 @@ async fn the_first_error_in_time_need_not_wait_for_those_before_it() {
     }
     let began = Instant::now();
     let error = in_order().await.unwrap_err();
-    assert_eq!((error.task(), began.elapsed()), ("fails_after", SECOND * 10));
+    assert_eq!((error.name(), began.elapsed()), ("fails_after", SECOND * 10));
     let began = Instant::now();
     let run = in_time().run().await;
-    assert_eq!(run.result().unwrap_err().task(), "fails_after");
+    assert_eq!(run.result().unwrap_err().name(), "fails_after");
     assert_eq!(began.elapsed(), SECOND);
     assert_eq!(
         run.task("after").unwrap().state,

@@ -162,3 +162,25 @@ async fn the_time_of_a_flow_includes_what_it_submitted() {
     assert_eq!(run.tasks()[0].state, State::Cancelled);
     assert_eq!(began.elapsed(), Duration::from_secs(1));
 }
+
+#[tokio::test]
+async fn calls_of_flows_are_grouped_and_tolerated_like_those_of_tasks() {
+    #[flow]
+    async fn child(n: u64) -> Result<u64> {
+        if n == 0 { Err("zero".into()) } else { Ok(n) }
+    }
+    #[task]
+    async fn total(numbers: Vec<u64>) -> u64 {
+        numbers.iter().sum()
+    }
+    #[task]
+    async fn or_nothing(number: Result<u64, flowkit::Error>) -> u64 {
+        number.unwrap_or_default()
+    }
+    #[flow]
+    async fn parent() -> Result<(u64, u64)> {
+        let sum = total(all([child(1u64), child(2u64)])).await?;
+        Ok((sum, or_nothing(allow_failure(child(0u64))).await?))
+    }
+    assert_eq!(parent().await.unwrap(), (3, 0));
+}

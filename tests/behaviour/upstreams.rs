@@ -87,7 +87,7 @@ async fn a_subflow_waits_for_what_it_is_told_to_and_tolerates_what_it_may() {
     assert_eq!(run.state(), State::Failed);
     let error = run.result().unwrap_err();
     assert_eq!(
-        (error.kind(), error.root().task()),
+        (error.kind(), error.root().name()),
         (ErrorKind::UpstreamFailed, "fails")
     );
     let child = run.task("child").unwrap();

@@ -60,8 +60,8 @@ fn open_here(directory: &Path, doing: &str) -> Result<Handle, StoreError> {
 fn check_layout(directory: &Path, doing: &str) -> Result<(), StoreError> {
     let file = directory.join("layout");
     let io = |error| StoreError::io(doing, error);
-    match fs::read_to_string(&file) {
-        Ok(text) => match text
+    match fs::read(&file) {
+        Ok(text) => match String::from_utf8_lossy(&text)
             .trim()
             .strip_prefix(PREFIX)
             .and_then(|version| version.parse::<u32>().ok())
@@ -78,6 +78,10 @@ fn check_layout(directory: &Path, doing: &str) -> Result<(), StoreError> {
             _ => set_older_aside(directory, doing)?,
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
+            set_older_aside(directory, doing)?;
+            fs::rename(&file, free_name(directory, "layout.damaged")).map_err(io)?;
+        }
         Err(error) => return Err(io(error)),
     }
     // Last, so that a crash before it has the next opening begin anew as well.
@@ -129,8 +133,26 @@ pub(super) fn try_open(directory: &Path, doing: &str) -> Result<(Trees, HashSet<
                 }
                 wait_for_the_lock();
             }
-            Err(error) => return Err(sled_error(doing, error)),
+            Err(error) => return Err(opening_error(doing, error)),
         }
+    }
+}
+
+/// An error of opening, where what sled does not recognise as its own is damage as well.
+fn opening_error(doing: &str, error: sled::Error) -> StoreError {
+    use std::io::ErrorKind::{InvalidData, IsADirectory, UnexpectedEof};
+    let is_damage = match &error {
+        sled::Error::Unsupported(_) | sled::Error::ReportableBug(_) | sled::Error::CollectionNotFound(_) => {
+            true
+        }
+        sled::Error::Io(error) => matches!(error.kind(), InvalidData | IsADirectory | UnexpectedEof),
+        sled::Error::Corruption { .. } => true,
+    };
+    if is_damage {
+        let message = format!("{doing}: the store is damaged; remove its directory to begin anew");
+        StoreError::new(StoreErrorKind::Corrupt, message).because(error)
+    } else {
+        sled_error(doing, error)
     }
 }
 
@@ -156,10 +178,15 @@ fn locked(directory: &Path, error: impl std::error::Error + Send + Sync + 'stati
 
 /// Renames what cannot be read, so that nothing is lost and a new store can begin.
 fn set_aside(directory: &Path, why: &str) -> std::io::Result<PathBuf> {
-    let free = (1u32..)
-        .map(|number| directory.join(format!("sled.{why}-{number}")))
-        .find(|path| !path.exists());
-    let aside = free.unwrap_or_else(|| directory.join(format!("sled.{why}")));
+    let aside = free_name(directory, &format!("sled.{why}"));
     fs::rename(directory.join("sled"), &aside)?;
     Ok(aside)
+}
+
+/// A name that is not taken, for what is set aside.
+fn free_name(directory: &Path, name: &str) -> PathBuf {
+    let free = (1u32..)
+        .map(|number| directory.join(format!("{name}-{number}")))
+        .find(|path| !path.exists());
+    free.unwrap_or_else(|| directory.join(name))
 }

@@ -234,18 +234,40 @@ fn a_file_in_place_of_the_directory_is_an_error_that_names_it() {
 
 #[test]
 fn a_store_that_is_damaged_beyond_reading_is_set_aside() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(SledStore::open(directory.path()).unwrap());
-    let conf = directory.path().join("sled/conf");
-    fs::write(&conf, "not what sled wrote").unwrap();
-    match SledStore::open(directory.path()) {
-        Ok(store) => {
-            assert!(directory.path().join("sled.damaged-1").exists());
-            store.put(&key_of("k").unwrap(), &entry(b"v")).unwrap();
-            assert_eq!(find(&store, &key_of("k").unwrap()).unwrap(), b"v");
-        }
-        Err(error) => panic!("{error}"),
+    let damages: [(&str, fn(&Path)); 7] = [
+        ("sled/conf", |file| {
+            fs::write(file, "not what sled wrote").unwrap();
+        }),
+        ("sled/conf", |file| {
+            let mut bytes = fs::read(file).unwrap();
+            bytes[3] ^= 1;
+            fs::write(file, bytes).unwrap();
+        }),
+        ("sled/conf", replace_by_directory),
+        ("sled/db", replace_by_directory),
+        ("layout", |file| fs::write(file, [0xff, 0xfe, 0x00]).unwrap()),
+        ("layout", |file| fs::write(file, "something else").unwrap()),
+        ("layout", replace_by_directory),
+    ];
+    for (file, damage) in damages {
+        let directory = tempfile::tempdir().unwrap();
+        drop(SledStore::open(directory.path()).unwrap());
+        damage(&directory.path().join(file));
+        let store = SledStore::open(directory.path()).unwrap_or_else(|error| panic!("{file}: {error}"));
+        store.put(&key_of("k").unwrap(), &entry(b"v")).unwrap();
+        assert_eq!(find(&store, &key_of("k").unwrap()).unwrap(), b"v");
+        let names = fs::read_dir(directory.path()).unwrap();
+        let aside = names.filter(|name| {
+            let name = name.as_ref().unwrap().file_name().into_string().unwrap();
+            name.starts_with("sled.")
+        });
+        assert_eq!(aside.count(), 1, "{file}: what was there is set aside");
     }
+}
+
+fn replace_by_directory(file: &Path) {
+    fs::remove_file(file).unwrap();
+    fs::create_dir(file).unwrap();
 }
 
 /// Numbers that look random, the same each time.

@@ -26,8 +26,7 @@ impl Expansion {
         let cache = self.options.cached().map(|cache| {
             let policy = match cache {
                 Cache::InputsAndRun => quote!(inputs_and_run),
-                Cache::Custom(_) => quote!(custom),
-                Cache::Inputs | Cache::None => quote!(inputs),
+                Cache::Custom(_) | Cache::Inputs | Cache::None => quote!(inputs),
             };
             quote!(.with_cache(#fk::CachePolicy::#policy()))
         });

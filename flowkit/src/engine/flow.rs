@@ -386,7 +386,6 @@ impl Scope {
             name,
             tags: tags.clone(),
             edges,
-            running: false,
         };
         let place = self.add(new);
         let child = Self::new(&self.runtime, definition, Some((Arc::clone(self), place)), tags);

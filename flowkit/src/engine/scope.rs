@@ -69,8 +69,6 @@ pub(crate) struct NewRun {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) tags: Vec<Arc<str>>,
     pub(crate) edges: Vec<(TaskRunId, Option<&'static str>)>,
-    /// Whether its body may begin at once: it waits for nothing.
-    pub(crate) running: bool,
 }
 
 /// A change of a run's state, with what goes with it.
@@ -168,12 +166,6 @@ impl Scope {
     /// Enters a run in the graph.
     pub(crate) fn add(&self, run: NewRun) -> NodeRef {
         let now = self.epoch.stamp();
-        let mut record = Record::new();
-        if run.running {
-            record.state = State::Running;
-            record.attempts = 1;
-            record.started = now;
-        }
         let place = {
             let mut graph = self.graph();
             let place = graph.add(Node {
@@ -181,7 +173,7 @@ impl Scope {
                 parent: run.parent,
                 kind: run.kind,
                 created: now,
-                record,
+                record: Record::new(),
                 control: Control::None,
                 has_children: false,
             });
@@ -200,13 +192,6 @@ impl Scope {
         };
         if self.is_watched() {
             self.tell_state(place, None, State::Pending, &Change::default(), now);
-            if run.running {
-                let first = Change {
-                    attempt: 1,
-                    ..Change::default()
-                };
-                self.tell_state(place, Some(State::Pending), State::Running, &first, now);
-            }
         }
         place
     }

@@ -76,7 +76,6 @@ fn refuse<T: Send + Sync + 'static>(scope: &Arc<Scope>, refused: Error) -> TaskH
         name: None,
         tags: Vec::new(),
         edges: Vec::new(),
-        running: false,
     });
     let change = Change {
         error: Some(&refused),

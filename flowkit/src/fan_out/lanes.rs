@@ -77,7 +77,6 @@ fn submit_in<T: Send + Sync + 'static>(
         name: None,
         tags: Vec::new(),
         edges: Vec::new(),
-        running: false,
     });
     scope.enter();
     let items = known.and_then(|items| u64::try_from(items).ok());

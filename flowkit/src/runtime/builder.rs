@@ -44,6 +44,8 @@ pub struct Builder {
     gates: GatesPlan,
     task_defaults: TaskOptions,
     cache: CachePlace,
+    /// Whether the program itself said where, and so is told if that cannot be.
+    named_data_dir: bool,
     cache_limit: Option<u64>,
     #[cfg(feature = "testing")]
     faults: Option<Arc<crate::testing::Faults>>,
@@ -63,6 +65,7 @@ impl Default for Builder {
             gates: GatesPlan::default(),
             task_defaults: TaskOptions::new(),
             cache: CachePlace::Memory,
+            named_data_dir: false,
             cache_limit: None,
             #[cfg(feature = "testing")]
             faults: None,
@@ -82,17 +85,22 @@ impl fmt::Debug for Builder {
 impl Builder {
     /// Where the runtime keeps what outlives it: the cache, in the directory `cache` below this one.
     ///
-    /// The directory is made when it is first needed. If it cannot be used, tasks run uncached and one warning says why.
+    /// The directory is made when it is first needed. If it cannot be used then, tasks run uncached and one warning says why. A path that is
+    /// a file is an error when the runtime is built.
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache = CachePlace::Directory(directory.into().join("cache"));
+        self.named_data_dir = true;
         self
     }
 
     /// Keeps what outlives the runtime where the default runtime does: in `$FLOWKIT_HOME`, or without that in `.flowkit`
-    /// below the working directory.
-    pub fn default_data_dir(self) -> Self {
+    /// below the working directory. If that cannot be used, tasks run uncached and one warning says why.
+    pub fn default_data_dir(mut self) -> Self {
         let home = std::env::var_os("FLOWKIT_HOME").filter(|home| !home.is_empty());
-        self.data_dir(home.map_or_else(|| PathBuf::from(".flowkit"), PathBuf::from))
+        let home = home.map_or_else(|| PathBuf::from(".flowkit"), PathBuf::from);
+        self.cache = CachePlace::Directory(home.join("cache"));
+        self.named_data_dir = false;
+        self
     }
 
     /// Keeps cached results in this store.
@@ -242,7 +250,13 @@ impl Builder {
         reason = "stores that are opened here will be waited for"
     )]
     pub async fn build(mut self) -> Result<Runtime, Error> {
+        if self.named_data_dir && cfg!(not(feature = "sled")) {
+            let detail =
+                "`data_dir` keeps the cache in sled, and flowkit was built without its feature `sled`";
+            return Err(Error::about_runtime(ErrorKind::Build, detail));
+        }
         if let CachePlace::Directory(directory) = &self.cache
+            && self.named_data_dir
             && let Some(data_dir) = directory.parent()
             && data_dir.is_file()
         {

@@ -8,7 +8,6 @@ use flowkit_cache::{CacheKey, Entry, NewEntry, Role};
 use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient, Leading};
 use crate::engine::caching::{self, Caching, Shared};
-use crate::error::ErrorKind;
 use crate::event::EventKind;
 use crate::job::Job;
 use crate::state::State;
@@ -113,14 +112,7 @@ impl Drive {
                     self.seek_admission()
                 }
             },
-            Role::Follower(Err(error)) => {
-                let state = match error.kind() {
-                    ErrorKind::TimedOut => State::TimedOut,
-                    ErrorKind::Crashed => State::Crashed,
-                    _ => State::Failed,
-                };
-                self.end(state, Some(error))
-            }
+            Role::Follower(Err(error)) => self.end(State::of_error(&error), Some(error)),
             Role::Leader(guard) => {
                 let Some(key) = self.key() else {
                     return self.seek_admission();

@@ -159,7 +159,6 @@ impl Drive {
                 name,
                 tags,
                 edges,
-                running: false,
             }),
             Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
         };
