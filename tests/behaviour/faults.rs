@@ -14,6 +14,16 @@ use crate::testing::{failure_of, report, with};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
+const BOO: &str = "boo";
+
+/// What was recorded, without the places of panics: those alone differ.
+fn placeless(recorded: &str) -> String {
+    let before = format!("{BOO} (");
+    let mut parts = recorded.split(&before);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + BOO + part.split_once(')').unwrap().1)
+}
+
 /// What the body itself does, in its first attempt.
 #[derive(Debug, Clone, Copy)]
 enum Misdeed {
@@ -30,7 +40,7 @@ impl Misdeed {
         match self {
             Self::Nothing => Fault::delay(Duration::ZERO),
             Self::Fails => Fault::fail("as it was told"),
-            Self::Panics => Fault::panic("as it was told"),
+            Self::Panics => Fault::panic(BOO),
             Self::Sleeps => Fault::delay(SECOND * 7),
             Self::Hangs => Fault::hang(),
         }
@@ -50,7 +60,7 @@ impl Misdeed {
 )]
 async fn store(n: u64, misdeed: Misdeed) -> Result<u64> {
     if flowkit::current_run().map(|run| run.attempt()) == Some(1) {
-        assert!(!matches!(misdeed, Misdeed::Panics), "as it was told");
+        assert!(!matches!(misdeed, Misdeed::Panics), "{BOO}");
         match misdeed {
             Misdeed::Nothing | Misdeed::Panics => {}
             Misdeed::Fails => return Err("as it was told".into()),
@@ -83,8 +93,8 @@ async fn to_everything_else_a_fault_is_what_a_body_does() {
         runtime.assert_faults_met();
         assert_eq!(runtime.runtime().limit_use("db").unwrap().in_use, 0);
         (
-            run.to_json(),
-            runtime.log().to_string(),
+            placeless(&run.to_json()),
+            placeless(&runtime.log().to_string()),
             run.into_result().unwrap(),
         )
     };
@@ -129,6 +139,21 @@ async fn a_permanent_error_is_not_tried_again() {
     drop(runtime.run(report("a", true)).await);
     runtime.log().assert_retried("fetch", 0);
     runtime.log().assert_ended("fetch", State::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_may_ask_for_a_longer_delay_and_a_panic_happened_where_the_fault_was_made() {
+    let here = line!() + 3;
+    let runtime = TestRuntime::builder()
+        .fault("fetch", Fault::fail("busy").retry_after(HOUR * 5).on_attempt(1))
+        .fault("fetch", Fault::panic("oh").on_attempt(2))
+        .build()
+        .await;
+    let run = runtime.run(report("a", true)).await;
+    assert_eq!(run.elapsed(), HOUR * 5);
+    let error = format!("{:#}", run.into_result().unwrap_err());
+    let panic = format!("`fetch` panicked after 2 attempts: oh (tests/behaviour/faults.rs:{here}:");
+    assert!(error.contains(&panic), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

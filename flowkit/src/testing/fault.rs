@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,7 @@ pub struct Fault {
     run: Option<u32>,
     after_body: bool,
     permanent: bool,
+    after: Option<Duration>,
 }
 
 /// What happens.
@@ -50,7 +52,11 @@ pub struct Fault {
 enum Act {
     Fail(Arc<dyn Fn() -> BoxError + Send + Sync>),
     Delay(Duration),
-    Panic(Arc<str>),
+    Panic {
+        message: Arc<str>,
+        /// Where the fault was made: it is there that the panic happened.
+        place: &'static Location<'static>,
+    },
     Hang,
 }
 
@@ -69,6 +75,7 @@ impl Fault {
             run: None,
             after_body: false,
             permanent: false,
+            after: None,
         }
     }
 
@@ -90,9 +97,13 @@ impl Fault {
         Self::new(Act::Delay(delay))
     }
 
-    /// The attempt panics with this message.
+    /// The attempt panics with this message, and with the place at which this is called.
+    #[track_caller]
     pub fn panic(message: impl Into<Arc<str>>) -> Self {
-        Self::new(Act::Panic(message.into()))
+        Self::new(Act::Panic {
+            message: message.into(),
+            place: Location::caller(),
+        })
     }
 
     /// The attempt never ends by itself: its timeout ends it, or whoever cancels the run. If nothing has after a year, of tokio's time,
@@ -139,6 +150,17 @@ impl Fault {
         self.permanent = true;
         self
     }
+
+    /// The next attempt waits at least so long. A task's `retry_after` is not asked about the error of a fault; this says what it would.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.after = Some(after);
+        self
+    }
+
+    /// How an attempt ends that this error ends.
+    fn failure(&self, error: BoxError) -> Failure {
+        Failure::returned(error, !self.permanent).waiting(self.after)
+    }
 }
 
 /// The fault in words: what happens, and when.
@@ -147,7 +169,7 @@ impl fmt::Display for Fault {
         match &self.act {
             Act::Fail(error) => write!(formatter, "fail with \"{}\"", error())?,
             Act::Delay(delay) => write!(formatter, "delay by {}", humantime::format_duration(*delay))?,
-            Act::Panic(message) => write!(formatter, "panic with \"{message}\"")?,
+            Act::Panic { message, .. } => write!(formatter, "panic with \"{message}\"")?,
             Act::Hang => formatter.write_str("hang")?,
         }
         match (self.first, self.last) {
@@ -277,10 +299,10 @@ fn poll_acts(
     while let Some(next) = acts.front() {
         next.met.store(true, Ordering::Relaxed);
         match &next.fault.act {
-            Act::Fail(error) => {
-                return Poll::Ready(Err(Failure::returned(error(), !next.fault.permanent)));
+            Act::Fail(error) => return Poll::Ready(Err(next.fault.failure(error()))),
+            Act::Panic { message, place } => {
+                return Poll::Ready(Err(Failure::panicked(format!("{message} ({place})"))));
             }
-            Act::Panic(message) => return Poll::Ready(Err(Failure::panicked(message.to_string()))),
             Act::Hang => {
                 ready!(poll_sleep(sleep, FOR_EVER, cx));
                 let endless: BoxError =
