@@ -197,6 +197,13 @@ What happened to `fetch`:
             1h  Completed
 "
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_assertion_says_in_a_line_what_there_was_instead() {
+    let runtime = TestRuntime::new().await;
+    drop(runtime.run(report("a", false)).await);
+    let log = runtime.log();
     let said = |assertion: &dyn Fn(&EventLog), expected: &str| {
         let (message, _) = failure_of(|| assertion(log));
         let first = message.lines().next().unwrap();
@@ -322,11 +329,20 @@ async fn the_same_seed_gives_the_same_history_and_another_seed_another() {
             .fault("load", Fault::fail("busy").on_attempt(1))
             .build()
             .await;
-        assert_eq!(runtime.run(loads()).await.into_result().unwrap(), 1560);
-        (runtime.log().digest(), runtime.log().to_string())
+        let run = runtime.run(loads()).await;
+        let (id, log) = (run.id(), runtime.log());
+        assert_eq!(run.into_result().unwrap(), 1560);
+        (log.digest(), log.to_string(), id)
     };
     let (first, second, other) = (history(7).await, history(7).await, history(8).await);
     assert_eq!(first.1, second.1);
-    assert_eq!(first.0, second.0);
+    assert_eq!((&first.0, first.2), (&second.0, second.2));
     assert_ne!(first.0, other.0);
+    assert_ne!(first.1, other.1, "delays have other jitter");
+    let unlike = first.2.as_u128() ^ other.2.as_u128();
+    assert_ne!(
+        unlike << 64,
+        0,
+        "ids differ in more than the time at which they were made"
+    );
 }
