@@ -232,9 +232,12 @@ fn a_file_in_place_of_the_directory_is_an_error_that_names_it() {
     assert!(error.to_string().contains("file"), "{error}");
 }
 
+/// A file of a store, and what is done to it.
+type Damage = (&'static str, fn(&Path));
+
 #[test]
 fn a_store_that_is_damaged_beyond_reading_is_set_aside() {
-    let damages: [(&str, fn(&Path)); 7] = [
+    let damages: [Damage; 7] = [
         ("sled/conf", |file| {
             fs::write(file, "not what sled wrote").unwrap();
         }),
