@@ -17,6 +17,7 @@ mod fan_outs;
 mod faults;
 mod final_states;
 mod flow_retries;
+mod found;
 mod handles;
 mod hooks;
 mod kept;

@@ -22,8 +22,12 @@ struct Held {
     set: SlotSet,
     /// Whether an attempt is under way. Outside of one nothing is taken, whoever may still hold a piece of its body.
     working: bool,
-    /// Parts of the body that wait to go on. The set itself wakes only the last of them that asked.
-    returning: Vec<Waker>,
+    /// Parts of the body that wait for something else than these slots: while there are any, the body does not work.
+    waiting: usize,
+    /// Parts of the body that have waited, and are on their way back to work.
+    returning: usize,
+    /// Of those, whom to wake. The set itself wakes only the last of them that asked.
+    wakers: Vec<Waker>,
 }
 
 impl RunSlots {
@@ -32,7 +36,9 @@ impl RunSlots {
         Arc::new(Self(Mutex::new(Held {
             set,
             working: false,
-            returning: Vec::new(),
+            waiting: 0,
+            returning: 0,
+            wakers: Vec::new(),
         })))
     }
 
@@ -56,10 +62,10 @@ impl RunSlots {
         }
         let acquired = held.set.poll_acquire(cx);
         let others = match acquired {
-            Poll::Ready(()) => std::mem::take(&mut held.returning),
+            Poll::Ready(()) => std::mem::take(&mut held.wakers),
             Poll::Pending => {
-                if !held.returning.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    held.returning.push(cx.waker().clone());
+                if !held.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    held.wakers.push(cx.waker().clone());
                 }
                 Vec::new()
             }
@@ -74,26 +80,49 @@ impl RunSlots {
         let mut held = self.lock();
         held.working = false;
         held.set.release();
-        let others = std::mem::take(&mut held.returning);
+        let others = std::mem::take(&mut held.wakers);
         drop(held);
         others.into_iter().for_each(Waker::wake);
     }
 
-    /// Gives back what is held, unless some part of the body is on its way back to work.
-    fn yield_slots(&self) {
+    /// The body was polled and is not done: gives back what is held if a part of it waits. Another part, which came back to work
+    /// in this poll, took the slots again, and nobody polls the one that waits to give them back.
+    pub(crate) fn after_poll(&self) {
+        self.lock().yield_slots();
+    }
+
+    /// A part of the body begins to wait.
+    fn begin_wait(&self) {
         let mut held = self.lock();
-        // Without anybody on the way back, a place in line is one that `rejoin` took: it is given up too.
-        if held.set.is_held() || held.returning.is_empty() {
-            held.set.release();
-        }
+        held.waiting += 1;
+        held.yield_slots();
+    }
+
+    /// A part of the body has waited, and wants to go on.
+    fn begin_return(&self) {
+        let mut held = self.lock();
+        held.waiting = held.waiting.saturating_sub(1);
+        held.returning += 1;
+    }
+
+    /// A part of the body goes on.
+    fn end_return(&self) {
+        let mut held = self.lock();
+        held.returning = held.returning.saturating_sub(1);
     }
 
     /// A part of the body stopped waiting without having been let back in: the run gets in line all the same, since what is left
-    /// of the body goes on.
-    fn rejoin(&self) {
+    /// of the body goes on, unless another part still waits.
+    fn rejoin(&self, was_returning: bool) {
         let mut held = self.lock();
-        let others = std::mem::take(&mut held.returning);
-        if others.is_empty() && held.working {
+        let count = if was_returning {
+            &mut held.returning
+        } else {
+            &mut held.waiting
+        };
+        *count = count.saturating_sub(1);
+        let others = std::mem::take(&mut held.wakers);
+        if held.working && held.returning == 0 && held.waiting == 0 {
             // Nobody polls for it; what is handed over is held from then on.
             let _ = held
                 .set
@@ -104,11 +133,22 @@ impl RunSlots {
     }
 }
 
+impl Held {
+    /// Gives back what is held if a part of the body waits, unless another is on its way back to work.
+    fn yield_slots(&mut self) {
+        if self.waiting > 0 && self.returning == 0 {
+            self.set.release();
+        }
+    }
+}
+
 /// Where one wait of a body stands with the slots of its run.
 #[derive(Default)]
 pub(crate) struct Yielded {
     /// Those that were given back for it.
     slots: Option<Arc<RunSlots>>,
+    /// Whether the wait is over, and the slots are asked for.
+    returning: bool,
 }
 
 impl Yielded {
@@ -116,16 +156,21 @@ impl Yielded {
     pub(crate) fn pending(&mut self) {
         if self.slots.is_none() {
             self.slots = context::current_slots();
-        }
-        if let Some(slots) = &self.slots {
-            slots.yield_slots();
+            if let Some(slots) = &self.slots {
+                slots.begin_wait();
+            }
         }
     }
 
     /// The wait is over: ready once the run may work again.
     pub(crate) fn poll_return(&mut self, cx: &task::Context<'_>) -> Poll<()> {
         if let Some(slots) = &self.slots {
+            if !std::mem::replace(&mut self.returning, true) {
+                slots.begin_return();
+            }
             ready!(slots.poll_return(cx));
+            slots.end_return();
+            self.returning = false;
             self.slots = None;
         }
         Poll::Ready(())
@@ -135,7 +180,7 @@ impl Yielded {
 impl Drop for Yielded {
     fn drop(&mut self) {
         if let Some(slots) = &self.slots {
-            slots.rejoin();
+            slots.rejoin(self.returning);
         }
     }
 }

@@ -123,6 +123,7 @@ impl SlotSet {
     }
 
     /// Whether all slots are held; of a run that needs none, always.
+    #[cfg(test)]
     pub(crate) fn is_held(&self) -> bool {
         self.held.len() == self.needs.len()
     }

@@ -132,6 +132,13 @@ impl Drive {
         }
     }
 
+    /// The body was polled and goes on later: if it waits, it holds no slots meanwhile.
+    pub(super) fn after_poll(&mut self) {
+        if let Some(slots) = self.admission().and_then(|admission| admission.slots.as_ref()) {
+            slots.after_poll();
+        }
+    }
+
     /// The attempt is over: gives slots back and tells the breaker how it went. An error that is not worth a retry says nothing
     /// about what the breaker guards, and so counts as neither.
     pub(super) fn leave_admission(&mut self, failure: Option<&Failure>) {

@@ -83,7 +83,7 @@ impl Drive {
         match polled {
             Poll::Ready(Ok(())) => return Poll::Ready(self.after_success(&*job)),
             Poll::Ready(Err(failure)) => return Poll::Ready(self.after_failure(failure, repeatable)),
-            Poll::Pending => {}
+            Poll::Pending => self.after_poll(),
         }
         let Phase::Attempt {
             timeout: Some(timeout),
