@@ -89,3 +89,22 @@ async fn a_wait_that_was_given_up_leaves_no_slot_behind_that_the_next_wait_holds
     let run = tokio::time::timeout(Duration::from_secs(99), runtime.run(nested())).await;
     assert_eq!(run.expect("it does not stall").into_result().unwrap(), 7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_run_in_order_is_not_forgotten_when_another_takes_its_value() {
+    #[task]
+    async fn plus(n: u32) -> u32 {
+        n + 1
+    }
+    #[flow]
+    async fn ordered() -> Result<u32> {
+        let first = inner(7).with(TaskOptions::new().no_limit()).submit();
+        let second = plus(0u32).wait_for([&first]);
+        let taker = plus(first).submit();
+        let second = second.submit();
+        Ok(taker.await? + second.await?)
+    }
+    let runtime = Runtime::builder().limit("db", 1).build().await.unwrap();
+    let run = tokio::time::timeout(Duration::from_secs(1), runtime.run(ordered())).await;
+    assert_eq!(run.expect("it does not stall").into_result().unwrap(), 9);
+}
