@@ -275,10 +275,10 @@ impl Graph {
                     if !record.state.is_failure() || record.observed {
                         return None;
                     }
-                    self.extra(place)?
-                        .error
-                        .clone()
-                        .filter(|error| !error.is_cancelled())
+                    // What did not begin because somebody cancelled what it needs is nobody's failure.
+                    let needed = record.state == State::UpstreamFailed;
+                    let error = self.extra(place)?.error.clone();
+                    error.filter(|error| !(needed && error.is_cancelled()))
                 })
         })
     }

@@ -108,3 +108,25 @@ async fn who_waits_for_a_run_in_order_is_not_forgotten_when_another_takes_its_va
     let run = tokio::time::timeout(Duration::from_secs(1), runtime.run(ordered())).await;
     assert_eq!(run.expect("it does not stall").into_result().unwrap(), 9);
 }
+
+#[tokio::test]
+async fn a_subflow_that_fails_with_a_cancelled_runs_error_has_failed_all_the_same() {
+    #[task]
+    async fn endless() {
+        std::future::pending::<()>().await;
+    }
+    #[flow]
+    async fn child() -> Result<()> {
+        let cancelled = endless().submit();
+        cancelled.cancel();
+        Ok(cancelled.await?)
+    }
+    #[flow]
+    async fn parent() -> Result<()> {
+        let _unlooked_at = child().submit();
+        Ok(())
+    }
+    let run = parent().run().await;
+    assert_eq!(run.tasks()[0].state, State::Failed);
+    assert_eq!(run.into_result().unwrap_err().kind(), ErrorKind::UnhandledFailure);
+}
