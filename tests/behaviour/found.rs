@@ -1,8 +1,11 @@
 //! What the simulator found, each reduced to the few lines that show it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowkit::prelude::*;
+use flowkit::{Event, EventKind, Observer};
 
 #[task(limit = "db")]
 async fn inner(n: u32) -> u32 {
@@ -90,6 +93,38 @@ async fn a_wait_that_was_given_up_leaves_no_slot_behind_that_the_next_wait_holds
     assert_eq!(run.expect("it does not stall").into_result().unwrap(), 7);
 }
 
+#[tokio::test]
+async fn a_subflow_that_is_cancelled_before_it_began_does_nothing() {
+    #[flow]
+    async fn child(#[resource] begun: &AtomicU32) -> Result<()> {
+        begun.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    #[task]
+    async fn gives_up() -> Result<()> {
+        let _child = child().submit();
+        Err("no".into())
+    }
+    #[task]
+    async fn read(#[resource] begun: &AtomicU32) -> u32 {
+        begun.load(Ordering::SeqCst)
+    }
+    #[flow]
+    async fn parent() -> Result<u32> {
+        assert!(gives_up().await.is_err());
+        tokio::task::yield_now().await;
+        Ok(read().await?)
+    }
+    let runtime = Runtime::builder()
+        .resource(AtomicU32::new(0))
+        .build()
+        .await
+        .unwrap();
+    let run = runtime.run(parent()).await;
+    assert_eq!(run.tasks()[1].state, State::Cancelled);
+    assert_eq!(run.into_result().unwrap(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_run_in_order_is_not_forgotten_when_another_takes_its_value() {
     #[task]
@@ -129,4 +164,54 @@ async fn a_subflow_that_fails_with_a_cancelled_runs_error_has_failed_all_the_sam
     let run = parent().run().await;
     assert_eq!(run.tasks()[0].state, State::Failed);
     assert_eq!(run.into_result().unwrap_err().kind(), ErrorKind::UnhandledFailure);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_run_that_is_dropped_ends_as_cancelled_after_everything_submitted_in_it() {
+    #[task]
+    async fn endless() {
+        std::future::pending::<()>().await;
+    }
+    #[flow]
+    async fn child() -> Result<()> {
+        Ok(endless().await?)
+    }
+    #[flow]
+    async fn dropped() -> Result<()> {
+        let _beside = endless().submit();
+        Ok(child().await?)
+    }
+    let ends = Ends::default();
+    let runtime = Runtime::builder().observe(ends.clone()).build().await.unwrap();
+    let run = tokio::time::timeout(Duration::from_secs(1), runtime.run(dropped())).await;
+    assert!(run.is_err());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The task of the subflow, the subflow as a run and in its parent, the task beside it; the whole comes last.
+    assert_eq!(
+        *ends.0.lock().unwrap(),
+        ["endless", "child", "child", "endless", "dropped"]
+    );
+    assert_eq!(runtime.running(), 0);
+}
+
+/// Remembers what ended as cancelled, in order.
+#[derive(Clone, Default)]
+struct Ends(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Ends {
+    fn on_event(&self, event: &Event<'_>) {
+        let ended = match &event.kind {
+            EventKind::TaskRunState {
+                name,
+                to: State::Cancelled,
+                ..
+            } => *name,
+            EventKind::FlowRunFinished {
+                state: State::Cancelled,
+                ..
+            } => event.flow_run_name,
+            _ => return,
+        };
+        self.0.lock().unwrap().push(ended.to_owned());
+    }
 }

@@ -207,6 +207,10 @@ impl Entered {
         let scope = &self.scope;
         let first = Instant::now();
         loop {
+            // Its caller may have been stopped before it was ever polled: then not even the first step of the body is made.
+            if scope.is_cancelled() {
+                return Err(guard.cancelled_error());
+            }
             guard.start();
             let retries = self.plan.retry.as_ref().map_or(0, |retry| retry.retries);
             let last = guard.attempt() > retries || !job.is_repeatable();
@@ -237,15 +241,12 @@ impl Entered {
     }
 
     /// Runs the body once, and waits for the end of everything that was submitted in it.
-    async fn run_attempt(
-        &self,
-        guard: &RunGuard,
-        mut job: Pin<&mut dyn Job>,
-        last: bool,
-    ) -> Result<(), Failed> {
+    async fn run_attempt(&self, guard: &RunGuard, job: Pin<&mut dyn Job>, last: bool) -> Result<(), Failed> {
         let scope = &self.scope;
-        let ended = self.run_body(guard, job.as_mut(), last).await;
-        job.as_mut().drop_attempt();
+        let ended = {
+            let mut body = Body(job);
+            self.run_body(guard, body.0.as_mut(), last).await
+        };
         if let Err(failed) = ended {
             scope.stop_live();
             scope.drained().await;
@@ -331,6 +332,15 @@ enum Recalled {
     Value,
     /// There is none; what the run returns is to be remembered as that of this call, if it has a key.
     Nothing(Option<Occurrence>),
+}
+
+/// The body of an attempt. However the attempt ends, also if it is dropped, the body does so before the run.
+struct Body<'a>(Pin<&'a mut dyn Job>);
+
+impl Drop for Body<'_> {
+    fn drop(&mut self) {
+        self.0.as_mut().drop_attempt();
+    }
 }
 
 /// How an attempt failed, and whether another may follow.

@@ -16,6 +16,8 @@ pub(crate) struct RunGuard {
     scope: Arc<Scope>,
     awaited: bool,
     ended: bool,
+    /// Whether the run's own guard was dropped before its end, and this one ends it.
+    is_last: bool,
     /// Whether the runtime still counts it.
     registered: bool,
     attempt: u32,
@@ -32,6 +34,7 @@ impl RunGuard {
             scope: Arc::clone(scope),
             awaited,
             ended: false,
+            is_last: false,
             registered: scope.parent.is_none(),
             attempt: 0,
             hooks: None,
@@ -186,6 +189,25 @@ pub(super) fn unhandled(scope: &Scope) -> Option<Error> {
     Some(flow_error(scope, ErrorKind::UnhandledFailure).because(failure))
 }
 
+impl RunGuard {
+    /// A guard of the same run, which is dropped when everything submitted in the run has ended.
+    fn after_the_rest(&mut self) -> Self {
+        if let Some((parent, _)) = &self.scope.parent {
+            // The flow above waits for it too.
+            parent.enter();
+        }
+        Self {
+            scope: Arc::clone(&self.scope),
+            awaited: self.awaited,
+            ended: false,
+            is_last: true,
+            registered: std::mem::take(&mut self.registered),
+            attempt: self.attempt,
+            hooks: self.hooks.take(),
+        }
+    }
+}
+
 impl Drop for RunGuard {
     fn drop(&mut self) {
         if self.ended {
@@ -193,18 +215,21 @@ impl Drop for RunGuard {
             return self.unregister();
         }
         self.scope.cancel();
+        if !self.is_last
+            && !self.scope.is_drained()
+            && let Ok(tokio) = tokio::runtime::Handle::try_current()
+        {
+            // What was submitted ends on its own tasks, and the run after it.
+            let last = self.after_the_rest();
+            tokio.spawn(async move { last.scope.drained().await });
+            return;
+        }
         let cancelled = self.cancelled_error();
-        self.end(Some(&cancelled));
+        self.end_in(State::Cancelled, Some(&cancelled));
         self.hooks = None;
         self.unregister();
-        // What was submitted ends on its own tasks. The flow above, if there is one, waits for that too.
-        if let (Some((parent, _)), Ok(tokio)) = (&self.scope.parent, tokio::runtime::Handle::try_current()) {
-            let (parent, scope) = (Arc::clone(parent), Arc::clone(&self.scope));
-            parent.enter();
-            tokio.spawn(async move {
-                scope.drained().await;
-                parent.leave();
-            });
+        if let (Some((parent, _)), true) = (&self.scope.parent, self.is_last) {
+            parent.leave();
         }
     }
 }

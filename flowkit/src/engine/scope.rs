@@ -343,11 +343,16 @@ impl Scope {
         }
     }
 
+    /// Whether nothing that was submitted lives any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.live.load(Ordering::Acquire) == 0
+    }
+
     /// Returns when nothing that was submitted lives any more.
     pub(crate) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.live.load(Ordering::Acquire) == 0 {
+            if self.is_drained() {
                 return;
             }
             drained.await;
