@@ -215,3 +215,27 @@ impl Observer for Ends {
         self.0.lock().unwrap().push(ended.to_owned());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_lanes_of_a_fan_out_are_stopped_in_the_same_order_each_time() {
+    #[task]
+    async fn endless() {
+        std::future::pending::<()>().await;
+    }
+    #[flow]
+    async fn cancelling() -> Result<()> {
+        let many = (0..20).map(|n| endless().named(n.to_string())).submit_all();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        many.cancel();
+        drop(many.outcomes().await);
+        Ok(())
+    }
+    let ends = Ends::default();
+    let runtime = Runtime::builder().observe(ends.clone()).build().await.unwrap();
+    runtime.run(cancelling()).await.into_result().unwrap();
+    let expected: Vec<_> = (0..20)
+        .map(|n| n.to_string())
+        .chain(["endless".to_owned()])
+        .collect();
+    assert_eq!(*ends.0.lock().unwrap(), expected);
+}

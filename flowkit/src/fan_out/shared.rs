@@ -1,6 +1,6 @@
 //! What the lanes of a fan-out and its handles share: the outcome of each item, and who waits for which.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -52,7 +52,8 @@ pub(super) struct Items<T> {
     pub(super) broken: Option<Error>,
     /// Whether items that were announced and never made have that error for their outcome.
     broken_in_items: bool,
-    lanes: HashMap<u64, Lane>,
+    /// In order: they are stopped in the same order each time.
+    lanes: BTreeMap<u64, Lane>,
     next_lane: u64,
     pub(super) waiters: BTreeMap<(u32, u64), Waker>,
     pub(super) next_waiter: u64,
@@ -140,7 +141,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 closed: false,
                 broken: None,
                 broken_in_items: false,
-                lanes: HashMap::new(),
+                lanes: BTreeMap::new(),
                 next_lane: 0,
                 waiters: BTreeMap::new(),
                 next_waiter: 0,

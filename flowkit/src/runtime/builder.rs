@@ -1,7 +1,7 @@
 //! How a runtime is described before it is built.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -287,7 +287,7 @@ impl Builder {
             #[cfg(feature = "testing")]
             faults: self.faults,
             cache: CacheSlot::new(self.cache, self.cache_limit),
-            runs: Mutex::new(HashMap::new()),
+            runs: Mutex::new(BTreeMap::new()),
             no_runs: Notify::new(),
             shut_down: AtomicBool::new(false),
         })

@@ -5,7 +5,7 @@ mod builder;
 mod cache;
 mod gates;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -87,7 +87,8 @@ pub(crate) struct RuntimeInner {
     #[cfg(feature = "testing")]
     pub(crate) faults: Option<Arc<crate::testing::Faults>>,
     cache: CacheSlot,
-    runs: Mutex<HashMap<FlowRunId, Arc<Scope>>>,
+    /// In order: a shutdown cancels them in the same order each time.
+    runs: Mutex<BTreeMap<FlowRunId, Arc<Scope>>>,
     no_runs: Notify,
     shut_down: AtomicBool,
 }
@@ -121,7 +122,7 @@ impl RuntimeInner {
         self.cache.flush_kept().await;
     }
 
-    fn lock_runs(&self) -> MutexGuard<'_, HashMap<FlowRunId, Arc<Scope>>> {
+    fn lock_runs(&self) -> MutexGuard<'_, BTreeMap<FlowRunId, Arc<Scope>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
