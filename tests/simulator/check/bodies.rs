@@ -1,0 +1,63 @@
+//! An attempt is one run of a body, a body is never in two attempts at once, and none runs after its flow has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowkit::State;
+
+use super::Case;
+use crate::history::What;
+
+pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
+    let mut inside = BTreeSet::new();
+    let mut begun = BTreeMap::new();
+    let mut ended = BTreeMap::new();
+    for (index, line) in case.lines.iter().enumerate() {
+        match &line.what {
+            What::BodyBegan { id, flow, attempt } => {
+                if !inside.insert((*flow, *id)) {
+                    troubles.push(format!("line {index}: a body is in two attempts at once"));
+                }
+                if ended.contains_key(flow) {
+                    troubles.push(format!("line {index}: a body begins after its flow ended"));
+                }
+                let attempts = begun.entry((*flow, *id)).or_insert(0);
+                *attempts += 1;
+                if attempts != attempt {
+                    troubles.push(format!("line {index}: body {attempts} of attempt {attempt}"));
+                }
+            }
+            What::BodyEnded { id, flow, .. } => {
+                inside.remove(&(*flow, *id));
+            }
+            What::FlowBegan { flow, .. } if ended.contains_key(flow) => {
+                troubles.push(format!("line {index}: a flow begins after its end"));
+            }
+            What::FlowEnded { flow, state, .. } => {
+                if ended.insert(*flow, *state).is_some() {
+                    troubles.push(format!("line {index}: a flow ends twice"));
+                }
+                let working = inside.iter().filter(|(of, _)| of == flow).count();
+                if working > 0 {
+                    troubles.push(format!("line {index}: {working} bodies are at work still"));
+                }
+            }
+            What::Changed { id, .. } if ended.contains_key(&id.flow_run()) => {
+                troubles.push(format!("line {index}: the flow had ended"));
+            }
+            _ => {}
+        }
+    }
+    if !inside.is_empty() {
+        troubles.push(format!("bodies are at work when all is over: {inside:?}"));
+    }
+    for (id, run) in &case.runs {
+        let bodies = begun.get(&(id.flow_run(), Some(*id))).copied().unwrap_or(0);
+        if case.call(&run.name).is_some() && bodies as usize != run.count(State::Running) {
+            troubles.push(format!(
+                "{} ({id}): {bodies} bodies in {} attempts",
+                run.name,
+                run.count(State::Running)
+            ));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What happened: the events of the engine and the doings of the bodies, in one order, with the time of each.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flowkit::{BreakerState, ErrorKind, Event, EventKind, FlowRunId, Observer, State, TaskRunId};
+use tokio::time::Instant;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// Since the beginning of the simulation.
+    pub(crate) at: Duration,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    FlowBegan {
+        flow: FlowRunId,
+        parent: Option<TaskRunId>,
+    },
+    FlowEnded {
+        flow: FlowRunId,
+        state: State,
+        kind: Option<ErrorKind>,
+    },
+    Changed {
+        id: TaskRunId,
+        name: String,
+        from: Option<State>,
+        to: State,
+        attempt: u32,
+        kind: Option<ErrorKind>,
+    },
+    Retry {
+        id: TaskRunId,
+        name: String,
+        attempt: u32,
+        delay: Duration,
+    },
+    FannedOut {
+        id: TaskRunId,
+    },
+    Breaker {
+        from: BreakerState,
+        to: BreakerState,
+    },
+    Other(String),
+    BodyBegan {
+        id: Option<TaskRunId>,
+        flow: FlowRunId,
+        attempt: u32,
+    },
+    BodyEnded {
+        id: Option<TaskRunId>,
+        flow: FlowRunId,
+        how: &'static str,
+    },
+    /// A body begins to await the outcome of a run.
+    Awaits {
+        id: TaskRunId,
+    },
+    /// A body saw how a run failed.
+    Looked {
+        id: TaskRunId,
+    },
+    /// A body, or somebody outside, asked for the end of a run.
+    Cancel {
+        id: TaskRunId,
+    },
+    CancelFlow {
+        flow: FlowRunId,
+    },
+    Phase(&'static str),
+}
+
+/// Keeps the history. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    lines: Arc<Mutex<Vec<Line>>>,
+    start: Instant,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self {
+            lines: Arc::default(),
+            start: Instant::now(),
+        }
+    }
+
+    pub(crate) fn note(&self, what: What) {
+        let at = self.start.elapsed();
+        self.lines.lock().unwrap().push(Line { at, what });
+    }
+
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The root flow run that has begun last.
+    pub(crate) fn root(&self) -> Option<FlowRunId> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().rev().find_map(|line| match line.what {
+            What::FlowBegan { flow, parent: None } => Some(flow),
+            _ => None,
+        })
+    }
+}
+
+impl Observer for Recorder {
+    fn on_event(&self, event: &Event<'_>) {
+        let flow = event.flow_run;
+        let kind = |error: Option<&flowkit::Error>| error.map(flowkit::Error::kind);
+        self.note(match &event.kind {
+            EventKind::FlowRunStarted { parent } => What::FlowBegan {
+                flow,
+                parent: *parent,
+            },
+            EventKind::FlowRunFinished { state, error, .. } => What::FlowEnded {
+                flow,
+                state: *state,
+                kind: kind(*error),
+            },
+            EventKind::TaskRunState {
+                id,
+                name,
+                from,
+                to,
+                attempt,
+                error,
+            } => What::Changed {
+                id: *id,
+                name: (*name).to_owned(),
+                from: *from,
+                to: *to,
+                attempt: *attempt,
+                kind: kind(*error),
+            },
+            EventKind::RetryScheduled {
+                id,
+                name,
+                attempt,
+                delay,
+            } => What::Retry {
+                id: *id,
+                name: (*name).to_owned(),
+                attempt: *attempt,
+                delay: *delay,
+            },
+            EventKind::FanOutStarted { id, .. } => What::FannedOut { id: *id },
+            EventKind::BreakerChanged { from, to, .. } => What::Breaker { from: *from, to: *to },
+            other => What::Other(format!("{other:?}")),
+        });
+    }
+}
+
+/// A history in words. Flow runs are numbered in the order in which they began.
+pub(crate) fn in_words(lines: &[Line]) -> String {
+    let mut flows = BTreeMap::new();
+    let mut text = String::new();
+    for (index, Line { at, what }) in lines.iter().enumerate() {
+        if let What::FlowBegan { flow, .. } = what {
+            let number = flows.len();
+            flows.entry(*flow).or_insert(number);
+        }
+        let flow = |id: &FlowRunId| {
+            flows
+                .get(id)
+                .map_or_else(|| "F?".to_owned(), |number| format!("F{number}"))
+        };
+        let run = |id: &TaskRunId| match id.item() {
+            Some(item) => format!("{}/{}[{item}]", flow(&id.flow_run()), id.node()),
+            None => format!("{}/{}", flow(&id.flow_run()), id.node()),
+        };
+        let who = |id: &Option<TaskRunId>, of: &FlowRunId| id.as_ref().map_or_else(|| flow(of), run);
+        let said = match what {
+            What::FlowBegan { flow: id, parent } => match parent {
+                Some(parent) => format!("{} begins as {}", flow(id), run(parent)),
+                None => format!("{} begins", flow(id)),
+            },
+            What::FlowEnded {
+                flow: id,
+                state,
+                kind,
+            } => format!("{} ends: {state} {kind:?}", flow(id)),
+            What::Changed {
+                id,
+                name,
+                from,
+                to,
+                attempt,
+                kind,
+            } => match from {
+                Some(from) => format!("{} {name}: {from} -> {to}, attempt {attempt} {kind:?}", run(id)),
+                None => format!("{} {name}: {to}", run(id)),
+            },
+            What::Retry {
+                id,
+                name,
+                attempt,
+                delay,
+            } => {
+                format!("{} {name}: waits for {delay:?} after attempt {attempt}", run(id))
+            }
+            What::FannedOut { id } => format!("{} is a fan-out", run(id)),
+            What::BodyBegan { id, flow, attempt } => {
+                format!("{} body begins, attempt {attempt}", who(id, flow))
+            }
+            What::BodyEnded { id, flow, how } => format!("{} body {how}", who(id, flow)),
+            What::Awaits { id } => format!("{}: somebody awaits it", run(id)),
+            What::Looked { id } => format!("{}: somebody looks at its failure", run(id)),
+            What::Cancel { id } => format!("{}: is cancelled", run(id)),
+            What::CancelFlow { flow: id } => format!("{}: is cancelled", flow(id)),
+            What::Breaker { from, to } => format!("the breaker: {from:?} -> {to:?}"),
+            What::Other(said) => said.clone(),
+            What::Phase(phase) => format!("-- {phase}"),
+        };
+        let _ = writeln!(text, "{index:>4} {:>9} ms  {said}", at.as_secs_f64() * 1e3);
+    }
+    text
+}
+
+/// One number for a whole history: equal histories have equal ones.
+pub(crate) fn digest(lines: &[Line]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{lines:?}").hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,105 @@
+//! Searches for bugs of the engine: random flows from a seed, run on the real engine under a paused clock, and checked against what
+//! must be true of every run, and against a model where the course of a run can be foretold. See CONTRIBUTING.md.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test says what it expects"
+)]
+
+mod check;
+mod engine_errors;
+mod generate;
+mod history;
+mod interpret;
+mod plan;
+mod simulate;
+mod world;
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use history::{digest, in_words};
+use simulate::{Simulated, simulate};
+
+/// How many seeds are run unless the environment says otherwise.
+const SEEDS: u64 = 5_000;
+/// Of how many seeds one is run twice, to see whether the same happens.
+const TWICE: u64 = 16;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().expect("a whole number"))
+}
+
+/// What is wrong with a seed, in words; nothing if all is well.
+fn trouble(seed: u64) -> Option<String> {
+    let simulated = simulate(seed);
+    let mut troubles = check::troubles(&simulated);
+    if seed.is_multiple_of(TWICE) {
+        let digests = [&simulated, &simulate(seed)].map(all_lines);
+        if digests[0] != digests[1] {
+            troubles.push("the same seed gave two histories".into());
+        }
+    }
+    (!troubles.is_empty()).then(|| report(seed, &simulated, &troubles))
+}
+
+fn all_lines(simulated: &Simulated) -> Vec<u64> {
+    simulated.parts.iter().map(|part| digest(&part.lines)).collect()
+}
+
+fn report(seed: u64, simulated: &Simulated, troubles: &[String]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{:?}", simulated.gates);
+    for part in &simulated.parts {
+        let _ = writeln!(text, "\n{}", part.plan);
+        text += &in_words(&part.lines);
+    }
+    let _ = writeln!(text, "\nseed {seed}: {}", troubles.join("\n  "));
+    let _ = writeln!(
+        text,
+        "again: FLOWKIT_SEED={seed} cargo test -p flowkit-tests --test simulator"
+    );
+    text
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    if let Some(seed) = number("FLOWKIT_SEED") {
+        if let Some(trouble) = trouble(seed) {
+            panic!("{trouble}");
+        }
+        return;
+    }
+    let seeds = number("FLOWKIT_SEEDS").unwrap_or(SEEDS);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(0);
+    // The lowest seed that failed, or none.
+    let failed = AtomicU64::new(u64::MAX);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.min(failed.load(Ordering::Relaxed)) {
+                        return;
+                    }
+                    if trouble(seed).is_some() {
+                        failed.fetch_min(seed, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner();
+    if failed < seeds {
+        panic!(
+            "{}",
+            trouble(failed).unwrap_or_else(|| format!("seed {failed} failed, and then did not"))
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! What the bodies of a simulation share: the plan, the history, and counts of who works at which limit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flowkit::{FlowRunId, Runtime, TaskRunId};
+
+use crate::history::{Recorder, What};
+use crate::plan::{Gates, LIMITS, Options, Plan};
+
+/// Cheap to clone; all clones are the same world.
+#[derive(Clone)]
+pub(crate) struct World(Arc<Inner>);
+
+struct Inner {
+    gates: Gates,
+    recorder: Recorder,
+    plan: Mutex<Arc<Plan>>,
+    /// Let go of at the end: the runtime holds the world.
+    runtime: Mutex<Option<Runtime>>,
+    values: AtomicU64,
+    /// The weight at each limit of the bodies that work, and how many work in all.
+    working: Mutex<([u32; 2], u32)>,
+    troubles: Mutex<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(gates: Gates, recorder: Recorder, plan: Arc<Plan>) -> Self {
+        Self(Arc::new(Inner {
+            gates,
+            recorder,
+            plan: Mutex::new(plan),
+            runtime: Mutex::new(None),
+            values: AtomicU64::new(0),
+            working: Mutex::default(),
+            troubles: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.0.plan.lock().unwrap())
+    }
+
+    pub(crate) fn set_plan(&self, plan: Arc<Plan>) {
+        *self.0.plan.lock().unwrap() = plan;
+    }
+
+    pub(crate) fn set_runtime(&self, runtime: Option<Runtime>) {
+        *self.0.runtime.lock().unwrap() = runtime;
+    }
+
+    pub(crate) fn note(&self, what: What) {
+        self.0.recorder.note(what);
+    }
+
+    /// A number that nobody else has.
+    pub(crate) fn value(&self) -> u64 {
+        self.0.values.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What went wrong under the eyes of a body.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        self.0.troubles.lock().unwrap().clone()
+    }
+
+    /// Counts a body in that works with the slots of these options, and out again when it is dropped.
+    pub(crate) fn work(&self, options: &Options) -> Working {
+        let weights = options.limits.clone();
+        {
+            let mut working = self.0.working.lock().unwrap();
+            weights
+                .iter()
+                .for_each(|&(limit, weight)| working.0[limit] += weight);
+            working.1 += 1;
+        }
+        self.check();
+        Working {
+            world: self.clone(),
+            weights,
+        }
+    }
+
+    /// What works is within what is held, and that within the capacity.
+    fn check(&self) {
+        let (by_limit, all) = *self.0.working.lock().unwrap();
+        let runtime = self.0.runtime.lock().unwrap();
+        let Some(runtime) = &*runtime else { return };
+        let mut troubles = self.0.troubles.lock().unwrap();
+        let mut expect = |name: &str, works: u32, used: Option<flowkit::LimitUse>| {
+            if let Some(used) = used
+                && (works > used.in_use || used.in_use > used.capacity)
+            {
+                troubles.push(format!("{works} work at the limit `{name}`, of which {used:?}"));
+            }
+        };
+        for (limit, name) in LIMITS.iter().enumerate() {
+            expect(name, by_limit[limit], runtime.limit_use(name));
+        }
+        expect("all tasks", all, runtime.task_limit_use());
+        drop(troubles);
+        debug_assert!(self.0.gates.task_limit.is_some() || runtime.task_limit_use().is_none());
+    }
+
+    pub(crate) fn enter(&self, id: Option<TaskRunId>, flow: FlowRunId, attempt: u32) -> Inside {
+        self.note(What::BodyBegan { id, flow, attempt });
+        Inside {
+            world: self.clone(),
+            id,
+            flow,
+            how: "dropped",
+        }
+    }
+}
+
+/// A body that works.
+pub(crate) struct Working {
+    world: World,
+    weights: Vec<(usize, u32)>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        let mut working = self.world.0.working.lock().unwrap();
+        self.weights
+            .iter()
+            .for_each(|&(limit, weight)| working.0[limit] -= weight);
+        working.1 -= 1;
+    }
+}
+
+/// A body that has begun and not ended.
+pub(crate) struct Inside {
+    world: World,
+    id: Option<TaskRunId>,
+    flow: FlowRunId,
+    pub(crate) how: &'static str,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.world.note(What::BodyEnded {
+            id: self.id,
+            flow: self.flow,
+            how: self.how,
+        });
+    }
+}
