@@ -133,6 +133,7 @@ impl Observer for Recorder {
                 to,
                 attempt,
                 error,
+                ..
             } => What::Changed {
                 id: *id,
                 name: (*name).to_owned(),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowkit::{ErrorKind, FlowRunId, State};
 
 use super::Case;
+use super::tree::Parents;
 use crate::history::What;
 
 /// What is known of a flow run when it ends.
@@ -17,6 +18,7 @@ struct Known {
 
 pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     let mut known = BTreeMap::<FlowRunId, Known>::new();
+    let parents = Parents::in_case(case);
     let (mut awaited, mut looked) = (BTreeSet::new(), BTreeSet::new());
     for (index, line) in case.lines.iter().enumerate() {
         match &line.what {
@@ -52,7 +54,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
                         // A fan-out as a whole fails with its items.
                         (None, None) => continue,
                     };
-                    let looks = looks || looked.contains(id);
+                    let looks = looks || looked.contains(id) || parents.retried_above(case, *id);
                     perhaps += usize::from(!looks);
                     certainly += usize::from(!looks && !may_look && !awaited.contains(id));
                 }
@@ -79,7 +81,8 @@ fn fits(body: Option<&'static str>, state: State, kind: Option<ErrorKind>) -> bo
         (Some("returned"), State::Completed) => true,
         (Some("returned"), State::Failed) => kind == Some(ErrorKind::UnhandledFailure),
         (Some("failed"), State::Failed | State::TimedOut | State::Crashed) => true,
-        (Some("dropped"), State::TimedOut) => kind == Some(ErrorKind::TimedOut),
+        // What a flow submitted belongs to its time, also after its body returned.
+        (Some("dropped" | "returned"), State::TimedOut) => kind == Some(ErrorKind::TimedOut),
         _ => false,
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use flowkit::{FlowRunId, RunRecord, State, TaskRunId};
 
-use super::{Case, Run};
+use super::{Case, Change, Run};
 use crate::history::What;
 
 /// Who called whom.
-struct Parents {
+pub(super) struct Parents {
     /// By flow run and node: the run that called it; none for what the flow's body called.
     nodes: BTreeMap<(FlowRunId, u32), Option<TaskRunId>>,
     /// The run that stands for a subflow in the flow above.
@@ -16,6 +16,30 @@ struct Parents {
 }
 
 impl Parents {
+    pub(super) fn in_case(case: &Case<'_>) -> Self {
+        let mut parents = Self {
+            nodes: BTreeMap::new(),
+            flows: BTreeMap::new(),
+        };
+        if let Some(record) = &case.part.record {
+            parents.read(record);
+        }
+        parents
+    }
+
+    /// Whether a run above this one in its flow run failed an attempt after this one was submitted, and made another: then
+    /// what failed below belongs to that attempt.
+    pub(super) fn retried_above(&self, case: &Case<'_>, id: TaskRunId) -> bool {
+        let submitted = case.runs.get(&id).map_or(0, created);
+        let above = std::iter::successors(self.of(id), |above| self.of(*above));
+        let above = above.take_while(|above| above.flow_run() == id.flow_run());
+        let mut runs = above.filter_map(|above| case.runs.get(&above));
+        runs.any(|run| {
+            let retried = |change: &Change| change.to == State::AwaitingRetry && change.line > submitted;
+            run.changes.iter().any(retried)
+        })
+    }
+
     fn read(&mut self, record: &RunRecord) {
         for task in &record.tasks {
             self.nodes.insert((record.id, task.id.node()), task.parent);
@@ -33,13 +57,7 @@ impl Parents {
 }
 
 pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
-    let mut parents = Parents {
-        nodes: BTreeMap::new(),
-        flows: BTreeMap::new(),
-    };
-    if let Some(record) = &case.part.record {
-        parents.read(record);
-    }
+    let parents = Parents::in_case(case);
     // A fan-out as a whole is said to run for a moment, to come to its end.
     let whole = |run: &Run| case.call(&run.name).is_none() && case.flow(&run.name).is_none();
     for (id, run) in case.runs.iter().filter(|(_, run)| !whole(run)) {
