@@ -30,6 +30,13 @@ pub enum EventKind<'a> {
         /// The run in the parent flow that stands for this one, if this is a subflow.
         parent: Option<TaskRunId>,
     },
+    /// A flow run that goes on changed its state: it was paused or resumed.
+    FlowRunState {
+        /// The state before.
+        from: State,
+        /// The state now.
+        to: State,
+    },
     /// A flow run came to its end, after everything submitted in it. Only its own hooks, if they fail, are told of after it.
     FlowRunFinished {
         /// How it ended.

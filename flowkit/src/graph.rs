@@ -192,7 +192,8 @@ impl Graph {
             return Err(IllegalTransition { from, to });
         }
         record.state = to;
-        if to == State::Running {
+        // A run that was paused goes on with the attempt that it was in.
+        if to == State::Running && from != State::Paused {
             record.attempts = record.attempts.saturating_add(1);
             if record.started == Stamp::NEVER {
                 record.started = now;

@@ -80,6 +80,7 @@ mod named;
 mod options;
 mod order;
 mod panics;
+mod pause;
 mod random;
 mod rate;
 mod render;
@@ -119,6 +120,7 @@ pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
+pub use pause::{Pause, PausedRun, pause};
 pub use random::{FastRandomness, Randomness};
 pub use retry_budget::RetryBudget;
 pub use run::{

@@ -74,7 +74,7 @@
 //! | | impossible by construction: states are not returned, so none are put together |
 //! | 71 | `final_states::a_flow_that_passes_a_cancelled_run_on_does_not_complete` |
 //! | | `cancellation::a_cancelled_flow_cancels_what_has_not_ended_below_it` |
-//! | 73 | waits for pause |
+//! | 73 | `pauses::a_paused_run_goes_on_with_what_it_is_given` |
 //! | 74 | `final_states::errors_and_states_that_are_only_data_do_not_fail_a_flow` |
 //! | 76 | `final_states::each_kind_of_end_has_an_error_of_its_own` |
 //! | 77 | `final_states::of_several_failures_the_first_in_order_is_the_flows_and_all_are_counted` |
@@ -184,7 +184,9 @@
 //! | 193 | waits for schedules |
 //! | 194 | `handles::what_has_ended_cannot_be_cancelled` |
 //! | 196 | `cancellation::a_cancelled_flow_cancels_what_has_not_ended_below_it` |
-//! | 197 | waits for pause |
+//! | 197 | `pauses::a_paused_run_goes_on_with_what_it_is_given` |
+//! | | `pauses::a_pause_that_is_not_resumed_in_time_fails_and_what_follows_does_not_run` |
+//! | | `pauses::each_key_is_asked_for_once_also_over_the_attempts_of_a_flow` |
 //! | 199 | waits for schedules |
 //! | 200 | `logs::a_line_of_a_task_names_its_flow_run_its_task_run_and_its_attempt` |
 //! | | `logs::a_line_of_a_task_that_another_called_names_both` |
@@ -247,6 +249,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("kept", include_str!("kept.rs")),
     ("keys", include_str!("keys.rs")),
     ("limits", include_str!("limits.rs")),
+    ("pauses", include_str!("pauses.rs")),
     ("retries", include_str!("retries.rs")),
     ("runtimes", include_str!("runtimes.rs")),
     ("slots", include_str!("slots.rs")),
@@ -270,7 +273,6 @@ const PARTS: &[&str] = &[
     "a choice of what is retried",
     "command line",
     "journal",
-    "pause",
     "schedules",
 ];
 

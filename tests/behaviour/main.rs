@@ -23,6 +23,7 @@ mod hooks;
 mod kept;
 mod keys;
 mod limits;
+mod pauses;
 mod recorder;
 mod retries;
 mod runtimes;

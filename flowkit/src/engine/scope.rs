@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::graph::{Control, Edge, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::pause::Pauses;
 use crate::runtime::RuntimeInner;
 use crate::state::State;
 
@@ -41,6 +42,8 @@ pub(crate) struct Scope {
     /// What its runs returned in earlier attempts, if there may be more than one.
     memo: OnceLock<Arc<Memo>>,
     outcome: Mutex<Outcome>,
+    /// Where it waits, or has waited, to be resumed.
+    pub(crate) pauses: Pauses,
 }
 
 impl std::fmt::Debug for Scope {
@@ -109,6 +112,7 @@ impl Scope {
                 error: None,
                 ended: Stamp::NEVER,
             }),
+            pauses: Pauses::default(),
         })
     }
 
@@ -546,6 +550,15 @@ impl Scope {
             error,
             elapsed,
         });
+    }
+
+    /// Changes the state of the flow run itself from one that it is in to another in which it lives on.
+    pub(crate) fn change_own(&self, from: State, to: State) -> bool {
+        let changed = self.outcome().state == from && self.set_outcome(to, None);
+        if changed {
+            self.tell_now(EventKind::FlowRunState { from, to });
+        }
+        changed
     }
 
     fn set_outcome(&self, state: State, error: Option<&Error>) -> bool {

@@ -196,6 +196,11 @@ impl Runtime {
         scoped(Ambient::Runtime(Arc::clone(&self.0), None), future).await
     }
 
+    /// The flow runs that are going on, apart from subflows.
+    pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
+        self.0.lock_runs().values().cloned().collect()
+    }
+
     /// How many flow runs are going on.
     pub fn running(&self) -> usize {
         self.0.lock_runs().len()
