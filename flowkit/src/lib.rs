@@ -111,7 +111,7 @@ pub use definition::{CachePolicy, Definition, DefinitionKind, Place};
 pub use engine::blocking::{Blocking, TokioBlocking};
 pub use error::{BoxError, Error, ErrorKind};
 pub use event::{Event, EventKind, Observer};
-pub use fan_out::{AsCompleted, DEFAULT_CONCURRENCY, FanOut, Mapped, Outcomes, SubmitAll};
+pub use fan_out::{AsCompleted, DEFAULT_CONCURRENCY, FanOut, Mapped, Outcomes, SubmitAll, SubmitStream};
 pub use flow_call::FlowCall;
 pub use gather::{AllowFailure, Group, IntoHandle, Tolerable, all, allow_failure};
 pub use handle::{HandleFuture, TaskHandle};

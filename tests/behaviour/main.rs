@@ -28,6 +28,7 @@ mod recorder;
 mod retries;
 mod runtimes;
 mod slots;
+mod streams;
 mod structure;
 mod testing;
 mod transactions;

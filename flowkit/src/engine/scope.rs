@@ -244,6 +244,13 @@ impl Scope {
         place
     }
 
+    /// The task of a node that was entered before it was known.
+    pub(crate) fn define(&self, place: NodeRef, definition: &'static Definition) {
+        if let Some(node) = self.graph().node_mut(place) {
+            node.definition = definition;
+        }
+    }
+
     /// Changes the state of a run. A change that the table forbids is a bug of ours: it is logged and not made.
     pub(crate) fn change(&self, place: NodeRef, to: State, change: &Change<'_>) -> bool {
         let now = self.epoch.stamp();

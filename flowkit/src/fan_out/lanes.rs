@@ -4,6 +4,7 @@
 //! starts few and a long one costs a spawn only for its first items.
 
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -64,12 +65,25 @@ fn submit_in<T: Send + Sync + 'static>(
 ) -> Mapped<T> {
     let mut calls = calls.peekable();
     let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
-    let scope = Arc::clone(&caller.scope);
     // A length that memory could not hold is taken as it comes, like one that is not known.
     let known = match calls.size_hint() {
         (lower, Some(upper)) if lower == upper && lower <= MOST_AHEAD => Some(lower),
         _ => None,
     };
+    let fan_out = enter(definition, caller, Some(Box::new(calls)), known, concurrency);
+    begin(&fan_out, refused, start);
+    Mapped::new(fan_out)
+}
+
+/// Enters a fan-out in the graph of its caller's flow run.
+pub(super) fn enter<T: Send + Sync + 'static>(
+    definition: &'static Definition,
+    caller: RunContext,
+    calls: Option<Calls<T>>,
+    known: Option<usize>,
+    concurrency: usize,
+) -> Arc<SharedFanOut<T>> {
+    let scope = Arc::clone(&caller.scope);
     let node = scope.add(NewRun {
         definition,
         parent: caller.place,
@@ -87,35 +101,41 @@ fn submit_in<T: Send + Sync + 'static>(
             items,
         });
     }
-    let fan_out = Arc::new(SharedFanOut::new(
+    let known = known.unwrap_or(0);
+    Arc::new(SharedFanOut::new(
         scope,
         node,
         definition,
         caller,
         concurrency,
-        Box::new(calls),
-        known.unwrap_or(0),
-    ));
-    let no_tokio = || tokio::runtime::Handle::try_current().is_err().then(no_tokio);
-    match refused.or_else(no_tokio) {
-        Some(refused) => {
-            drop(fan_out.take_calls());
-            fan_out.exhaust(Some(refused));
-        }
-        None => start(&fan_out),
-    }
-    Mapped::new(fan_out)
+        calls,
+        known,
+    ))
 }
 
-/// Starts the first lane, unless the flow run is cancelled.
-fn start<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>) {
+/// Starts a fan-out with what runs its items, unless it is refused, or there is nothing to run it on, or its flow run is cancelled.
+pub(super) fn begin<T: Send + Sync + 'static>(
+    fan_out: &Arc<SharedFanOut<T>>,
+    refused: Option<Error>,
+    start: impl FnOnce(&Arc<SharedFanOut<T>>),
+) {
+    let no_tokio = || tokio::runtime::Handle::try_current().is_err().then(no_tokio);
+    if let Some(refused) = refused.or_else(no_tokio) {
+        drop(fan_out.take_calls());
+        return fan_out.exhaust(Some(refused));
+    }
     let control: Weak<dyn Cancel> = Arc::<SharedFanOut<T>>::downgrade(fan_out);
     fan_out.scope.set_control(fan_out.node, Control::FanOut(control));
     if fan_out.is_cancelled() {
         Cancel::cancel(&**fan_out);
     } else {
-        start_lane(fan_out, &Arc::new(AtomicUsize::new(0)));
+        start(fan_out);
     }
+}
+
+/// Starts the first lane.
+fn start<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>) {
+    start_lane(fan_out, &Arc::new(AtomicUsize::new(0)));
 }
 
 /// Starts one more lane, if there may be one.
@@ -137,22 +157,31 @@ async fn run_lane<T: Send + Sync + 'static>(
     while let Some((index, call)) = next_call(&fan_out, lane) {
         start_lane(&fan_out, &running);
         let Some(call) = call else { continue };
-        let entrance = Entrance::Item {
-            node: fan_out.node,
-            item: index,
-        };
-        let item = call.enter(&fan_out.caller, entrance, false);
-        Item {
-            item,
-            fan_out: &fan_out,
-            index,
-        }
-        .run(&signal)
-        .await;
+        Item::enter(&*fan_out, index, call).run(&signal).await;
         // Items that never wait would keep the other tasks of this worker waiting.
         tokio::task::coop::consume_budget().await;
     }
     fan_out.end_lane(lane);
+}
+
+/// The fan-out has its first item.
+pub(super) fn note_running<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) {
+    let change = Change {
+        attempt: 1,
+        ..Change::default()
+    };
+    fan_out.scope.change(fan_out.node, State::Running, &change);
+}
+
+/// What broke the source of a fan-out's calls.
+pub(super) fn broken_by<T>(fan_out: &SharedFanOut<T>, what: &str, message: &str) -> Error {
+    Error::new(
+        ErrorKind::Crashed,
+        DefinitionKind::Task,
+        fan_out.definition.name(),
+    )
+    .in_task_run(fan_out.scope.task_run_id(fan_out.node))
+    .detailed(format!("its {what} panicked: {message}"))
 }
 
 /// Takes the next call, which is none if its item was cancelled before its turn came. The iterator is the user's code: it runs in the context that the fan-out was submitted from, and
@@ -171,14 +200,7 @@ fn next_call<T: Send + Sync + 'static>(
         Some(Ok(call)) => {
             let (index, runs) = fan_out.take_index(lane);
             if index == 0 {
-                fan_out.scope.change(
-                    fan_out.node,
-                    State::Running,
-                    &Change {
-                        attempt: 1,
-                        ..Change::default()
-                    },
-                );
+                note_running(fan_out);
             }
             drop(calls);
             Some((index, runs.then_some(call)))
@@ -186,14 +208,7 @@ fn next_call<T: Send + Sync + 'static>(
         Some(Err(message)) => {
             *calls = None;
             drop(calls);
-            let broken = Error::new(
-                ErrorKind::Crashed,
-                DefinitionKind::Task,
-                fan_out.definition.name(),
-            )
-            .in_task_run(fan_out.scope.task_run_id(fan_out.node))
-            .detailed(format!("its iterator panicked: {message}"));
-            fan_out.exhaust(Some(broken));
+            fan_out.exhaust(Some(broken_by(fan_out, "iterator", &message)));
             None
         }
         None => {
@@ -246,15 +261,25 @@ impl Signal {
 }
 
 /// One item that runs: its outcome is set also when the lane is dropped.
-struct Item<'a, T: Send + Sync + 'static> {
+pub(super) struct Item<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> {
     item: Running<T>,
-    fan_out: &'a SharedFanOut<T>,
+    fan_out: F,
     index: u32,
 }
 
-impl<T: Send + Sync + 'static> Item<'_, T> {
+impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Item<T, F> {
+    /// Enters the item in the graph.
+    pub(super) fn enter(fan_out: F, index: u32, call: TaskCall<T>) -> Self {
+        let entrance = Entrance::Item {
+            node: fan_out.node,
+            item: index,
+        };
+        let item = call.enter(&fan_out.caller, entrance, false);
+        Self { item, fan_out, index }
+    }
+
     /// Runs the item to its end, or until the lane is told to drop it.
-    async fn run(mut self, signal: &Signal) {
+    pub(super) async fn run(mut self, signal: &Signal) {
         let outcome = poll_fn(|cx| {
             if signal.is_asked(self.index) {
                 return Poll::Ready(None);
@@ -270,7 +295,7 @@ impl<T: Send + Sync + 'static> Item<'_, T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Item<'_, T> {
+impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Drop for Item<T, F> {
     fn drop(&mut self) {
         if let Some(cancelled) = self.item.abandon() {
             self.fan_out.complete(self.index, Err(cancelled));

@@ -4,11 +4,13 @@ mod handles;
 mod lanes;
 mod mapped;
 mod shared;
+mod stream;
 
 use std::fmt;
 use std::num::NonZeroUsize;
 
 pub use mapped::{AsCompleted, Mapped, Outcomes};
+pub use stream::SubmitStream;
 
 use crate::call::TaskCall;
 

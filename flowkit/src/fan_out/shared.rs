@@ -121,7 +121,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         definition: &'static Definition,
         caller: RunContext,
         concurrency: usize,
-        calls: Calls<T>,
+        calls: Option<Calls<T>>,
         known: usize,
     ) -> Self {
         let mut slots = Vec::new();
@@ -132,7 +132,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             definition,
             caller,
             concurrency,
-            calls: Mutex::new(Some(calls)),
+            calls: Mutex::new(calls),
             state: Mutex::new(Items {
                 slots,
                 ended: Vec::with_capacity(known),
@@ -162,6 +162,14 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire) || self.scope.is_closed()
+    }
+
+    /// The index of a call that has just come from a stream; none if the fan-out was cancelled meanwhile.
+    pub(super) fn take_next(&self, lane: u64) -> Option<u32> {
+        if self.lock().exhausted {
+            return None;
+        }
+        Some(self.take_index(lane).0)
     }
 
     /// The index of a call that a lane has just taken from the iterator, and whether it is to be run: it may have been
