@@ -15,6 +15,7 @@ mod engine_errors;
 mod generate;
 mod history;
 mod interpret;
+mod model;
 mod plan;
 mod simulate;
 mod world;
@@ -22,6 +23,7 @@ mod world;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use check::Verdict;
 use history::{digest, in_words};
 use simulate::{Simulated, simulate};
 
@@ -35,17 +37,24 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().expect("a whole number"))
 }
 
-/// What is wrong with a seed, in words; nothing if all is well.
-fn trouble(seed: u64) -> Option<String> {
+/// What is wrong with a seed, in words, or whether it could be foretold.
+fn run(seed: u64) -> Result<bool, String> {
     let simulated = simulate(seed);
-    let mut troubles = check::troubles(&simulated);
+    let Verdict {
+        mut troubles,
+        is_foretold,
+    } = check::verdict(&simulated);
     if seed.is_multiple_of(TWICE) {
         let digests = [&simulated, &simulate(seed)].map(all_lines);
         if digests[0] != digests[1] {
             troubles.push("the same seed gave two histories".into());
         }
     }
-    (!troubles.is_empty()).then(|| report(seed, &simulated, &troubles))
+    if troubles.is_empty() {
+        Ok(is_foretold)
+    } else {
+        Err(report(seed, &simulated, &troubles))
+    }
 }
 
 fn all_lines(simulated: &Simulated) -> Vec<u64> {
@@ -70,9 +79,7 @@ fn report(seed: u64, simulated: &Simulated, troubles: &[String]) -> String {
 #[test]
 fn every_seed_keeps_every_promise() {
     if let Some(seed) = number("FLOWKIT_SEED") {
-        if let Some(trouble) = trouble(seed) {
-            panic!("{trouble}");
-        }
+        run(seed).unwrap_or_else(|trouble| panic!("{trouble}"));
         return;
     }
     let seeds = number("FLOWKIT_SEEDS").unwrap_or(SEEDS);
@@ -80,6 +87,7 @@ fn every_seed_keeps_every_promise() {
     let next = AtomicU64::new(0);
     // The lowest seed that failed, or none.
     let failed = AtomicU64::new(u64::MAX);
+    let foretold = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -88,18 +96,26 @@ fn every_seed_keeps_every_promise() {
                     if seed >= seeds.min(failed.load(Ordering::Relaxed)) {
                         return;
                     }
-                    if trouble(seed).is_some() {
+                    let Ok(is_foretold) = run(seed) else {
                         failed.fetch_min(seed, Ordering::Relaxed);
-                    }
+                        return;
+                    };
+                    foretold.fetch_add(u64::from(is_foretold), Ordering::Relaxed);
                 }
             });
         }
     });
     let failed = failed.into_inner();
     if failed < seeds {
+        let trouble = run(failed).err();
         panic!(
             "{}",
-            trouble(failed).unwrap_or_else(|| format!("seed {failed} failed, and then did not"))
+            trouble.unwrap_or_else(|| format!("seed {failed} failed, and then did not"))
         );
     }
+    let foretold = foretold.into_inner();
+    assert!(
+        foretold >= seeds / 5,
+        "the model could tell the course of {foretold} of {seeds} seeds, and of too few"
+    );
 }

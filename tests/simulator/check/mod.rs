@@ -14,12 +14,21 @@ use std::time::Duration;
 use flowkit::{State, TaskRunId};
 
 use crate::history::{Line, What};
+use crate::model;
 use crate::plan::{Call, Plan};
 use crate::simulate::{Part, Simulated};
 
-/// Everything that is wrong with a simulation.
-pub(crate) fn troubles(simulated: &Simulated) -> Vec<String> {
+/// What came of looking at a simulation.
+pub(crate) struct Verdict {
+    /// Everything that is wrong with it.
+    pub(crate) troubles: Vec<String>,
+    /// Whether the model could tell the course of the plan with faults.
+    pub(crate) is_foretold: bool,
+}
+
+pub(crate) fn verdict(simulated: &Simulated) -> Verdict {
     let mut troubles = simulated.troubles.clone();
+    let mut is_foretold = false;
     for part in &simulated.parts {
         let case = Case::of(part);
         states::check(&case, &mut troubles);
@@ -27,10 +36,14 @@ pub(crate) fn troubles(simulated: &Simulated) -> Vec<String> {
         tree::check(&case, &mut troubles);
         pace::check(&case, &simulated.gates, &mut troubles);
         ends::check(&case, &mut troubles);
+        is_foretold |= model::compare(part, &mut troubles);
     }
     breaker::check(simulated, &mut troubles);
     cache::check(simulated, &mut troubles);
-    troubles
+    Verdict {
+        troubles,
+        is_foretold,
+    }
 }
 
 /// One part of a simulation, with its changes of state sorted by run.
