@@ -239,3 +239,34 @@ async fn the_lanes_of_a_fan_out_are_stopped_in_the_same_order_each_time() {
         .collect();
     assert_eq!(*ends.0.lock().unwrap(), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_cancelled_while_it_waited_holds_no_slot_for_as_long_as_its_fan_out_is_kept() {
+    #[task]
+    async fn endless() {
+        std::future::pending::<()>().await;
+    }
+    #[task(limit = "db")]
+    async fn waits(#[resource] kept: &Mutex<Vec<TaskHandle<()>>>) -> Result<()> {
+        let many = [endless()].into_iter().submit_all();
+        kept.lock().unwrap().extend(many.handles());
+        many.await?;
+        Ok(())
+    }
+    #[flow]
+    async fn cancelling() -> Result<()> {
+        let cancelled = waits().submit();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cancelled.cancel();
+        assert!(cancelled.await.is_err());
+        Ok(())
+    }
+    let runtime = Runtime::builder()
+        .limit("db", 1)
+        .resource(Mutex::new(Vec::<TaskHandle<()>>::new()))
+        .build()
+        .await
+        .unwrap();
+    runtime.run(cancelling()).await.into_result().unwrap();
+    assert_eq!(runtime.limit_use("db").unwrap().in_use, 0);
+}
