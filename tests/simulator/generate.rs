@@ -286,10 +286,14 @@ impl Generator<'_> {
     fn submit(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
         let call = self.call(depth, key);
         let usable: Vec<Handle> = open.usable().collect();
+        let gives_away = self.chance(40);
         let (mut inputs, mut order) = (Vec::new(), Vec::new());
         for handle in usable {
             match self.rng.u8(..6) {
-                0..=1 => inputs.push(handle),
+                0..=1 => {
+                    inputs.push(handle);
+                    open.handles[handle].joined |= gives_away;
+                }
                 2 => order.push(handle),
                 _ => continue,
             }
@@ -302,6 +306,7 @@ impl Generator<'_> {
             inputs,
             order,
             tolerant: self.chance(30),
+            gives_away,
         }
     }
 

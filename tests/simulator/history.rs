@@ -82,6 +82,8 @@ pub(crate) enum What {
 #[derive(Clone)]
 pub(crate) struct Recorder {
     lines: Arc<Mutex<Vec<Line>>>,
+    /// The names of the runs that may hold slots: they run, or wait for some.
+    at_gates: Arc<Mutex<BTreeMap<TaskRunId, String>>>,
     start: Instant,
 }
 
@@ -89,6 +91,7 @@ impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
             lines: Arc::default(),
+            at_gates: Arc::default(),
             start: Instant::now(),
         }
     }
@@ -100,6 +103,11 @@ impl Recorder {
 
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.lines.lock().unwrap().clone()
+    }
+
+    /// The names of the runs that may hold slots.
+    pub(crate) fn at_gates(&self) -> Vec<String> {
+        self.at_gates.lock().unwrap().values().cloned().collect()
     }
 
     /// The root flow run that has begun last.
@@ -116,6 +124,13 @@ impl Observer for Recorder {
     fn on_event(&self, event: &Event<'_>) {
         let flow = event.flow_run;
         let kind = |error: Option<&flowkit::Error>| error.map(flowkit::Error::kind);
+        if let EventKind::TaskRunState { id, name, to, .. } = &event.kind {
+            let mut at_gates = self.at_gates.lock().unwrap();
+            match to {
+                State::Running | State::AwaitingSlot => at_gates.insert(*id, (*name).to_owned()),
+                _ => at_gates.remove(id),
+            };
+        }
         self.note(match &event.kind {
             EventKind::FlowRunStarted { parent } => What::FlowBegan {
                 flow,

@@ -117,7 +117,8 @@ struct Performer<'a> {
     world: &'a World,
     /// None in a flow, which holds no slots.
     options: Option<&'a Options>,
-    handles: Vec<TaskHandle<u64>>,
+    /// None once it was used up.
+    handles: Vec<Option<TaskHandle<u64>>>,
 }
 
 fn passed(outcome: std::result::Result<u64, Error>, pass: bool) -> Result<()> {
@@ -157,19 +158,20 @@ impl Performer<'_> {
                 inputs,
                 order,
                 tolerant,
-            } => self.submit(*id, inputs, order, *tolerant),
+                gives_away,
+            } => self.submit(*id, inputs, order, *tolerant, *gives_away)?,
             Step::FlowHere { flow: index, pass } => return passed(flow(world, *index).await, *pass),
-            Step::FlowSubmit { flow: index } => self.handles.push(flow(world, *index).submit()),
+            Step::FlowSubmit { flow: index } => self.handles.push(Some(flow(world, *index).submit())),
             Step::Join { handle, pass } => return self.join(*handle, *pass).await,
             Step::JoinAll { handles, pass } => {
-                let group = all(handles.iter().map(|&handle| &self.handles[handle]));
+                let group = all(self.all_of(handles, true)?);
                 return passed(group.await.map(|values| values.len() as u64), *pass);
             }
             Step::Peek { handle, at_most } => {
-                self.handles[*handle].wait(millis(*at_most)).await;
+                self.one(*handle)?.wait(millis(*at_most)).await;
             }
             Step::Cancel { handle } => {
-                let handle = &self.handles[*handle];
+                let handle = self.one(*handle)?;
                 handle.cancel();
                 world.note(What::Cancel { id: handle.id() });
             }
@@ -190,28 +192,49 @@ impl Performer<'_> {
         flowkit::sleep(millis(1)).await;
     }
 
-    fn submit(&mut self, id: usize, inputs: &[usize], order: &[usize], tolerant: bool) {
-        let of = |handles: &[usize]| -> Vec<_> {
-            handles
-                .iter()
-                .map(|&handle| self.handles[handle].clone())
-                .collect()
-        };
-        let (inputs, order) = (of(inputs), of(order));
+    fn one(&self, handle: usize) -> Result<&TaskHandle<u64>> {
+        Ok(self.handles[handle]
+            .as_ref()
+            .ok_or("the plan uses a handle twice")?)
+    }
+
+    /// These handles, which cannot be used again if they are given away.
+    fn all_of(&mut self, handles: &[usize], gives_away: bool) -> Result<Vec<TaskHandle<u64>>> {
+        let all = handles.iter().map(|&handle| self.one(handle).cloned()).collect();
+        if gives_away {
+            handles.iter().for_each(|&handle| self.handles[handle] = None);
+        }
+        all
+    }
+
+    fn submit(
+        &mut self,
+        id: usize,
+        inputs: &[usize],
+        order: &[usize],
+        tolerant: bool,
+        gives_away: bool,
+    ) -> Result<()> {
+        let order = self.all_of(order, false)?;
+        let inputs = self.all_of(inputs, gives_away)?;
         let call = call(self.world, id, inputs);
         let call = match tolerant {
             true => call.wait_for(order.into_iter().map(allow_failure)),
             false => call.wait_for(order),
         };
-        self.handles.push(call.submit());
+        self.handles.push(Some(call.submit()));
+        Ok(())
     }
 
     async fn join(&mut self, handle: usize, pass: bool) -> Result<()> {
-        let handle = &self.handles[handle];
-        self.world.note(What::Awaits { id: handle.id() });
+        let handle = self.handles[handle]
+            .take()
+            .ok_or("the plan uses a handle twice")?;
+        let id = handle.id();
+        self.world.note(What::Awaits { id });
         let outcome = handle.await;
         if outcome.is_err() {
-            self.world.note(What::Looked { id: handle.id() });
+            self.world.note(What::Looked { id });
         }
         passed(outcome, pass)
     }

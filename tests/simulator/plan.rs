@@ -185,12 +185,13 @@ pub(crate) enum Step {
         call: usize,
         after: u64,
     },
-    /// Submits a task, which needs the values of these, and waits for those.
+    /// Submits a task, which needs the values of these, and waits for those. What is given away cannot be used again.
     Submit {
         call: usize,
         inputs: Vec<Handle>,
         order: Vec<Handle>,
         tolerant: bool,
+        gives_away: bool,
     },
     /// Calls a subflow in place.
     FlowHere {

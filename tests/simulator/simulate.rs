@@ -85,7 +85,7 @@ async fn both_phases(seed: u64) -> Simulated {
     let faulty = Arc::new(generate::plan(&mut rng, profile, &gates));
     let sound = Arc::new(generate::plan(&mut rng, Profile::Sound, &gates));
     let recorder = Recorder::new();
-    let world = World::new(gates.clone(), recorder.clone(), Arc::clone(&faulty));
+    let world = World::new(recorder.clone(), Arc::clone(&faulty));
     let runtime = build(seed, &gates, &recorder, &world).await;
     world.set_runtime(Some(runtime.clone()));
     let mut troubles = Vec::new();

@@ -3,17 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use flowkit::{FlowRunId, Runtime, TaskRunId};
+use flowkit::{FlowRunId, LimitUse, Runtime, TaskRunId};
 
+use crate::check::call_of;
 use crate::history::{Recorder, What};
-use crate::plan::{Gates, LIMITS, Options, Plan};
+use crate::plan::{LIMITS, Options, Plan};
 
 /// Cheap to clone; all clones are the same world.
 #[derive(Clone)]
 pub(crate) struct World(Arc<Inner>);
 
 struct Inner {
-    gates: Gates,
     recorder: Recorder,
     plan: Mutex<Arc<Plan>>,
     /// Let go of at the end: the runtime holds the world.
@@ -25,9 +25,8 @@ struct Inner {
 }
 
 impl World {
-    pub(crate) fn new(gates: Gates, recorder: Recorder, plan: Arc<Plan>) -> Self {
+    pub(crate) fn new(recorder: Recorder, plan: Arc<Plan>) -> Self {
         Self(Arc::new(Inner {
-            gates,
             recorder,
             plan: Mutex::new(plan),
             runtime: Mutex::new(None),
@@ -80,25 +79,38 @@ impl World {
         }
     }
 
-    /// What works is within what is held, and that within the capacity.
+    /// What works is within what is held, and that within the capacity and within what those need who may hold it.
     fn check(&self) {
         let (by_limit, all) = *self.0.working.lock().unwrap();
         let runtime = self.0.runtime.lock().unwrap();
         let Some(runtime) = &*runtime else { return };
+        let plan = self.plan();
+        let at_gates = self.0.recorder.at_gates();
+        let calls: Vec<_> = at_gates.iter().filter_map(|name| call_of(&plan, name)).collect();
         let mut troubles = self.0.troubles.lock().unwrap();
-        let mut expect = |name: &str, works: u32, used: Option<flowkit::LimitUse>| {
+        let mut expect = |name: &str, works: u32, needed: u32, used: Option<LimitUse>| {
             if let Some(used) = used
-                && (works > used.in_use || used.in_use > used.capacity)
+                && (works > used.in_use || used.in_use > used.capacity || used.in_use > needed)
             {
-                troubles.push(format!("{works} work at the limit `{name}`, of which {used:?}"));
+                troubles.push(format!(
+                    "{works} work at the limit `{name}` and {needed} may, of which {used:?}"
+                ));
             }
         };
         for (limit, name) in LIMITS.iter().enumerate() {
-            expect(name, by_limit[limit], runtime.limit_use(name));
+            let weights = calls.iter().flat_map(|call| &call.options.limits);
+            let needed = weights
+                .filter(|(of, _)| *of == limit)
+                .map(|(_, weight)| weight)
+                .sum();
+            expect(name, by_limit[limit], needed, runtime.limit_use(name));
         }
-        expect("all tasks", all, runtime.task_limit_use());
-        drop(troubles);
-        debug_assert!(self.0.gates.task_limit.is_some() || runtime.task_limit_use().is_none());
+        expect(
+            "all tasks",
+            all,
+            u32::try_from(calls.len()).unwrap_or(u32::MAX),
+            runtime.task_limit_use(),
+        );
     }
 
     pub(crate) fn enter(&self, id: Option<TaskRunId>, flow: FlowRunId, attempt: u32) -> Inside {

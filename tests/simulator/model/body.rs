@@ -120,6 +120,7 @@ impl Model<'_> {
                 inputs,
                 order,
                 tolerant,
+                ..
             } => {
                 let trace = self.submit(*call, inputs, order, *tolerant, work);
                 work.submitted(trace);
