@@ -35,7 +35,8 @@ pub struct Entry {
 impl Entry {
     /// Whether it may not be served any more. It may not from the very moment it expires.
     pub fn is_expired(&self, now: SystemTime) -> bool {
-        self.expires.is_some_and(|expires| now >= expires)
+        self.expires
+            .is_some_and(|expires| (now >= expires) != cfg!(flowkit_fault = "expiry-the-wrong-way-round"))
     }
 }
 

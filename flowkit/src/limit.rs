@@ -112,6 +112,9 @@ impl Limit {
     fn give_back(&self, weight: u32) {
         let mut line = self.lock();
         line.free += weight;
+        if cfg!(flowkit_fault = "slot-given-back-twice") {
+            line.free = line.free.saturating_add(weight).min(self.capacity);
+        }
         let woken = line.hand_over();
         drop(line);
         wake(woken);
@@ -119,7 +122,10 @@ impl Limit {
 }
 
 /// Only ever called without the lock: a waker runs foreign code.
-fn wake(woken: Vec<Waker>) {
+fn wake(mut woken: Vec<Waker>) {
+    if cfg!(flowkit_fault = "waiter-not-woken") {
+        woken.clear();
+    }
     for waker in woken {
         waker.wake();
     }
@@ -188,7 +194,7 @@ impl Drop for Acquire {
         };
         let mut line = self.limit.lock();
         let left = line.waiters.remove(&ticket);
-        if left.is_none() {
+        if left.is_none() && !cfg!(flowkit_fault = "slot-lost-in-the-hand-over") {
             line.free += self.weight;
         }
         // Also if it only left: it may have been the heavy one that held up the others.

@@ -38,7 +38,9 @@ impl Gcra {
         };
         Self {
             interval,
-            tolerance: interval.saturating_mul(permits.saturating_sub(1)),
+            tolerance: interval.saturating_mul(
+                permits.saturating_sub(u32::from(!cfg!(flowkit_fault = "one-permit-too-many"))),
+            ),
             due: None,
         }
     }

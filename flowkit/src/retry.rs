@@ -34,7 +34,7 @@ impl RetryPolicy {
     }
 
     fn nominal_delay(&self, retry: u32) -> Duration {
-        let step = retry.saturating_sub(1);
+        let step = retry.saturating_sub(1 + u32::from(cfg!(flowkit_fault = "delay-of-the-retry-before")));
         let steps = self.delays.as_ref().map(Delays::as_slice).unwrap_or_default();
         let base = match steps.get(step as usize).or(steps.last()) {
             Some(&delay) => delay,

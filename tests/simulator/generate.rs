@@ -28,7 +28,7 @@ pub(crate) fn gates(rng: &mut Rng) -> Gates {
         rate: (rng.u32(1..=3), rng.u64(1..=3)),
         breaker: BreakerRules {
             threshold: rng.u32(1..=3),
-            reset: rng.u64(2..=20),
+            reset: rng.u64(1..=8),
             probes: rng.u32(1..=2),
         },
     }
@@ -36,11 +36,13 @@ pub(crate) fn gates(rng: &mut Rng) -> Gates {
 
 pub(crate) fn plan(rng: &mut Rng, profile: Profile, gates: &Gates) -> Plan {
     let size = rng.i32(2..=14);
+    let guarded = if rng.u8(..3) == 0 { 70 } else { 10 };
     let mut generator = Generator {
         rng,
         profile,
         gates,
         left: size,
+        guarded,
         calls: Vec::new(),
         flows: Vec::new(),
     };
@@ -65,6 +67,8 @@ struct Generator<'a> {
     gates: &'a Gates,
     /// How many more calls there may be.
     left: i32,
+    /// What share of the calls goes through the breaker, in percent.
+    guarded: u8,
     calls: Vec<Call>,
     flows: Vec<FlowPlan>,
 }
@@ -187,7 +191,7 @@ impl Generator<'_> {
                 }
             }
             options.rate = options.limits.is_empty() && self.chance(12);
-            options.breaker = !cached && self.chance(20);
+            options.breaker = !cached && self.chance(self.guarded);
         }
         options
     }

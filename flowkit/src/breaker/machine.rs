@@ -158,6 +158,9 @@ impl Machine {
 
     /// A call ended without an outcome, so its place is free for another probe.
     pub(super) fn abandoned(&mut self, period: Period) {
+        if cfg!(flowkit_fault = "probe-not-freed") {
+            return;
+        }
         if let Phase::HalfOpen { probing, .. } = &mut self.phase
             && period == self.period
         {
@@ -169,10 +172,9 @@ impl Machine {
         let Phase::Closed { in_a_row, calls } = &self.phase else {
             return None;
         };
-        let in_a_row_enough = self
-            .rules
-            .failure_threshold
-            .is_some_and(|threshold| *in_a_row >= threshold);
+        let in_a_row_enough = self.rules.failure_threshold.is_some_and(|threshold| {
+            *in_a_row >= threshold + u32::from(cfg!(flowkit_fault = "breaker-opens-late"))
+        });
         let rate_enough = match (&self.rules.failure_rate, calls) {
             (Some(rate), Some(calls)) => rate.is_reached(calls),
             _ => false,

@@ -261,7 +261,8 @@ impl Scope {
                 if let Some(error) = change.error.filter(|_| to.is_terminal()) {
                     graph.extra_mut(place).error = Some(error.clone());
                 }
-                if change.observed && to.is_failure() {
+                if (change.observed || cfg!(flowkit_fault = "failure-looked-at-by-nobody")) && to.is_failure()
+                {
                     graph.observe(place);
                 }
             }
@@ -363,7 +364,7 @@ impl Scope {
     pub(crate) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.is_drained() {
+            if self.is_drained() || cfg!(flowkit_fault = "flow-not-waited-for") {
                 return;
             }
             drained.await;
@@ -394,7 +395,9 @@ impl Scope {
     pub(crate) fn stop_descendants(&self, place: NodeRef) {
         let descendants = {
             let graph = self.graph();
-            if !graph.node(place).is_some_and(|node| node.has_children) {
+            if !graph.node(place).is_some_and(|node| node.has_children)
+                || cfg!(flowkit_fault = "descendants-not-stopped")
+            {
                 return;
             }
             graph.live_descendants(place)
@@ -418,6 +421,11 @@ impl Scope {
                     None => continue,
                 }
             };
+            if cfg!(flowkit_fault = "retry-after-a-cancel")
+                && self.state_of(NodeRef::node(node)) == State::AwaitingRetry
+            {
+                continue;
+            }
             control.cancel();
             if let Some(subflow) = subflow {
                 subflow.cancel();

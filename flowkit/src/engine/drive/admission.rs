@@ -145,7 +145,9 @@ impl Drive {
         let Some(admission) = self.admission() else {
             return;
         };
-        if let Some(slots) = &admission.slots {
+        if let Some(slots) = &admission.slots
+            && !cfg!(flowkit_fault = "slots-held-during-a-retry-delay")
+        {
             slots.release();
         }
         let breaker = admission.breaker.clone();

@@ -29,7 +29,11 @@ impl Drive {
         if self.attempt == 0 {
             self.pay_into_budget();
         }
-        self.attempt += 1;
+        self.attempt += if cfg!(flowkit_fault = "attempt-counted-twice") {
+            2
+        } else {
+            1
+        };
         let attempt = self.attempt;
         self.scope.change(
             self.place,

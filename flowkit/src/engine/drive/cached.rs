@@ -88,7 +88,7 @@ impl Drive {
             more.total = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
         }
         let leads_above = matches!(&self.ambient, Some(Ambient::Run(run)) if run.is_leading(&key));
-        if leads_above || self.is_leader() {
+        if leads_above || self.is_leader() || cfg!(flowkit_fault = "no-single-flight") {
             return self.seek_admission();
         }
         Step::Next(Phase::Join(caching::join(Arc::clone(&self.scope.runtime), key)))
