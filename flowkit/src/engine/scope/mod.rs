@@ -1,10 +1,13 @@
 //! One flow run while it lives: its graph behind a lock, what is still running in it, and the way to stop all of it.
 //!
-//! Only this file changes the state of a run, and only along the table of states. Every change is told to observers.
+//! Only this room changes the state of a run, and only along the table of states. Every change is told to observers.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+mod live;
+mod own;
+mod telling;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -13,7 +16,6 @@ use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::event::{Event, EventKind};
 use crate::graph::{Control, Edge, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::pause::Pauses;
@@ -164,8 +166,6 @@ impl Scope {
         let graph = self.graph();
         tags_of(&graph, place)
     }
-
-    // --- the graph ---
 
     /// Enters a run in the graph.
     pub(crate) fn add(&self, run: NewRun) -> NodeRef {
@@ -338,303 +338,6 @@ impl Scope {
     pub(crate) fn note_hook_failure(&self, place: Option<NodeRef>, trouble: &str) {
         self.note(place.unwrap_or(NodeRef::ROOT), |extra| {
             extra.hook_failures.push(trouble.into());
-        });
-    }
-
-    // --- what lives in it ---
-
-    /// Counts a submitted run in.
-    pub(crate) fn enter(&self) {
-        self.live.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a submitted run out, after its end was recorded.
-    pub(crate) fn leave(&self) {
-        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.drained.notify_waiters();
-        }
-    }
-
-    /// Whether nothing that was submitted lives any more.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.live.load(Ordering::Acquire) == 0
-    }
-
-    /// Returns when nothing that was submitted lives any more.
-    pub(crate) async fn drained(&self) {
-        loop {
-            let drained = self.drained.notified();
-            if self.is_drained() || cfg!(flowkit_fault = "flow-not-waited-for") {
-                return;
-            }
-            drained.await;
-        }
-    }
-
-    /// Notes how a run is stopped; stops it at once if it came too late.
-    pub(crate) fn set_control(&self, place: NodeRef, control: Control) {
-        let too_late = {
-            let mut graph = self.graph();
-            match graph.node_mut(place) {
-                Some(node) if !node.record.state.is_terminal() => node.control = control,
-                _ => return,
-            }
-            self.is_closed()
-        };
-        if too_late {
-            self.stop(place);
-        }
-    }
-
-    /// Stops one run and what it called.
-    pub(crate) fn stop(&self, place: NodeRef) {
-        self.stop_all(&[place.node]);
-    }
-
-    /// Stops what a run called, after it failed or was cancelled itself.
-    pub(crate) fn stop_descendants(&self, place: NodeRef) {
-        let descendants = {
-            let graph = self.graph();
-            if !graph.node(place).is_some_and(|node| node.has_children)
-                || cfg!(flowkit_fault = "descendants-not-stopped")
-            {
-                return;
-            }
-            graph.live_descendants(place)
-        };
-        self.stop_all(&descendants);
-    }
-
-    /// Stops nodes, without the lock: what is stopped may want to record its end.
-    fn stop_all(&self, nodes: &[u32]) {
-        for &node in nodes {
-            let (control, subflow) = {
-                let mut graph = self.graph();
-                match graph.node_mut(NodeRef::node(node)) {
-                    Some(node) => {
-                        let subflow = match &node.kind {
-                            NodeKind::Subflow(scope) => Some(Arc::clone(scope)),
-                            NodeKind::Task | NodeKind::FanOut(_) => None,
-                        };
-                        (std::mem::replace(&mut node.control, Control::None), subflow)
-                    }
-                    None => continue,
-                }
-            };
-            if cfg!(flowkit_fault = "retry-after-a-cancel")
-                && self.state_of(NodeRef::node(node)) == State::AwaitingRetry
-            {
-                continue;
-            }
-            control.cancel();
-            if let Some(subflow) = subflow {
-                subflow.cancel();
-            }
-        }
-    }
-
-    /// Cancels the run: its body is dropped at its next await, and what it submitted is stopped.
-    pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.cancel.notify_waiters();
-        self.stop_live();
-    }
-
-    /// Refuses what is submitted from now on, and stops what lives.
-    pub(crate) fn stop_live(&self) {
-        self.closed.store(true, Ordering::Release);
-        let live: Vec<u32> = {
-            let graph = self.graph();
-            let live = (0u32..)
-                .zip(&graph.nodes)
-                .filter(|(_, node)| !node.record.state.is_terminal());
-            live.map(|(index, _)| index).collect()
-        };
-        self.stop_all(&live);
-    }
-
-    /// Takes runs again, for another attempt. What failed in the last one is that attempt's failure, and nobody else's.
-    pub(crate) fn reopen(&self) {
-        self.graph().observe_all();
-        if let Some(memo) = self.memo() {
-            memo.begin_attempt();
-        }
-        self.closed.store(false, Ordering::Release);
-        // A cancel that came in between found it closed, and is not to find it open.
-        if self.is_cancelled() {
-            self.stop_live();
-        }
-    }
-
-    /// What its runs returned in earlier attempts, if there may be more than one.
-    pub(crate) fn memo(&self) -> Option<&Arc<Memo>> {
-        self.memo.get()
-    }
-
-    /// Remembers what its runs return; only the first memo counts.
-    pub(crate) fn set_memo(&self, memo: Arc<Memo>) {
-        // A flow run has one memo from its beginning to its end.
-        let _ = self.memo.set(memo);
-    }
-
-    /// Whether nothing new may begin.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Whether somebody asked for its end.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
-    }
-
-    /// Returns when the run is cancelled.
-    pub(crate) async fn cancelled(&self) {
-        loop {
-            let cancel = self.cancel.notified();
-            if self.is_cancelled() {
-                return;
-            }
-            cancel.await;
-        }
-    }
-
-    // --- the flow run's own state ---
-
-    pub(crate) fn outcome(&self) -> Outcome {
-        self.outcome
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Records that an attempt of the body begins. Only the first one is the beginning of the run.
-    pub(crate) fn begin(&self, attempt: u32) {
-        self.set_outcome(State::Running, None);
-        self.graph().attempts = attempt;
-        if attempt > 1 {
-            return;
-        }
-        let parent = self
-            .parent
-            .as_ref()
-            .map(|(scope, place)| scope.task_run_id(*place));
-        self.tell(self.epoch.stamp(), || EventKind::FlowRunStarted { parent });
-    }
-
-    /// Records that an attempt failed and is followed by another after `delay`.
-    pub(crate) fn await_retry(&self, error: &Error, attempt: u32, delay: Duration) {
-        self.set_outcome(State::AwaitingRetry, Some(error));
-        tracing::info!(target: "flowkit", flow = self.name(), attempt, ?delay, error = format_args!("{error:#}"), "retrying");
-        let id = match &self.parent {
-            Some((parent, place)) => parent.task_run_id(*place),
-            None => self.task_run_id(NodeRef::ROOT),
-        };
-        self.tell_now(EventKind::RetryScheduled {
-            id,
-            name: self.name(),
-            attempt,
-            delay,
-        });
-        let now = self.epoch.stamp();
-        self.note(NodeRef::ROOT, |extra| {
-            let started = extra
-                .failed_attempts
-                .last()
-                .map_or(Stamp::BEGINNING, |last| last.ended);
-            extra.failed_attempts.push(FailedAttempt {
-                started,
-                ended: now,
-                error: error.clone(),
-            });
-        });
-    }
-
-    /// Records how the flow run ended. Only the first end counts.
-    pub(crate) fn end(&self, state: State, error: Option<&Error>) {
-        if !self.set_outcome(state, error) {
-            return;
-        }
-        let now = self.outcome().ended;
-        let elapsed = self
-            .epoch
-            .wall_time(now)
-            .duration_since(self.epoch.wall())
-            .unwrap_or_default();
-        self.tell(now, || EventKind::FlowRunFinished {
-            state,
-            error,
-            elapsed,
-        });
-    }
-
-    /// Changes the state of the flow run itself from one that it is in to another in which it lives on.
-    pub(crate) fn change_own(&self, from: State, to: State) -> bool {
-        let changed = self.outcome().state == from && self.set_outcome(to, None);
-        if changed {
-            self.tell_now(EventKind::FlowRunState { from, to });
-        }
-        changed
-    }
-
-    fn set_outcome(&self, state: State, error: Option<&Error>) -> bool {
-        let now = self.epoch.stamp();
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        if !outcome.state.may_become(state) {
-            return false;
-        }
-        *outcome = Outcome {
-            state,
-            error: error.cloned(),
-            ended: if state.is_terminal() { now } else { Stamp::NEVER },
-        };
-        true
-    }
-
-    // --- events ---
-
-    /// Whether anybody would be told.
-    pub(crate) fn is_watched(&self) -> bool {
-        !self.runtime.observers.is_empty()
-    }
-
-    /// Tells observers of an event at `now`, which is put together only if there are any.
-    pub(crate) fn tell<'a>(&'a self, now: Stamp, kind: impl FnOnce() -> EventKind<'a>) {
-        if self.is_watched() {
-            let at = self.epoch.wall_time(now);
-            self.runtime.observers.tell(&Event {
-                at,
-                flow_run: self.id,
-                flow_run_name: self.name(),
-                kind: kind(),
-            });
-        }
-    }
-
-    /// The name of a run, if there is anybody to be told of it.
-    pub(crate) fn watched_name(&self, place: NodeRef) -> Option<Arc<str>> {
-        self.is_watched().then(|| self.graph().name(place))
-    }
-
-    /// Tells observers of an event that happens now.
-    pub(crate) fn tell_now(&self, kind: EventKind<'_>) {
-        self.tell(self.epoch.stamp(), || kind);
-    }
-
-    fn tell_state(&self, place: NodeRef, from: Option<State>, to: State, change: &Change<'_>, now: Stamp) {
-        let (name, task, attempt) = {
-            let graph = self.graph();
-            let attempts = graph.record(place).map_or(0, |record| u32::from(record.attempts));
-            let task = graph.node(place).map_or("", |node| node.definition.name());
-            (graph.name(place), task, change.attempt.max(attempts))
-        };
-        self.tell(now, || EventKind::TaskRunState {
-            id: self.task_run_id(place),
-            name: &name,
-            task,
-            from,
-            to,
-            attempt,
-            error: change.error,
         });
     }
 }

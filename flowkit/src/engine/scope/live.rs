@@ -1,0 +1,167 @@
+//! What lives in a flow run: how much of it has not ended, and the ways to stop it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Scope;
+use crate::engine::memo::Memo;
+use crate::graph::{Control, NodeKind};
+use crate::ids::NodeRef;
+use crate::state::State;
+
+impl Scope {
+    /// Counts a submitted run in.
+    pub(crate) fn enter(&self) {
+        self.live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a submitted run out, after its end was recorded.
+    pub(crate) fn leave(&self) {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Whether nothing that was submitted lives any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.live.load(Ordering::Acquire) == 0
+    }
+
+    /// Returns when nothing that was submitted lives any more.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.is_drained() || cfg!(flowkit_fault = "flow-not-waited-for") {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    /// Notes how a run is stopped; stops it at once if it came too late.
+    pub(crate) fn set_control(&self, place: NodeRef, control: Control) {
+        let too_late = {
+            let mut graph = self.graph();
+            match graph.node_mut(place) {
+                Some(node) if !node.record.state.is_terminal() => node.control = control,
+                _ => return,
+            }
+            self.is_closed()
+        };
+        if too_late {
+            self.stop(place);
+        }
+    }
+
+    /// Stops one run and what it called.
+    pub(crate) fn stop(&self, place: NodeRef) {
+        self.stop_all(&[place.node]);
+    }
+
+    /// Stops what a run called, after it failed or was cancelled itself.
+    pub(crate) fn stop_descendants(&self, place: NodeRef) {
+        let descendants = {
+            let graph = self.graph();
+            if !graph.node(place).is_some_and(|node| node.has_children)
+                || cfg!(flowkit_fault = "descendants-not-stopped")
+            {
+                return;
+            }
+            graph.live_descendants(place)
+        };
+        self.stop_all(&descendants);
+    }
+
+    /// Stops nodes, without the lock: what is stopped may want to record its end.
+    pub(super) fn stop_all(&self, nodes: &[u32]) {
+        for &node in nodes {
+            let (control, subflow) = {
+                let mut graph = self.graph();
+                match graph.node_mut(NodeRef::node(node)) {
+                    Some(node) => {
+                        let subflow = match &node.kind {
+                            NodeKind::Subflow(scope) => Some(Arc::clone(scope)),
+                            NodeKind::Task | NodeKind::FanOut(_) => None,
+                        };
+                        (std::mem::replace(&mut node.control, Control::None), subflow)
+                    }
+                    None => continue,
+                }
+            };
+            if cfg!(flowkit_fault = "retry-after-a-cancel")
+                && self.state_of(NodeRef::node(node)) == State::AwaitingRetry
+            {
+                continue;
+            }
+            control.cancel();
+            if let Some(subflow) = subflow {
+                subflow.cancel();
+            }
+        }
+    }
+
+    /// Cancels the run: its body is dropped at its next await, and what it submitted is stopped.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.cancel.notify_waiters();
+        self.stop_live();
+    }
+
+    /// Refuses what is submitted from now on, and stops what lives.
+    pub(crate) fn stop_live(&self) {
+        self.closed.store(true, Ordering::Release);
+        let live: Vec<u32> = {
+            let graph = self.graph();
+            let live = (0u32..)
+                .zip(&graph.nodes)
+                .filter(|(_, node)| !node.record.state.is_terminal());
+            live.map(|(index, _)| index).collect()
+        };
+        self.stop_all(&live);
+    }
+
+    /// Takes runs again, for another attempt. What failed in the last one is that attempt's failure, and nobody else's.
+    pub(crate) fn reopen(&self) {
+        self.graph().observe_all();
+        if let Some(memo) = self.memo() {
+            memo.begin_attempt();
+        }
+        self.closed.store(false, Ordering::Release);
+        // A cancel that came in between found it closed, and is not to find it open.
+        if self.is_cancelled() {
+            self.stop_live();
+        }
+    }
+
+    /// What its runs returned in earlier attempts, if there may be more than one.
+    pub(crate) fn memo(&self) -> Option<&Arc<Memo>> {
+        self.memo.get()
+    }
+
+    /// Remembers what its runs return; only the first memo counts.
+    pub(crate) fn set_memo(&self, memo: Arc<Memo>) {
+        // A flow run has one memo from its beginning to its end.
+        let _ = self.memo.set(memo);
+    }
+
+    /// Whether nothing new may begin.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody asked for its end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Returns when the run is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        loop {
+            let cancel = self.cancel.notified();
+            if self.is_cancelled() {
+                return;
+            }
+            cancel.await;
+        }
+    }
+}
