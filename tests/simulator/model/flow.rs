@@ -49,11 +49,7 @@ impl Model<'_> {
                 return trace;
             }
             // What failed in this attempt is its failure, and nobody else's.
-            let children = trace
-                .attempts
-                .iter_mut()
-                .flat_map(|attempt| &mut attempt.children);
-            children.for_each(Trace::look_everywhere);
+            trace.look_below(end);
             at = end + FLOW_DELAYS[attempt as usize - 1];
         }
         trace
@@ -69,6 +65,10 @@ impl Model<'_> {
     ) -> (Vec<Trace>, u64, Option<(Failure, bool)>) {
         let flow = &self.plan.flows[index];
         let (mut children, mut end, mut how) = self.body(&flow.body, attempt, at, scope);
+        if matches!(how, End::Value) {
+            // What was submitted belongs to the attempt, and to its time.
+            end = children.iter().map(Trace::last_end).fold(end, u64::max);
+        }
         if let Some(timeout) = flow.timeout
             && !self.is_before(end, at + timeout)
         {
@@ -76,13 +76,12 @@ impl Model<'_> {
         }
         let failed = match how {
             End::Value => {
-                let last = children.iter().map(Trace::last_end).max().unwrap_or(0);
                 let unhandled = children.iter().find_map(Trace::unhandled);
                 let failed = unhandled.map(|failure| Failure {
                     kind: ErrorKind::UnhandledFailure,
                     ..failure
                 });
-                return (children, end.max(last), failed.map(|failed| (failed, true)));
+                return (children, end, failed.map(|failed| (failed, true)));
             }
             End::Error(passed_on) => (passed_on.unwrap_or(Failure::of(ErrorKind::Failed)), true),
             // Only the flow that is retried twice retries panics.

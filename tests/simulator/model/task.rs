@@ -72,6 +72,7 @@ impl Model<'_> {
             if attempt > options.retries || !again || !in_time {
                 return trace;
             }
+            trace.look_below(end);
             at = end + rounded(delay);
         }
         trace

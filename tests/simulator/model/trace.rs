@@ -100,14 +100,13 @@ impl Trace {
         })
     }
 
-    /// Everything in the same flow is looked at.
-    pub(super) fn look_everywhere(&mut self) {
-        self.look(0);
-        if !self.is_flow {
-            let attempts = self.attempts.iter_mut();
-            attempts
-                .flat_map(|attempt| &mut attempt.children)
-                .for_each(Self::look_everywhere);
+    /// Everything that its attempts called in the same flow belongs to attempts that failed, and is looked at with them.
+    pub(super) fn look_below(&mut self, at: u64) {
+        for child in self.attempts.iter_mut().flat_map(|attempt| &mut attempt.children) {
+            child.look(at);
+            if !child.is_flow {
+                child.look_below(at);
+            }
         }
     }
 
