@@ -12,7 +12,7 @@ use crate::completion::Completion;
 use crate::context::{Ambient, RunContext, current_or_default};
 use crate::definition::Definition;
 use crate::engine::drive::{CallExtras, Drive, Entrance};
-use crate::engine::slots::Yielded;
+use crate::engine::slots::Wait;
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Control;
@@ -225,8 +225,7 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
     fn into_future(self) -> TaskFuture<T> {
         TaskFuture {
             progress: Progress::New(Some(self)),
-            outcome: None,
-            yielded: Yielded::default(),
+            wait: Wait::default(),
         }
     }
 }
@@ -237,9 +236,7 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
 #[must_use = "futures do nothing unless polled"]
 pub struct TaskFuture<T> {
     progress: Progress<T>,
-    /// The outcome, while the run that awaits it comes back to its slots.
-    outcome: Option<Result<T, Error>>,
-    yielded: Yielded,
+    wait: Wait<Result<T, Error>>,
 }
 
 enum Progress<T> {
@@ -260,23 +257,23 @@ impl<T> fmt::Debug for TaskFuture<T> {
 
 impl<T> Unpin for TaskFuture<T> {}
 
-impl<T: Send + Sync + 'static> TaskFuture<T> {
-    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+impl<T: Send + Sync + 'static> Progress<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         loop {
-            match &mut self.progress {
-                Progress::New(call) => {
+            match self {
+                Self::New(call) => {
                     let Some(call) = call.take() else {
                         return Poll::Pending;
                     };
-                    self.progress = match current_or_default() {
-                        Ambient::Run(caller) => Progress::Running(call.enter(&caller, Entrance::Node, true)),
+                    *self = match current_or_default() {
+                        Ambient::Run(caller) => Self::Running(call.enter(&caller, Entrance::Node, true)),
                         Ambient::Runtime(runtime, tags) => {
-                            Progress::Standalone(standalone::run(&runtime, tags, call))
+                            Self::Standalone(standalone::run(&runtime, tags, call))
                         }
                     };
                 }
-                Progress::Running(running) => return running.poll_run(cx),
-                Progress::Standalone(future) => return future.as_mut().poll(cx),
+                Self::Running(running) => return running.poll_run(cx),
+                Self::Standalone(future) => return future.as_mut().poll(cx),
             }
         }
     }
@@ -286,16 +283,7 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.outcome.is_none() {
-            match self.poll_progress(cx) {
-                Poll::Ready(outcome) => self.outcome = Some(outcome),
-                Poll::Pending => {
-                    self.yielded.pending();
-                    return Poll::Pending;
-                }
-            }
-        }
-        ready!(self.yielded.poll_return(cx));
-        self.outcome.take().map_or(Poll::Pending, Poll::Ready)
+        let Self { progress, wait } = &mut *self;
+        wait.poll(cx, |cx| progress.poll(cx))
     }
 }

@@ -85,6 +85,17 @@ impl Definition {
         Self::new(DefinitionKind::Flow, name, place, options)
     }
 
+    /// What stands for a task that is not known, or not yet.
+    pub(crate) const fn nameless(stands_for: &'static str) -> Self {
+        let nowhere = Place {
+            package: "",
+            module: "",
+            file: "",
+            line: 0,
+        };
+        Self::task(stands_for, nowhere, TaskOptions::new())
+    }
+
     const fn new(kind: DefinitionKind, name: &'static str, place: Place, options: TaskOptions) -> Self {
         Self {
             kind,

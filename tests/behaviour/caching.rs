@@ -18,13 +18,13 @@ async fn in_memory() -> Runtime {
 
 /// Counts calls of a body, as a resource.
 #[derive(Clone, Default)]
-struct Calls(Arc<AtomicU32>);
+pub(crate) struct Calls(Arc<AtomicU32>);
 
 impl Calls {
-    fn add(&self) -> u32 {
+    pub(crate) fn add(&self) -> u32 {
         self.0.fetch_add(1, Ordering::SeqCst) + 1
     }
-    fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
 }

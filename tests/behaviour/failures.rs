@@ -5,7 +5,7 @@ use std::time::Duration;
 use flowkit::prelude::*;
 
 #[derive(Debug, Clone, PartialEq)]
-struct Broken(&'static str);
+pub(crate) struct Broken(pub(crate) &'static str);
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -16,7 +16,7 @@ impl std::fmt::Display for Broken {
 impl std::error::Error for Broken {}
 
 #[task]
-async fn fails() -> Result<u32, Broken> {
+pub(crate) async fn fails() -> Result<u32, Broken> {
     Err(Broken("no such host"))
 }
 

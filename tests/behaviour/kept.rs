@@ -1,25 +1,12 @@
 //! What outlives a runtime: the results of cached tasks, and nothing else.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flowkit::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Counts bodies. Not serializable, so never part of a key.
-#[derive(Clone, Default)]
-struct Bodies(Arc<AtomicU32>);
-
-impl Bodies {
-    fn add(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
-    }
-    fn count(&self) -> u32 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
+use crate::caching::Calls;
 
 /// Runs a flow as a program would that is started, and ends.
 async fn one_process<T: Send + Sync + 'static>(directory: &std::path::Path, call: FlowCall<T>) -> FlowRun<T> {
@@ -33,14 +20,14 @@ async fn one_process<T: Send + Sync + 'static>(directory: &std::path::Path, call
 #[tokio::test]
 async fn a_task_that_is_not_cached_leaves_nothing_behind() {
     #[task]
-    async fn counted(bodies: Bodies) -> u32 {
+    async fn counted(bodies: Calls) -> u32 {
         bodies.add()
     }
     #[flow]
-    async fn once(bodies: Bodies) -> Result<u32> {
+    async fn once(bodies: Calls) -> Result<u32> {
         Ok(counted(bodies).await?)
     }
-    let (directory, bodies) = (tempfile::tempdir().unwrap(), Bodies::default());
+    let (directory, bodies) = (tempfile::tempdir().unwrap(), Calls::default());
     for expected in [1, 2] {
         let run = one_process(directory.path(), once(&bodies)).await;
         assert_eq!(run.into_result().unwrap(), expected);
@@ -52,7 +39,7 @@ async fn a_task_that_is_not_cached_leaves_nothing_behind() {
 #[tokio::test]
 async fn plain_values_come_back_as_they_were() {
     #[task(cache, cache_exclude(bodies))]
-    async fn kept<T>(value: T, bodies: Bodies) -> T
+    async fn kept<T>(value: T, bodies: Calls) -> T
     where
         T: Clone + Serialize + DeserializeOwned,
     {
@@ -61,7 +48,7 @@ async fn plain_values_come_back_as_they_were() {
     }
     type Values = ((), Option<u8>, Option<u8>, bool, bool, String);
     #[flow]
-    async fn keeping(bodies: Bodies) -> Result<Values> {
+    async fn keeping(bodies: Calls) -> Result<Values> {
         Ok((
             kept((), &bodies).await?,
             kept(None, &bodies).await?,
@@ -71,7 +58,7 @@ async fn plain_values_come_back_as_they_were() {
             kept(String::new(), &bodies).await?,
         ))
     }
-    let (directory, bodies) = (tempfile::tempdir().unwrap(), Bodies::default());
+    let (directory, bodies) = (tempfile::tempdir().unwrap(), Calls::default());
     let expected = ((), None, Some(1), true, false, String::new());
     for cached in [0, 6] {
         let run = one_process(directory.path(), keeping(&bodies)).await;
@@ -85,17 +72,17 @@ async fn plain_values_come_back_as_they_were() {
 #[tokio::test]
 async fn a_failure_is_told_whole_and_not_kept() {
     #[task(cache, cache_exclude(bodies))]
-    async fn second_time(bodies: Bodies) -> Result<u32> {
+    async fn second_time(bodies: Calls) -> Result<u32> {
         match bodies.add() {
             1 => Err("no such host".into()),
             body => Ok(body),
         }
     }
     #[flow]
-    async fn trying(bodies: Bodies) -> Result<u32> {
+    async fn trying(bodies: Calls) -> Result<u32> {
         Ok(second_time(bodies).await?)
     }
-    let (directory, bodies) = (tempfile::tempdir().unwrap(), Bodies::default());
+    let (directory, bodies) = (tempfile::tempdir().unwrap(), Calls::default());
     let failed = one_process(directory.path(), trying(&bodies)).await;
     assert!(failed.tasks()[0].error.as_ref().unwrap().contains("no such host"));
     for cached in [0, 1] {
@@ -116,17 +103,17 @@ async fn a_value_that_refuses_to_be_serialized_is_given_and_not_kept() {
         }
     }
     #[task(cache, cache_exclude(bodies))]
-    async fn unkeepable(bodies: Bodies) -> Refuses {
+    async fn unkeepable(bodies: Calls) -> Refuses {
         bodies.add();
         Refuses
     }
     #[flow]
-    async fn twice(bodies: Bodies) -> Result<()> {
+    async fn twice(bodies: Calls) -> Result<()> {
         unkeepable(&bodies).await?;
         unkeepable(&bodies).await?;
         Ok(())
     }
-    let (directory, bodies) = (tempfile::tempdir().unwrap(), Bodies::default());
+    let (directory, bodies) = (tempfile::tempdir().unwrap(), Calls::default());
     let run = one_process(directory.path(), twice(&bodies)).await;
     assert_eq!((run.state(), run.counts().completed), (State::Completed, 2));
     assert_eq!(bodies.count(), 2);

@@ -2,24 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use flowkit::current_run;
 use flowkit::prelude::*;
 use serde::Serialize;
 
-/// Counts bodies. Not serializable, so never part of a key.
-#[derive(Clone, Default)]
-struct Bodies(Arc<AtomicU32>);
-
-impl Bodies {
-    fn add(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
-    }
-    fn count(&self) -> u32 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
+use crate::caching::Calls;
 
 async fn in_memory() -> Runtime {
     Runtime::builder().build().await.unwrap()
@@ -51,18 +39,18 @@ async fn one_key_for_all_inputs_is_one_result() {
 #[tokio::test]
 async fn a_key_of_ones_own_is_made_from_the_parameters_it_names() {
     #[task(cache_key = |x, y| format!("{x}-{y}-bar"))]
-    async fn keyed(x: u64, y: &str, bodies: Bodies) -> u32 {
+    async fn keyed(x: u64, y: &str, bodies: Calls) -> u32 {
         let _ = (x, y);
         bodies.add()
     }
     #[flow]
-    async fn keying(bodies: Bodies) -> Result<()> {
+    async fn keying(bodies: Calls) -> Result<()> {
         for (x, y) in [(1, "foo"), (2, "foo"), (1, "bar"), (1, "foo")] {
             keyed(x, y, &bodies).await?;
         }
         Ok(())
     }
-    let run = in_memory().await.run(keying(Bodies::default())).await;
+    let run = in_memory().await.run(keying(Calls::default())).await;
     assert_eq!(states(&run), [Completed, Completed, Completed, Cached]);
     let keys: Vec<_> = run
         .tasks()
@@ -77,14 +65,14 @@ async fn a_key_of_ones_own_is_made_from_the_parameters_it_names() {
 #[tokio::test]
 async fn a_key_of_ones_own_can_ask_for_the_run_it_is_computed_in() {
     #[task(cache_key = || current_run().map(|run| run.flow_run_id().to_string()))]
-    async fn once_a_run(bodies: Bodies) -> u32 {
+    async fn once_a_run(bodies: Calls) -> u32 {
         bodies.add()
     }
     #[flow]
-    async fn twice(bodies: Bodies) -> Result<(u32, u32)> {
+    async fn twice(bodies: Calls) -> Result<(u32, u32)> {
         Ok((once_a_run(&bodies).await?, once_a_run(&bodies).await?))
     }
-    let (runtime, bodies) = (in_memory().await, Bodies::default());
+    let (runtime, bodies) = (in_memory().await, Calls::default());
     for expected in [(1, 1), (2, 2)] {
         let run = runtime.run(twice(&bodies)).await;
         assert_eq!(run.into_result().unwrap(), expected);
@@ -99,12 +87,12 @@ async fn the_way_in_which_a_value_is_passed_is_not_part_of_the_key() {
         "plants".to_owned()
     }
     #[task(cache, cache_exclude(bodies))]
-    async fn read(source: &str, bodies: Bodies) -> u32 {
+    async fn read(source: &str, bodies: Calls) -> u32 {
         let _ = source;
         bodies.add()
     }
     #[flow]
-    async fn reading(bodies: Bodies) -> Result<()> {
+    async fn reading(bodies: Calls) -> Result<()> {
         let owned = "plants".to_owned();
         let upstream = made().submit();
         read("plants", &bodies).await?;
@@ -116,7 +104,7 @@ async fn the_way_in_which_a_value_is_passed_is_not_part_of_the_key() {
         read(made(), &bodies).await?;
         Ok(())
     }
-    let bodies = Bodies::default();
+    let bodies = Calls::default();
     let run = in_memory().await.run(reading(&bodies)).await;
     assert_eq!(run.state(), Completed);
     assert_eq!((bodies.count(), run.counts().cached), (1, 6));
@@ -126,11 +114,11 @@ async fn the_way_in_which_a_value_is_passed_is_not_part_of_the_key() {
 #[tokio::test]
 async fn a_runtime_may_refresh_all_but_those_that_say_no() {
     #[task(cache, cache_exclude(bodies))]
-    async fn counted(bodies: Bodies) -> u32 {
+    async fn counted(bodies: Calls) -> u32 {
         bodies.add()
     }
     #[flow]
-    async fn refreshing(bodies: Bodies) -> Result<[u32; 3]> {
+    async fn refreshing(bodies: Calls) -> Result<[u32; 3]> {
         let keep = TaskOptions::new().refresh_cache(false);
         Ok([
             counted(&bodies).await?,
@@ -140,7 +128,7 @@ async fn a_runtime_may_refresh_all_but_those_that_say_no() {
     }
     let defaults = TaskOptions::new().refresh_cache(true);
     let runtime = Runtime::builder().task_defaults(defaults).build().await.unwrap();
-    let run = runtime.run(refreshing(Bodies::default())).await;
+    let run = runtime.run(refreshing(Calls::default())).await;
     assert_eq!(states(&run), [Completed, Completed, Cached]);
     assert_eq!(run.into_result().unwrap(), [1, 2, 2]);
 }
@@ -225,12 +213,12 @@ async fn values_of_different_types_have_different_keys() {
         ByText(BTreeMap<&'static str, char>),
     }
     #[task(cache, cache_exclude(bodies))]
-    async fn told_apart(value: Any, bodies: Bodies) -> u32 {
+    async fn told_apart(value: Any, bodies: Calls) -> u32 {
         let _ = value;
         bodies.add()
     }
     #[flow]
-    async fn telling(bodies: Bodies) -> Result<()> {
+    async fn telling(bodies: Calls) -> Result<()> {
         for value in [
             Any::List(vec![1, 2]),
             Any::Pair(1, 2),
@@ -246,6 +234,6 @@ async fn values_of_different_types_have_different_keys() {
         }
         Ok(())
     }
-    let run = in_memory().await.run(telling(Bodies::default())).await;
+    let run = in_memory().await.run(telling(Calls::default())).await;
     assert_eq!((run.counts().completed, run.counts().cached), (8, 8));
 }

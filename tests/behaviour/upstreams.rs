@@ -4,21 +4,7 @@ use std::collections::BTreeSet;
 
 use flowkit::prelude::*;
 
-#[derive(Debug, Clone, PartialEq)]
-struct Broken(&'static str);
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Broken {}
-
-#[task]
-async fn fails() -> Result<u32, Broken> {
-    Err(Broken("no such host"))
-}
+use crate::failures::{Broken, fails};
 
 #[task]
 async fn number(n: u32) -> u32 {

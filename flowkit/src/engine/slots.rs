@@ -144,7 +144,7 @@ impl Held {
 
 /// Where one wait of a body stands with the slots of its run.
 #[derive(Default)]
-pub(crate) struct Yielded {
+struct Yielded {
     /// Those that were given back for it.
     slots: Option<Arc<RunSlots>>,
     /// Whether the wait is over, and the slots are asked for.
@@ -153,7 +153,7 @@ pub(crate) struct Yielded {
 
 impl Yielded {
     /// The wait is not over: the run works no more, until it is.
-    pub(crate) fn pending(&mut self) {
+    fn pending(&mut self) {
         if self.slots.is_none() {
             self.slots = context::current_slots();
             if let Some(slots) = &self.slots {
@@ -163,7 +163,7 @@ impl Yielded {
     }
 
     /// The wait is over: ready once the run may work again.
-    pub(crate) fn poll_return(&mut self, cx: &task::Context<'_>) -> Poll<()> {
+    fn poll_return(&mut self, cx: &task::Context<'_>) -> Poll<()> {
         if let Some(slots) = &self.slots {
             if !std::mem::replace(&mut self.returning, true) {
                 slots.begin_return();
@@ -185,14 +185,49 @@ impl Drop for Yielded {
     }
 }
 
+/// A wait that is polled: its outcome is kept until the run may work again.
+pub(crate) struct Wait<T> {
+    outcome: Option<T>,
+    yielded: Yielded,
+}
+
+impl<T> Default for Wait<T> {
+    fn default() -> Self {
+        Self {
+            outcome: None,
+            yielded: Yielded::default(),
+        }
+    }
+}
+
+impl<T> Wait<T> {
+    /// Ready with the outcome of `wait` once the run may go on with it; `wait` is polled until it is over, and not again.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        wait: impl FnOnce(&mut task::Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if self.outcome.is_none() {
+            match wait(cx) {
+                Poll::Ready(outcome) => self.outcome = Some(outcome),
+                Poll::Pending => {
+                    self.yielded.pending();
+                    return Poll::Pending;
+                }
+            }
+        }
+        ready!(self.yielded.poll_return(cx));
+        self.outcome.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
 pin_project! {
     /// A future that holds no slot while it waits.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct WithoutSlots<F: Future> {
         #[pin]
         future: F,
-        outcome: Option<F::Output>,
-        yielded: Yielded,
+        wait: Wait<F::Output>,
     }
 }
 
@@ -200,8 +235,7 @@ pin_project! {
 pub(crate) fn without_slots<F: Future>(future: F) -> WithoutSlots<F> {
     WithoutSlots {
         future,
-        outcome: None,
-        yielded: Yielded::default(),
+        wait: Wait::default(),
     }
 }
 
@@ -210,19 +244,6 @@ impl<F: Future> Future for WithoutSlots<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        if this.outcome.is_none() {
-            match this.future.poll(cx) {
-                Poll::Ready(outcome) => *this.outcome = Some(outcome),
-                Poll::Pending => {
-                    this.yielded.pending();
-                    return Poll::Pending;
-                }
-            }
-        }
-        ready!(this.yielded.poll_return(cx));
-        match this.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
-            None => Poll::Pending,
-        }
+        this.wait.poll(cx, |cx| this.future.poll(cx))
     }
 }

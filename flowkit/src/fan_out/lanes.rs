@@ -15,28 +15,18 @@ use super::mapped::Mapped;
 use super::shared::{Calls, SharedFanOut};
 use crate::call::{Running, TaskCall, no_tokio};
 use crate::context::{self, Ambient, RunContext};
-use crate::definition::{Definition, DefinitionKind, Place};
+use crate::definition::{Definition, DefinitionKind};
 use crate::engine::drive::Entrance;
 use crate::engine::scope::{Change, NewRun, Scope};
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
 use crate::graph::{Cancel, Control, NodeKind, Record};
-use crate::options::TaskOptions;
 use crate::panics::caught;
 use crate::state::State;
 
 /// The definition of a fan-out that has no call to name it.
-const EMPTY: &Definition = &Definition::task(
-    "empty fan-out",
-    Place {
-        package: "",
-        module: "",
-        file: "",
-        line: 0,
-    },
-    TaskOptions::new(),
-);
+const EMPTY: &Definition = &Definition::nameless("empty fan-out");
 
 /// The most items that are entered before their turn comes.
 const MOST_AHEAD: usize = 16 << 20;

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use super::shared::{ANY, Prefix, SharedFanOut, WHOLE};
 use crate::completion::WaiterKey;
 use crate::definition::DefinitionKind;
-use crate::engine::slots::{Yielded, without_slots};
+use crate::engine::slots::{Wait, without_slots};
 use crate::error::{Error, ErrorKind};
 use crate::handle::TaskHandle;
 use crate::ids::{NodeRef, TaskRunId};
@@ -184,8 +184,7 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
             fan_out: self.fan_out.shared(),
             seen: 0,
             key: WaiterKey::default(),
-            next: None,
-            yielded: Yielded::default(),
+            wait: Wait::default(),
         }
     }
 
@@ -319,9 +318,7 @@ pub struct AsCompleted<T: Send + Sync + 'static> {
     fan_out: Arc<SharedFanOut<T>>,
     seen: usize,
     key: WaiterKey,
-    /// The next outcome, while the run that awaits it comes back to its slots.
-    next: Option<Indexed<T>>,
-    yielded: Yielded,
+    wait: Wait<Indexed<T>>,
 }
 
 /// An outcome and its index; none after the last.
@@ -365,17 +362,10 @@ impl<T: Clone + Send + Sync + 'static> Stream for AsCompleted<T> {
     type Item = (usize, Result<T, Error>);
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.next.is_none() {
-            match self.poll_one(cx) {
-                Poll::Ready(next) => self.next = Some(next),
-                Poll::Pending => {
-                    self.yielded.pending();
-                    return Poll::Pending;
-                }
-            }
-        }
-        ready!(self.yielded.poll_return(cx));
-        self.next.take().map_or(Poll::Pending, Poll::Ready)
+        let mut wait = std::mem::take(&mut self.wait);
+        let polled = wait.poll(cx, |cx| self.poll_one(cx));
+        self.wait = wait;
+        polled
     }
 }
 

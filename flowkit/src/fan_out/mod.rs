@@ -3,6 +3,7 @@
 mod handles;
 mod lanes;
 mod mapped;
+mod refusing;
 mod shared;
 mod stream;
 

@@ -10,10 +10,9 @@ use tokio::task::AbortHandle;
 use super::lanes::Signal;
 use crate::call::TaskCall;
 use crate::context::RunContext;
-use crate::definition::{Definition, DefinitionKind};
+use crate::definition::Definition;
 use crate::engine::scope::{Change, Scope};
-use crate::error::{Error, ErrorKind};
-use crate::graph::{Cancel, NodeKind};
+use crate::error::Error;
 use crate::ids::NodeRef;
 use crate::state::State;
 
@@ -35,7 +34,7 @@ pub(crate) struct SharedFanOut<T> {
     pub(crate) concurrency: usize,
     pub(crate) calls: Mutex<Option<Calls<T>>>,
     state: Mutex<Items<T>>,
-    cancelled: AtomicBool,
+    pub(super) cancelled: AtomicBool,
     /// Whether others than its owner may ask for values, which the owner then leaves in place.
     is_shared: AtomicBool,
 }
@@ -45,27 +44,27 @@ pub(super) struct Items<T> {
     /// The indexes in the order in which items ended.
     pub(super) ended: Vec<u32>,
     /// How many calls were taken from the iterator.
-    taken: u32,
-    exhausted: bool,
+    pub(super) taken: u32,
+    pub(super) exhausted: bool,
     pub(super) closed: bool,
     /// Why the iterator itself gave up.
     pub(super) broken: Option<Error>,
     /// Whether items that were announced and never made have that error for their outcome.
-    broken_in_items: bool,
+    pub(super) broken_in_items: bool,
     /// In order: they are stopped in the same order each time.
-    lanes: BTreeMap<u64, Lane>,
+    pub(super) lanes: BTreeMap<u64, Lane>,
     next_lane: u64,
     pub(super) waiters: BTreeMap<(u32, u64), Waker>,
     pub(super) next_waiter: u64,
 }
 
 /// What is known of a lane from outside.
-struct Lane {
+pub(super) struct Lane {
     /// None until it was spawned.
-    task: Option<AbortHandle>,
+    pub(super) task: Option<AbortHandle>,
     /// The item that it runs.
-    item: Option<u32>,
-    signal: Arc<Signal>,
+    pub(super) item: Option<u32>,
+    pub(super) signal: Arc<Signal>,
 }
 
 pub(super) enum Slot<T> {
@@ -78,7 +77,7 @@ pub(super) enum Slot<T> {
 }
 
 impl<T> Slot<T> {
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Open)
     }
 
@@ -187,100 +186,6 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         (index, items.slots.get(index as usize).is_some_and(Slot::is_open))
     }
 
-    /// Cancels one item: the lane that runs it drops it, and one whose turn has not come ends here.
-    pub(super) fn cancel_item(&self, index: u32) {
-        let close = {
-            let mut items = self.lock();
-            if !items.slots.get(index as usize).is_some_and(Slot::is_open) {
-                return;
-            }
-            if index < items.taken {
-                let lane = items.lanes.values().find(|lane| lane.item == Some(index));
-                let signal = lane.map(|lane| Arc::clone(&lane.signal));
-                drop(items);
-                signal.iter().for_each(|signal| signal.ask(index));
-                return;
-            }
-            let place = NodeRef::item(self.node.node, index);
-            let error = self.cancelled_error_of(place);
-            if let Some(slot) = items.slots.get_mut(index as usize) {
-                *slot = Slot::Failed(error.clone());
-            }
-            items.ended.push(index);
-            (items.closes(), place, error)
-        };
-        let (close, place, error) = close;
-        self.record_cancelled(place, &error);
-        self.after_end(close, Some(index));
-    }
-
-    /// Says that an item was cancelled before its turn came. Observers are told: not under the lock.
-    fn record_cancelled(&self, place: NodeRef, error: &Error) {
-        let change = Change {
-            error: Some(error),
-            ..Change::default()
-        };
-        self.scope.change(place, State::Cancelled, &change);
-    }
-
-    /// No call follows, because the iterator ended, broke or was dropped.
-    pub(crate) fn exhaust(&self, broken: Option<Error>) {
-        let (close, refused) = {
-            let mut items = self.lock();
-            items.exhausted = true;
-            items.broken = items.broken.take().or(broken);
-            let refused = self.refuse_the_rest(&mut items);
-            (items.closes(), refused)
-        };
-        if let Some((indexes, error)) = refused {
-            for index in indexes {
-                self.record_cancelled(NodeRef::item(self.node.node, index), &error);
-            }
-        }
-        self.after_end(close, None);
-    }
-
-    /// Ends the items that were announced and never taken: the fan-out was cancelled, or its iterator was shorter. Gives those that
-    /// were refused, and why.
-    fn refuse_the_rest(&self, items: &mut Items<T>) -> Option<(Vec<u32>, Error)> {
-        let taken = items.taken as usize;
-        if !self.is_cancelled() && items.broken.is_none() {
-            items.slots.truncate(taken);
-            if let Some(crate::graph::Node {
-                kind: NodeKind::FanOut(records),
-                ..
-            }) = self.scope.graph().node_mut(self.node)
-            {
-                records.truncate(taken);
-            }
-            return None;
-        }
-        let mut refused = Vec::new();
-        let error = items.broken.clone().unwrap_or_else(|| self.cancelled_error());
-        for index in items.taken.. {
-            let Some(slot) = items.slots.get_mut(index as usize) else {
-                break;
-            };
-            if slot.is_open() {
-                *slot = Slot::Failed(error.clone());
-                items.ended.push(index);
-                items.broken_in_items |= items.broken.is_some();
-                refused.push(index);
-            }
-        }
-        items.taken = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
-        Some((refused, error))
-    }
-
-    pub(super) fn cancelled_error(&self) -> Error {
-        self.cancelled_error_of(self.node)
-    }
-
-    fn cancelled_error_of(&self, place: NodeRef) -> Error {
-        Error::new(ErrorKind::Cancelled, DefinitionKind::Task, self.definition.name())
-            .in_task_run(self.scope.task_run_id(place))
-    }
-
     /// Sets the outcome of an item.
     pub(crate) fn complete(&self, index: u32, outcome: Result<T, Error>) {
         let close = {
@@ -302,7 +207,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 
     /// Records the end of the whole, and wakes who waits for what has just ended.
-    fn after_end(&self, close: bool, index: Option<u32>) {
+    pub(super) fn after_end(&self, close: bool, index: Option<u32>) {
         if close {
             let (state, error) = self.final_state();
             let change = Change {
@@ -483,7 +388,7 @@ impl<T> Items<T> {
     }
 
     /// Whether the last item has just ended. True only once.
-    fn closes(&mut self) -> bool {
+    pub(super) fn closes(&mut self) -> bool {
         let closes = self.exhausted && !self.closed && self.ended.len() == self.slots.len();
         self.closed |= closes;
         closes
@@ -506,16 +411,5 @@ impl<T> Items<T> {
                 None => self.exhausted,
             },
         }
-    }
-}
-
-impl<T: Send + Sync + 'static> Cancel for SharedFanOut<T> {
-    fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        drop(self.take_calls());
-        self.exhaust(None);
-        let lanes = std::mem::take(&mut self.lock().lanes);
-        let tasks = lanes.values().filter_map(|lane| lane.task.as_ref());
-        tasks.for_each(AbortHandle::abort);
     }
 }

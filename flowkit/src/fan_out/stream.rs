@@ -14,23 +14,13 @@ use super::mapped::Mapped;
 use super::shared::SharedFanOut;
 use crate::call::TaskCall;
 use crate::context::{self, Ambient};
-use crate::definition::{Definition, Place};
+use crate::definition::Definition;
 use crate::engine::scope::Scope;
 use crate::engine::standalone;
-use crate::options::TaskOptions;
 use crate::panics::caught;
 
 /// The definition of a fan-out whose first call has not come.
-const STREAM: &Definition = &Definition::task(
-    "stream",
-    Place {
-        package: "",
-        module: "",
-        file: "",
-        line: 0,
-    },
-    TaskOptions::new(),
-);
+const STREAM: &Definition = &Definition::nameless("stream");
 
 /// Runs every call of a stream.
 pub trait SubmitStream<T>: Stream<Item = TaskCall<T>> + Sized {
