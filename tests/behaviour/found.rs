@@ -270,3 +270,41 @@ async fn a_run_that_was_cancelled_while_it_waited_holds_no_slot_for_as_long_as_i
     runtime.run(cancelling()).await.into_result().unwrap();
     assert_eq!(runtime.limit_use("db").unwrap().in_use, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_is_cancelled_does_not_go_on_when_the_subflow_that_it_waits_for_is() {
+    #[flow]
+    async fn endless() -> Result<()> {
+        std::future::pending::<()>().await;
+        Ok(())
+    }
+    #[flow]
+    async fn goes_on(#[resource] times: &AtomicU32) -> Result<()> {
+        assert!(endless().await.is_err());
+        times.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    #[flow]
+    async fn cancelling() -> Result<()> {
+        let cancelled = goes_on().submit();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cancelled.cancel();
+        assert!(cancelled.await.is_err());
+        Ok(())
+    }
+    #[task]
+    async fn read(#[resource] times: &AtomicU32) -> u32 {
+        times.load(Ordering::SeqCst)
+    }
+    #[flow]
+    async fn reading() -> Result<u32> {
+        Ok(read().await?)
+    }
+    let runtime = Runtime::builder()
+        .resource(AtomicU32::new(0))
+        .build()
+        .await
+        .unwrap();
+    runtime.run(cancelling()).await.into_result().unwrap();
+    assert_eq!(runtime.run(reading()).await.into_result().unwrap(), 0);
+}

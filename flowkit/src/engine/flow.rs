@@ -288,8 +288,9 @@ impl Entered {
         };
         tokio::select! {
             biased;
-            outcome = whole => outcome,
+            // First, since a body that waits for what was stopped with it would be woken, and go on.
             () = scope.cancelled() => Err(Failed::new(guard.cancelled_error(), false)),
+            outcome = whole => outcome,
             () = limit => {
                 let limit = self.plan.timeout.unwrap_or_default();
                 let error = flow_error(scope, ErrorKind::TimedOut).after_time(limit).after_attempts(guard.attempt());
