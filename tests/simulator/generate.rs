@@ -25,6 +25,7 @@ pub(crate) fn gates(rng: &mut Rng) -> Gates {
     Gates {
         limits: [rng.u32(1..=3), rng.u32(1..=2)],
         task_limit: rng.bool().then(|| rng.u32(1..=4)),
+        hooks: rng.u8(..4) == 0,
         rate: (rng.u32(1..=3), rng.u64(1..=3)),
         breaker: BreakerRules {
             threshold: rng.u32(1..=3),

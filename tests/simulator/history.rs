@@ -75,6 +75,11 @@ pub(crate) enum What {
     CancelFlow {
         flow: FlowRunId,
     },
+    /// A hook was called for a run in this state.
+    Hook {
+        id: TaskRunId,
+        state: State,
+    },
     Phase(&'static str),
 }
 
@@ -234,6 +239,7 @@ pub(crate) fn in_words(lines: &[Line]) -> String {
             What::CancelFlow { flow: id } => format!("{}: is cancelled", flow(id)),
             What::Breaker { from, to } => format!("the breaker: {from:?} -> {to:?}"),
             What::Other(said) => said.clone(),
+            What::Hook { id, state } => format!("{}: a hook is told that it is {state}", run(id)),
             What::Phase(phase) => format!("-- {phase}"),
         };
         let _ = writeln!(text, "{index:>4} {:>9} ms  {said}", at.as_secs_f64() * 1e3);

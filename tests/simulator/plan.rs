@@ -30,6 +30,8 @@ pub(crate) struct Plan {
 pub(crate) struct Gates {
     pub(crate) limits: [u32; 2],
     pub(crate) task_limit: Option<u32>,
+    /// Whether the runtime calls hooks.
+    pub(crate) hooks: bool,
     /// Permits, and the time from one to the next.
     pub(crate) rate: (u32, u64),
     pub(crate) breaker: BreakerRules,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 use flowkit::prelude::*;
-use flowkit::{Breaker, FastRandomness, RunRecord, SeededIds, TokioClock};
+use flowkit::{Breaker, FastRandomness, HookRun, RunRecord, SeededIds, TokioClock};
 
 use crate::engine_errors::EngineErrors;
 use crate::generate::{self, Profile};
@@ -154,6 +154,23 @@ async fn build(seed: u64, gates: &Gates, recorder: &Recorder, world: &World) -> 
         .circuit_breaker(BREAKER, breaker);
     for (name, capacity) in LIMITS.into_iter().zip(gates.limits) {
         builder = builder.limit(name, capacity);
+    }
+    if gates.hooks {
+        let hook = |recorder: &Recorder| {
+            let recorder = recorder.clone();
+            move |run: HookRun| {
+                if let Some(id) = run.task_run_id() {
+                    let state = run.state();
+                    recorder.note(What::Hook { id, state });
+                }
+            }
+        };
+        builder = builder
+            .on_running(hook(recorder))
+            .on_success(hook(recorder))
+            .on_failure(hook(recorder))
+            .on_cancellation(hook(recorder))
+            .on_crash(hook(recorder));
     }
     if let Some(limit) = gates.task_limit {
         builder = builder.task_limit(limit);

@@ -4,6 +4,7 @@ mod bodies;
 mod breaker;
 mod cache;
 mod ends;
+mod hooks;
 mod pace;
 mod states;
 mod tree;
@@ -36,6 +37,7 @@ pub(crate) fn verdict(simulated: &Simulated) -> Verdict {
         tree::check(&case, &mut troubles);
         pace::check(&case, &simulated.gates, &mut troubles);
         ends::check(&case, &mut troubles);
+        hooks::check(&case, &simulated.gates, &mut troubles);
         is_foretold |= model::compare(part, &mut troubles);
     }
     breaker::check(simulated, &mut troubles);
