@@ -105,7 +105,9 @@ async fn both_phases(seed: u64) -> Simulated {
         recorder.note(What::Phase(if sound { "without faults" } else { "with faults" }));
         world.set_plan(Arc::clone(&plan));
         if sound {
-            troubles.extend(settle(&runtime, gates.breaker.probes).await);
+            let settled = tokio::time::timeout(NEVER, settle(&runtime, gates.breaker.probes)).await;
+            let stalled = |_| Some("a stall: what comes next finds something held".to_owned());
+            troubles.extend(settled.unwrap_or_else(stalled));
         }
         let record = match tokio::time::timeout(NEVER, run(&runtime, &recorder, &world, &plan)).await {
             Ok(record) => record,
