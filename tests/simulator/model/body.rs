@@ -149,7 +149,8 @@ impl Model<'_> {
             }
             Step::Cancel { handle } => {
                 let run = work.of(*handle);
-                self.is_tied |= run.ended == now && !run.is_settled;
+                // One that still waits would have looked at what it waits for: that is beyond this model.
+                self.is_tied |= run.ready > now || (run.ended == now && !run.is_settled);
                 if run.ended > now {
                     self.cut(run, now);
                     run.is_settled = true;
