@@ -25,7 +25,8 @@ pub struct Event<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum EventKind<'a> {
-    /// A flow run began. First of all events of the run.
+    /// A flow run began. First of all events of the run; one that ends before its body begins (cancelled, served from an earlier attempt of the flow
+    /// above, its inputs failed) only ends.
     FlowRunStarted {
         /// The run in the parent flow that stands for this one, if this is a subflow.
         parent: Option<TaskRunId>,

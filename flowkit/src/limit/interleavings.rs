@@ -139,7 +139,7 @@ fn slots_are_given_out_in_the_order_of_the_line() {
 #[test]
 fn runs_that_need_several_limits_never_wait_in_a_circle() {
     explore(|| {
-        let limits = Arc::new(Limits::new([("api", 1), ("db", 2), ("mail", 1)]).unwrap());
+        let limits = Arc::new(Limits::new([("api", 1), ("db", 2), ("mail", 1)], None).unwrap());
         let needs: [&[(&str, u32)]; 4] = [
             &[("mail", 1), ("api", 1)],
             &[("db", 2), ("mail", 1)],
