@@ -69,6 +69,8 @@ pub struct Definition {
     includes: Option<Includes>,
     cache: Option<CachePolicy>,
     hooks: Hooks,
+    /// Whether the options say nothing.
+    plain: bool,
     options: TaskOptions,
 }
 
@@ -109,6 +111,7 @@ impl Definition {
             includes: None,
             cache: None,
             hooks: Hooks::new(),
+            plain: options.says_nothing(),
             options,
         }
     }
@@ -159,6 +162,11 @@ impl Definition {
     pub const fn with_hooks(mut self, hooks: Hooks) -> Self {
         self.hooks = hooks;
         self
+    }
+
+    /// Whether runs have neither options nor hooks by the attribute.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.plain && !self.hooks.any()
     }
 
     pub(crate) const fn hooks(&self) -> &Hooks {

@@ -292,9 +292,36 @@ impl TaskOptions {
         self
     }
 
-    /// Whether nothing is said: the common case, checked before anything is merged.
-    pub(crate) fn says_nothing(&self) -> bool {
-        *self == Self::new()
+    /// Whether nothing is said: the common case, known of a definition before anything runs.
+    pub(crate) const fn says_nothing(&self) -> bool {
+        let Self {
+            retries,
+            retry_delay,
+            retry_backoff,
+            retry_max_delay,
+            retry_jitter,
+            retry_deadline,
+            retry_panics,
+            timeout,
+            total_timeout,
+            cache_expiration,
+            cache_durable,
+            refresh_cache,
+            limits,
+            rate_limit,
+            circuit_breaker,
+        } = self;
+        let retries = retries.is_none()
+            && retry_delay.is_none()
+            && retry_backoff.is_none()
+            && retry_max_delay.is_none()
+            && retry_jitter.is_none()
+            && retry_deadline.is_none()
+            && retry_panics.is_none();
+        let times = timeout.is_none() && total_timeout.is_none();
+        let cache = cache_expiration.is_none() && cache_durable.is_none() && refresh_cache.is_none();
+        let gates = limits.is_none() && rate_limit.is_none() && circuit_breaker.is_none();
+        retries && times && cache && gates
     }
 
     /// What `self` says, and where it says nothing what `weaker` says.

@@ -1,63 +1,43 @@
 //! Catches panics with what they say and where they happened.
 //!
 //! A caught panic carries its message only; the place is known to the panic hook alone. So the first catch puts a hook of ours before
-//! the one that is there, which notes the place of panics that are about to be caught and leaves everything else as it was.
+//! the one that is there, which notes what the last panic of each thread said and where, and leaves everything else as it was. A catch
+//! that meets no panic costs nothing but the catch.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// How many catches the thread is in.
-    static CATCHING: Cell<u32> = const { Cell::new(0) };
-    /// Where the last panic happened that is about to be caught.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// What the last panic of the thread said, and where it happened.
+    static LAST: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
 /// Runs `work`; a panic in it is its message and its place.
 pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     note_places();
-    let _catching = Catching::begin();
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let message = message_of(&*payload);
-        match PLACE.take() {
-            Some(place) => format!("{message} ({place})"),
-            None => message,
+        // Another panic may have been caught by others since, and this one may come from another thread or have no place at all.
+        match LAST.take() {
+            Some((said, place)) if said == message => format!("{message} ({place})"),
+            _ => message,
         }
     })
 }
 
-/// Counts a catch, also out of one that unwinds.
-struct Catching;
-
-impl Catching {
-    fn begin() -> Self {
-        // A place that nobody asked for belongs to a panic that was caught elsewhere.
-        PLACE.set(None);
-        CATCHING.set(CATCHING.get() + 1);
-        Self
-    }
-}
-
-impl Drop for Catching {
-    fn drop(&mut self) {
-        CATCHING.set(CATCHING.get().saturating_sub(1));
-    }
-}
-
 fn note_places() {
+    static NOTED: Once = Once::new();
     // The hook cannot be changed while the thread unwinds. The next catch will do it.
-    if std::thread::panicking() {
+    if NOTED.is_completed() || std::thread::panicking() {
         return;
     }
-    static NOTED: Once = Once::new();
     NOTED.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if CATCHING.get() > 0 {
-                PLACE.set(panic.location().map(ToString::to_string));
-            }
+            let place = panic.location().map(ToString::to_string);
+            LAST.set(place.map(|place| (message_of(panic.payload()), place)));
             before(panic);
         }));
     });

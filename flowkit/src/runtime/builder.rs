@@ -271,7 +271,9 @@ impl Builder {
     }
 
     pub(super) fn into_inner(self, gates: Gates) -> Arc<RuntimeInner> {
+        let plain = self.task_defaults.says_nothing() && !self.hooks.any() && !gates.stand_before_all();
         Arc::new(RuntimeInner {
+            plain,
             gates,
             clock: self.clock,
             ids: self.ids,

@@ -82,6 +82,8 @@ pub(crate) struct RuntimeInner {
     pub(crate) hook_timeout: Duration,
     pub(crate) gates: Gates,
     pub(crate) task_defaults: TaskOptions,
+    /// Whether nothing of the runtime concerns every run: no defaults, hooks, or gates before all.
+    plain: bool,
     pub(crate) flights: Flights,
     pub(crate) abandoned_blocking: AtomicUsize,
     #[cfg(feature = "testing")]
@@ -96,10 +98,7 @@ pub(crate) struct RuntimeInner {
 impl RuntimeInner {
     /// Whether a run with only this definition's options has none at all.
     pub(crate) fn is_plain(&self, definition: &Definition) -> bool {
-        definition.options().says_nothing()
-            && self.task_defaults.says_nothing()
-            && !self.has_hooks(definition)
-            && !self.gates.stand_before_all()
+        self.plain && definition.is_plain()
     }
 
     /// The cache; none if there is none or it cannot be opened, which is reported once.
