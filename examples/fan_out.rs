@@ -29,7 +29,7 @@ async fn survey(sensors: u32) -> Result<f64> {
     let readings = (0..sensors).map(reading).concurrency(at_once).submit_all();
     let outcomes = readings.tolerate(10).await?;
     for (sensor, error) in outcomes.failures() {
-        println!("without sensor {sensor}: {error}");
+        println!("without sensor {sensor}: {error:#}");
     }
     Ok(mean(outcomes.into_values()).await?)
 }

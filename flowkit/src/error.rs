@@ -270,9 +270,12 @@ impl Error {
                 )
             }
             ErrorKind::UnhandledFailure => {
+                let failed = self.root();
                 write!(
                     formatter,
-                    "flow `{name}` returned a value, but a task in it failed and nothing looked at that: await it, pass it on, or take its outcome with `allow_failure`"
+                    "flow `{name}` returned a value, but {} `{}` in it failed and nothing looked at that: await it, pass it on, or take its outcome with `allow_failure`",
+                    failed.subject(),
+                    failed.name()
                 )
             }
             ErrorKind::Input | ErrorKind::MissingResource | ErrorKind::Internal => {

@@ -117,6 +117,10 @@ pub enum EventKind<'a> {
 ///
 /// It is called where the event happens, so it must be quick and never block; what takes longer belongs behind a
 /// channel. A panic in it is caught and logged, and changes nothing about the run. See [`Builder::observe`](crate::Builder::observe).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot observe runs",
+    note = "an observer is a type that implements `flowkit::Observer`: `fn on_event(&self, event: &flowkit::Event<'_>)`"
+)]
 pub trait Observer: Send + Sync + 'static {
     /// An event happened.
     fn on_event(&self, event: &Event<'_>);
