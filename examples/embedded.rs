@@ -1,5 +1,5 @@
 //! A service that runs a flow for each request and shuts down gracefully: `cargo run --example embedded`, then
-//! `curl 127.0.0.1:8080/42`, then ctrl-c. With `-- --once` it asks itself once and ends.
+//! `curl 127.0.0.1:8080/42`, then ctrl-c or SIGTERM. With `-- --once` it asks itself once and ends.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowkit::prelude::*;
+use flowkit_examples::interrupted;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -98,7 +99,7 @@ async fn main() -> Result<()> {
             println!("{}", ask(address).await?);
             return Result::<()>::Ok(());
         }
-        Ok(tokio::signal::ctrl_c().await?)
+        Ok(interrupted().await?)
     };
     tokio::select! {
         served = service => served?,
@@ -107,7 +108,7 @@ async fn main() -> Result<()> {
     println!("shutting down: what runs has ten seconds, ctrl-c ends it at once");
     let cancelled = tokio::select! {
         cancelled = runtime.shutdown(Duration::from_secs(10)) => cancelled,
-        _ = tokio::signal::ctrl_c() => runtime.shutdown(Duration::ZERO).await,
+        _ = interrupted() => runtime.shutdown(Duration::ZERO).await,
     };
     println!("shut down; {cancelled} runs were cancelled");
     Ok(())

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use flowkit::Runtime;
-use flowkit_examples::Progress;
+use flowkit_examples::{Progress, interrupted};
 
 use args::{Args, Command};
 use report::Report;
@@ -45,7 +45,7 @@ async fn run(args: &Args) -> Result<Report, BoxError> {
         .observe(Progress::default())
         .build()
         .await?;
-    let cancel = tokio::spawn(cancel_on_ctrl_c(runtime.clone()));
+    let cancel = tokio::spawn(cancel_when_interrupted(runtime.clone()));
     let run = runtime.run(pipeline::pipeline(source, &args.destination)).await;
     cancel.abort();
     runtime.shutdown(Duration::from_secs(5)).await;
@@ -64,11 +64,11 @@ async fn run(args: &Args) -> Result<Report, BoxError> {
     run.into_result().map_err(|error| error.root().clone().into())
 }
 
-/// The first ctrl-c cancels what runs, which ends at its next await and is reported; a second one ends the program at once.
-async fn cancel_on_ctrl_c(runtime: Runtime) {
-    if tokio::signal::ctrl_c().await.is_ok() {
+/// The first ctrl-c or SIGTERM cancels what runs, which ends at its next await and is reported; a second one ends the program at once.
+async fn cancel_when_interrupted(runtime: Runtime) {
+    if interrupted().await.is_ok() {
         tokio::spawn(async move { runtime.shutdown(Duration::ZERO).await });
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if interrupted().await.is_ok() {
             std::process::exit(130);
         }
     }

@@ -1,4 +1,8 @@
-//! What the examples share: an observer that shows a run on the terminal as it goes.
+//! What the examples share: an observer that shows a run on the terminal as it goes, and a way to be told to end.
+
+mod interrupted;
+
+pub use interrupted::interrupted;
 
 #[cfg(feature = "progress")]
 mod progress;
