@@ -25,6 +25,7 @@ const RETRY_KIN: &[&str] = &[
     "retry_after",
     "retry_deadline",
     "retry_panics",
+    "retry_timeouts",
 ];
 
 /// Reports words that contradict each other, each pair at the later one.

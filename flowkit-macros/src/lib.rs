@@ -83,6 +83,7 @@ use words::Macro;
 /// | `retry_after = wait_asked_for` | none | a function of `&E` that gives an `Option<Duration>`: the next attempt waits at least so long, as a `Retry-After` asks |
 /// | `retry_deadline = "5m"` | none | no retry starts later than this after the first attempt |
 /// | `retry_panics` | off | panics are retried like errors |
+/// | `retry_timeouts = false` | true | whether an attempt that took longer than its `timeout` is retried |
 /// | `timeout = "30s"` | none | for one attempt |
 /// | `total_timeout = "5m"` | none | for all attempts and the delays between them |
 /// | `limit = "db"`, `limit("db", 2, "api")` | none | slots of named limits of the runtime: one each, or as many as the number behind the name |

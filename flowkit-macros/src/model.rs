@@ -151,6 +151,7 @@ impl Options {
             "cache_exclude" => self.exclude(word, function)?,
             "cache_includes" => self.cache_includes = word.paths("helper, TABLE")?,
             "cache_durable" | "retry_panics" => self.flag(word)?,
+            "retry_timeouts" => self.choice(word, "false")?,
             "retries" => self.retries(word)?,
             "retry_delay" => self.delays(word)?,
             "retry_backoff" => self.number(word, "2.0", 1.0, f64::INFINITY)?,
@@ -240,6 +241,21 @@ impl Options {
         word.nothing()?;
         let setter = &word.name;
         self.setters.push(quote!(.#setter(true)));
+        Ok(())
+    }
+
+    /// `word = true` or `word = false`.
+    fn choice(&mut self, word: &Word, example: &str) -> Result<()> {
+        let value = word.value(example)?;
+        let setter = &word.name;
+        if matches!(value, Expr::Lit(literal) if !matches!(literal.lit, Lit::Bool(_))) {
+            return Err(Error::new_spanned(
+                value,
+                format!("`{setter}` is `true` or `false`"),
+            ));
+        }
+        let span = value.span();
+        self.setters.push(quote_spanned!(span=> .#setter(#value)));
         Ok(())
     }
 

@@ -71,6 +71,7 @@ fn every_word_can_be_said() {
         retry_delay = ["1s", LONG],
         retry_if = is_transient,
         retry_panics,
+        retry_timeouts = false,
         retry_deadline = "5m"
     ));
     accepts(&quote!(
@@ -107,6 +108,7 @@ fn contradictions_of_the_cache_are_refused() {
 fn contradictions_of_retries_are_refused() {
     refuses(&quote!(retry_delay = "1s"), "add `retries`");
     refuses(&quote!(retry_if = is_transient), "add `retries`");
+    refuses(&quote!(retry_timeouts = false), "add `retries`");
     refuses(&quote!(retries = 0, retry_delay = "1s"), "says not to");
     refuses(
         &quote!(retries = 1, retry_delay = ["1s", "2s"], retry_backoff = 2.0),
@@ -147,6 +149,8 @@ fn a_predicate_over_errors_needs_errors() {
 fn bad_values_are_refused_with_what_is_allowed() {
     refuses(&quote!(name = " "), "cannot be empty");
     refuses(&quote!(name = extract), "string literal");
+    refuses(&quote!(retries = 1, retry_timeouts = "no"), "`true` or `false`");
+    refuses(&quote!(retries = 1, retry_timeouts), "retry_timeouts = false");
     refuses(&quote!(tags("")), "cannot be empty");
     refuses(&quote!(retries = 1, retry_jitter = -0.1), "from 0 to 1");
     refuses(&quote!(retries = 1, retry_jitter = 1.5), "from 0 to 1");

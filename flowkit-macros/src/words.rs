@@ -58,6 +58,7 @@ const WORDS: &[Row] = &[
     ("retry_after", Allowed, Allowed, Elsewhere),
     ("retry_deadline", Allowed, Allowed, Elsewhere),
     ("retry_panics", Allowed, Allowed, Elsewhere),
+    ("retry_timeouts", Allowed, Allowed, Elsewhere),
     ("timeout", Allowed, Allowed, Elsewhere),
     ("total_timeout", Allowed, Elsewhere, Elsewhere),
     ("limit", Allowed, NotYet, Elsewhere),

@@ -136,6 +136,7 @@ pub struct TaskOptions {
     retry_jitter: Option<f64>,
     retry_deadline: Option<Duration>,
     retry_panics: Option<bool>,
+    retry_timeouts: Option<bool>,
     timeout: Option<Duration>,
     total_timeout: Option<Duration>,
     cache_expiration: Option<Duration>,
@@ -178,6 +179,7 @@ impl TaskOptions {
             retry_jitter: None,
             retry_deadline: None,
             retry_panics: None,
+            retry_timeouts: None,
             timeout: None,
             total_timeout: None,
             cache_expiration: None,
@@ -225,6 +227,13 @@ impl TaskOptions {
     /// Whether a panic is retried like an error. It is not, unless this says so.
     pub const fn retry_panics(mut self, retry: bool) -> Self {
         self.retry_panics = Some(retry);
+        self
+    }
+
+    /// Whether an attempt that took longer than its [`timeout`](Self::timeout) is retried like an error. It is, unless this says
+    /// `false`.
+    pub const fn retry_timeouts(mut self, retry: bool) -> Self {
+        self.retry_timeouts = Some(retry);
         self
     }
 
@@ -302,6 +311,7 @@ impl TaskOptions {
             retry_jitter,
             retry_deadline,
             retry_panics,
+            retry_timeouts,
             timeout,
             total_timeout,
             cache_expiration,
@@ -317,7 +327,8 @@ impl TaskOptions {
             && retry_max_delay.is_none()
             && retry_jitter.is_none()
             && retry_deadline.is_none()
-            && retry_panics.is_none();
+            && retry_panics.is_none()
+            && retry_timeouts.is_none();
         let times = timeout.is_none() && total_timeout.is_none();
         let cache = cache_expiration.is_none() && cache_durable.is_none() && refresh_cache.is_none();
         let gates = limits.is_none() && rate_limit.is_none() && circuit_breaker.is_none();
@@ -334,6 +345,7 @@ impl TaskOptions {
             retry_jitter: self.retry_jitter.or(weaker.retry_jitter),
             retry_deadline: self.retry_deadline.or(weaker.retry_deadline),
             retry_panics: self.retry_panics.or(weaker.retry_panics),
+            retry_timeouts: self.retry_timeouts.or(weaker.retry_timeouts),
             timeout: self.timeout.or(weaker.timeout),
             total_timeout: self.total_timeout.or(weaker.total_timeout),
             cache_expiration: self.cache_expiration.or(weaker.cache_expiration),
@@ -386,6 +398,7 @@ impl Plan {
                     jitter: options.retry_jitter.unwrap_or(0.0),
                     deadline: options.retry_deadline,
                     panics: options.retry_panics.unwrap_or(false),
+                    timeouts: options.retry_timeouts.unwrap_or(true),
                 }),
             timeout: options.timeout.filter(|timeout| !timeout.is_zero()),
             total_timeout: options.total_timeout.filter(|timeout| !timeout.is_zero()),

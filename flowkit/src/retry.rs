@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::Cause;
 use crate::options::Delays;
 
 /// Longer than any sleep that could matter, and far from overflowing a clock.
@@ -18,9 +19,20 @@ pub(crate) struct RetryPolicy {
     pub(crate) jitter: f64,
     pub(crate) deadline: Option<Duration>,
     pub(crate) panics: bool,
+    pub(crate) timeouts: bool,
 }
 
 impl RetryPolicy {
+    /// Whether an attempt that ended for this reason may be followed by another.
+    pub(crate) fn covers(&self, cause: &Cause) -> bool {
+        match cause {
+            Cause::Returned(_) => true,
+            Cause::TimedOut(_) => self.timeouts,
+            Cause::Panicked(_) => self.panics,
+            Cause::Refused(_) => false,
+        }
+    }
+
     /// The delay before retry `retry` (1 for the first): `min(max, delay · backoffⁿ⁻¹)`, then moved by jitter.
     ///
     /// `unit` is a random number in `0..1`; 0.5 is the middle, which moves nothing.
@@ -82,6 +94,7 @@ mod tests {
             jitter: 0.0,
             deadline: None,
             panics: false,
+            timeouts: true,
         }
     }
 

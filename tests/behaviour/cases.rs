@@ -207,7 +207,7 @@
 //! | | `slots::a_tree_of_nested_tasks_finishes_at_limit_1` |
 //! | Z11 | `attempts::a_body_that_takes_too_long_is_cleaned_up` |
 //! | Z12 | `retries::timeouts_are_retried_within_the_total_timeout` |
-//! | | waits for a choice of what is retried: `retry_if` sees errors, and timeouts are always retried |
+//! | | `retries::timeouts_are_not_retried_if_that_is_said` |
 //! | Z13 | waits for journal |
 //! | Z14 | `runtimes::an_observer_that_panics_changes_nothing` |
 //! | | `caching::a_directory_that_cannot_be_used_leaves_tasks_uncached_and_is_named` |

@@ -152,6 +152,44 @@ async fn timeouts_are_retried_within_the_total_timeout() {
     assert_eq!(CALLS.load(Ordering::Relaxed), 4);
 }
 
+// Z12
+#[tokio::test(start_paused = true)]
+async fn timeouts_are_not_retried_if_that_is_said() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    #[task(retries = 2, timeout = "1s", retry_timeouts = false)]
+    async fn slow_or_broken(slow: bool) -> Result<()> {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        if slow {
+            std::future::pending::<()>().await;
+        }
+        Err("no".into())
+    }
+    #[flow(retries = 2, timeout = "1s", retry_timeouts = false)]
+    async fn slow_flow() -> Result<()> {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    }
+    let calls = || CALLS.swap(0, Ordering::Relaxed);
+
+    let error = slow_or_broken(true).await.unwrap_err();
+    assert_eq!((error.kind(), calls()), (ErrorKind::TimedOut, 1));
+    let error = slow_or_broken(false).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), calls()),
+        (ErrorKind::Failed, 3),
+        "errors still are"
+    );
+    let error = slow_flow().await.unwrap_err();
+    assert_eq!((error.kind(), calls()), (ErrorKind::TimedOut, 1), "of a flow too");
+    let again = TaskOptions::new().retry_timeouts(true);
+    let error = slow_or_broken(true).with(again).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), calls()),
+        (ErrorKind::TimedOut, 3),
+        "the call is stronger"
+    );
+}
+
 #[tokio::test]
 async fn panics_are_retried_only_if_asked() {
     static CALLS: AtomicU32 = AtomicU32::new(0);

@@ -293,8 +293,7 @@ impl Entered {
             outcome = whole => outcome,
             () = limit => {
                 let limit = self.plan.timeout.unwrap_or_default();
-                let error = flow_error(scope, ErrorKind::TimedOut).after_time(limit).after_attempts(guard.attempt());
-                Err(Failed::new(error, true))
+                Err(self.judge(Failure::timed_out(limit), guard.attempt()))
             }
         }
     }
@@ -310,18 +309,16 @@ impl Entered {
         let scope = &self.scope;
         let error = |kind| flow_error(scope, kind).after_attempts(attempt);
         let after = failure.after.unwrap_or_default();
-        let panics = self.plan.retry.as_ref().is_some_and(|retry| retry.panics);
-        let (error, retry) = match failure.cause {
+        let policy = self.plan.retry.as_ref();
+        let retry = failure.retry && policy.is_some_and(|policy| policy.covers(&failure.cause));
+        let error = match failure.cause {
             Cause::Returned(source) => match source.downcast::<Error>() {
-                Ok(passed_on) => (*passed_on, failure.retry),
-                Err(source) => (error(ErrorKind::Failed).because(source), failure.retry),
+                Ok(passed_on) => *passed_on,
+                Err(source) => error(ErrorKind::Failed).because(source),
             },
-            Cause::Panicked(message) => (
-                error(ErrorKind::Crashed).detailed(message),
-                failure.retry && panics,
-            ),
-            Cause::TimedOut(limit) => (error(ErrorKind::TimedOut).after_time(limit), failure.retry),
-            Cause::Refused(refused) => (refused, false),
+            Cause::Panicked(message) => error(ErrorKind::Crashed).detailed(message),
+            Cause::TimedOut(limit) => error(ErrorKind::TimedOut).after_time(limit),
+            Cause::Refused(refused) => refused,
         };
         Failed { error, retry, after }
     }

@@ -54,6 +54,7 @@ mod hooks {
     retry_after = wait_asked_for,
     retry_deadline = LONG,
     retry_panics,
+    retry_timeouts = RETRIES == 0,
     timeout = Duration::from_millis(500),
     total_timeout = "1h",
     limit("db", 2, "api"),

@@ -177,33 +177,18 @@ impl Drive {
 
     /// What an attempt's failure means, and whether another may follow.
     pub(super) fn judge(&self, failure: Failure) -> (State, Error, bool) {
-        let panics = self
-            .more
-            .as_ref()
-            .and_then(|more| more.plan.retry.as_ref())
-            .is_some_and(|retry| retry.panics);
-        match failure.cause {
-            Cause::Returned(error) => (
-                State::Failed,
-                self.error(ErrorKind::Failed).because(error),
-                failure.retry,
-            ),
-            Cause::TimedOut(limit) => (
-                State::TimedOut,
-                self.error(ErrorKind::TimedOut).after_time(limit),
-                failure.retry,
-            ),
-            Cause::Panicked(message) => (
-                State::Crashed,
-                self.error(ErrorKind::Crashed).detailed(message),
-                failure.retry && panics,
-            ),
+        let policy = self.more.as_ref().and_then(|more| more.plan.retry.as_ref());
+        let retryable = failure.retry && policy.is_some_and(|policy| policy.covers(&failure.cause));
+        let (state, error) = match failure.cause {
+            Cause::Returned(error) => (State::Failed, self.error(ErrorKind::Failed).because(error)),
+            Cause::TimedOut(limit) => (State::TimedOut, self.error(ErrorKind::TimedOut).after_time(limit)),
+            Cause::Panicked(message) => (State::Crashed, self.error(ErrorKind::Crashed).detailed(message)),
             Cause::Refused(error) => (
                 State::Failed,
                 error.in_task_run(self.scope.task_run_id(self.place)),
-                false,
             ),
-        }
+        };
+        (state, error, retryable)
     }
 
     /// How long until the next attempt, if there is to be one: as the policy says, and at least as long as the error asks.
