@@ -87,7 +87,11 @@ impl Objects {
     }
 }
 
-/// Makes the names in a directory durable.
+/// Makes the names in a directory durable. On systems where a directory cannot be opened as a file, the names are the file system's to keep.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        Ok(())
+    }
 }

@@ -36,7 +36,8 @@ pub enum State {
     Crashed,
     /// It was cancelled before it came to an end of its own.
     Cancelled,
-    /// It did not run, because a run that it needs did not complete.
+    /// It did not run, because a run that it needs did not complete. Where that one and this one are stopped together, as when their flow
+    /// is cancelled, this one may end as [`Cancelled`](Self::Cancelled) just as well.
     UpstreamFailed,
     /// It had completed, and its transaction was rolled back.
     RolledBack,

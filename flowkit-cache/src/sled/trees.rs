@@ -140,8 +140,10 @@ impl Trees {
         self.db
             .flush()
             .map_err(|error| sled_error("writing the cache", error))?;
-        let sync = |name: &str| File::open(directory.join("sled").join(name))?.sync_all();
-        sync("db").map_err(|error| StoreError::io("syncing the cache", error))
+        // Only a file that is open for writing can be synced on every system.
+        let file = File::options().write(true).open(directory.join("sled/db"));
+        file.and_then(|file| file.sync_all())
+            .map_err(|error| StoreError::io("syncing the cache", error))
     }
 
     pub(super) fn stats(&self) -> StoreStats {
