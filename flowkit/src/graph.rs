@@ -245,6 +245,26 @@ impl Graph {
         self.extras.entry(place).or_default()
     }
 
+    /// Notes what a run that was entered waits for, and its own name and tags, if it has any.
+    pub(crate) fn describe(
+        &mut self,
+        place: NodeRef,
+        edges: Vec<(TaskRunId, Option<&'static str>)>,
+        name: Option<Arc<str>>,
+        tags: Vec<Arc<str>>,
+    ) {
+        self.edges.extend(edges.into_iter().map(|(from, parameter)| Edge {
+            from,
+            to: place,
+            parameter,
+        }));
+        if name.is_some() || !tags.is_empty() {
+            let extra = self.extra_mut(place);
+            extra.name = name;
+            extra.tags = tags;
+        }
+    }
+
     /// The name of a run: its own, or its fan-out's, or its task's.
     pub(crate) fn name(&self, place: NodeRef) -> Arc<str> {
         let own = self

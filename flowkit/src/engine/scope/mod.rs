@@ -16,7 +16,7 @@ use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::graph::{Control, Edge, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
+use crate::graph::{Control, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::pause::Pauses;
 use crate::runtime::RuntimeInner;
@@ -181,17 +181,7 @@ impl Scope {
                 control: Control::None,
                 has_children: false,
             });
-            let edges = run.edges.into_iter().map(|(from, parameter)| Edge {
-                from,
-                to: place,
-                parameter,
-            });
-            graph.edges.extend(edges);
-            if run.name.is_some() || !run.tags.is_empty() {
-                let extra = graph.extra_mut(place);
-                extra.name = run.name;
-                extra.tags = run.tags;
-            }
+            graph.describe(place, run.edges, run.name, run.tags);
             place
         };
         if self.is_watched() {
@@ -220,17 +210,7 @@ impl Scope {
             {
                 items.resize(item as usize + 1, Record::new());
             }
-            let edges = edges.into_iter().map(|(from, parameter)| Edge {
-                from,
-                to: place,
-                parameter,
-            });
-            graph.edges.extend(edges);
-            if name.is_some() || !tags.is_empty() {
-                let extra = graph.extra_mut(place);
-                extra.name = name;
-                extra.tags = tags;
-            }
+            graph.describe(place, edges, name, tags);
         }
         if self.is_watched() {
             self.tell_state(
