@@ -41,8 +41,8 @@ pub(crate) trait Job: Send {
     fn recall(self: Pin<&mut Self>, value: &Value) -> bool;
     /// Whether the inputs can be given to more than one attempt.
     fn is_repeatable(&self) -> bool;
-    /// Begins an attempt.
-    fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Error>;
+    /// Begins an attempt. A panic on the way, of an input that is cloned for it, is a failure like any other.
+    fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Failure>;
     /// Polls the attempt. The value stays inside.
     fn poll_attempt(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
     /// Drops the attempt where it stands.
@@ -402,9 +402,11 @@ where
         self.shim.repeatable
     }
 
-    fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Error> {
+    fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Failure> {
         let mut this = self.project();
-        let future = (this.start)(this.inputs, attempt)?;
+        // Inputs that another attempt may need are cloned.
+        let begun = caught(|| (this.start)(this.inputs, attempt)).map_err(Failure::panicked)?;
+        let future = begun.map_err(Failure::refused)?;
         this.attempt.set(Some(future));
         Ok(())
     }

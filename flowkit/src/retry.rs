@@ -36,7 +36,7 @@ impl RetryPolicy {
     /// The delay before retry `retry` (1 for the first): `min(max, delay · backoffⁿ⁻¹)`, then moved by jitter.
     ///
     /// `unit` is a random number in `0..1`; 0.5 is the middle, which moves nothing.
-    pub(crate) fn delay(&self, retry: u32, unit: f64) -> Duration {
+    fn delay(&self, retry: u32, unit: f64) -> Duration {
         let nominal = self.nominal_delay(retry);
         if self.jitter <= 0.0 {
             return nominal;
@@ -61,8 +61,21 @@ impl RetryPolicy {
         grown.min(self.max_delay.unwrap_or(LONGEST)).min(LONGEST)
     }
 
+    /// How long retry `retry` waits: as long as the policy says and at least `after`, which the error asks for. None if it would then
+    /// start too late, `elapsed` after the first attempt started.
+    pub(crate) fn next_delay(
+        &self,
+        retry: u32,
+        unit: f64,
+        after: Duration,
+        elapsed: Duration,
+    ) -> Option<Duration> {
+        let delay = self.delay(retry, unit).max(after);
+        self.within_deadline(elapsed, delay).then_some(delay)
+    }
+
     /// Whether a retry that waits for `delay` may still start, `elapsed` after the first attempt started.
-    pub(crate) fn within_deadline(&self, elapsed: Duration, delay: Duration) -> bool {
+    fn within_deadline(&self, elapsed: Duration, delay: Duration) -> bool {
         self.deadline
             .is_none_or(|deadline| elapsed.saturating_add(delay) <= deadline)
     }

@@ -52,6 +52,37 @@ async fn a_name_that_panics_crashes_its_run_and_nothing_else() {
     run.into_result().unwrap();
 }
 
+#[tokio::test]
+async fn an_input_that_panics_when_it_is_cloned_for_an_attempt_crashes_its_run_and_nothing_else() {
+    struct OfAKind;
+    impl Clone for OfAKind {
+        fn clone(&self) -> Self {
+            unreachable!("it does not say")
+        }
+    }
+    #[task(retries = 1)]
+    async fn given(what: OfAKind) -> Result<()> {
+        let _ = what;
+        Ok(())
+    }
+    #[flow(retries = 1)]
+    async fn given_flow(what: OfAKind) -> Result<()> {
+        let _ = what;
+        Ok(())
+    }
+    #[flow]
+    async fn all_ways() -> Result<()> {
+        crashed(&given(OfAKind).await.unwrap_err());
+        crashed(&given(OfAKind).submit().await.unwrap_err());
+        crashed(&given_flow(OfAKind).await.unwrap_err());
+        crashed(&given_flow(OfAKind).submit().await.unwrap_err());
+        Ok(())
+    }
+    all_ways().run().await.into_result().unwrap();
+    let root = given_flow(OfAKind).run().await;
+    assert_eq!(root.state(), State::Crashed);
+}
+
 /// Panics when it is written, or when it is read.
 #[derive(Clone, Debug, PartialEq)]
 struct Awkward {

@@ -234,10 +234,7 @@ impl Entered {
 
     fn next_delay(&self, attempt: u32, elapsed: Duration, after: Duration) -> Option<Duration> {
         let retry = self.plan.retry.as_ref()?;
-        let delay = retry
-            .delay(attempt, self.scope.runtime.randomness.unit())
-            .max(after);
-        retry.within_deadline(elapsed, delay).then_some(delay)
+        retry.next_delay(attempt, self.scope.runtime.randomness.unit(), after, elapsed)
     }
 
     /// Runs the body once, and waits for the end of everything that was submitted in it.
@@ -267,9 +264,10 @@ impl Entered {
             last,
         };
         let body = async {
-            job.as_mut()
-                .begin(&attempt)
-                .map_err(|error| Failed::new(error.in_flow_run(scope.id), false))?;
+            job.as_mut().begin(&attempt).map_err(|failure| Failed {
+                retry: false,
+                ..self.judge(failure, guard.attempt())
+            })?;
             let ended = std::future::poll_fn(|cx| job.as_mut().poll_attempt(cx)).await;
             ended.map_err(|failure| self.judge(failure, guard.attempt()))
         };
@@ -318,7 +316,7 @@ impl Entered {
             },
             Cause::Panicked(message) => error(ErrorKind::Crashed).detailed(message),
             Cause::TimedOut(limit) => error(ErrorKind::TimedOut).after_time(limit),
-            Cause::Refused(refused) => refused,
+            Cause::Refused(refused) => refused.in_flow_run(scope.id),
         };
         Failed { error, retry, after }
     }

@@ -13,7 +13,6 @@ use crate::engine::scope::Change;
 use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::job::{Attempt, Job};
-use crate::panics::caught;
 use crate::state::State;
 
 impl Drive {
@@ -66,18 +65,15 @@ impl Drive {
         self.plan_fault();
         let (definition, scope) = (self.definition, &self.scope);
         let begun = context::enter(&mut self.ambient, || {
-            caught(|| {
-                job.begin(&Attempt {
-                    definition,
-                    runtime: &scope.runtime,
-                    last,
-                })
+            job.begin(&Attempt {
+                definition,
+                runtime: &scope.runtime,
+                last,
             })
         });
         match begun {
-            Ok(Ok(())) => Step::Next(Phase::Attempt { timeout }),
-            Ok(Err(error)) => self.after_failure(Failure::refused(error), false),
-            Err(message) => self.after_failure(Failure::panicked(message), false),
+            Ok(()) => Step::Next(Phase::Attempt { timeout }),
+            Err(failure) => self.after_failure(failure, false),
         }
     }
 
@@ -198,14 +194,13 @@ impl Drive {
         if self.attempt > retry.retries || self.scope.is_closed() {
             return None;
         }
-        let delay = retry
-            .delay(self.attempt, self.scope.runtime.randomness.unit())
-            .max(after);
         let elapsed = more
             .first_attempt
             .map(|first| first.elapsed())
             .unwrap_or_default();
-        (retry.within_deadline(elapsed, delay) && self.budget_allows_retry()).then_some(delay)
+        let unit = self.scope.runtime.randomness.unit();
+        let delay = retry.next_delay(self.attempt, unit, after, elapsed)?;
+        self.budget_allows_retry().then_some(delay)
     }
 
     pub(super) fn retry_after(&mut self, delay: Duration, error: Error) -> Step {
