@@ -1,11 +1,14 @@
 //! The journal of flowkit: every flow run, task run, attempt, edge, log line and result, so that a run survives the death of its
 //! process and can be looked at afterwards.
 //!
-//! [`record`] is what it is given, [`JournalStore`] what keeps it.
+//! [`record`] is what it is given, [`JournalStore`] what keeps it, and [`Journal`] stands before
+//! a store and writes in batches.
 
+mod journal;
 pub mod record;
 mod store;
 
+pub use journal::Journal;
 pub use store::{
     Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
     StoredEdge, StoredFlow, StoredLog, StoredTask,

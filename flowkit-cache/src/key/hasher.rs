@@ -57,6 +57,8 @@ impl KeyError {
 pub struct KeyHasher {
     stream: Stream,
     failed: Option<KeyError>,
+    /// The keys of the values so far, where each value has one of its own.
+    parts: Option<Vec<CacheKey>>,
 }
 
 impl fmt::Debug for KeyHasher {
@@ -81,6 +83,16 @@ impl KeyHasher {
         Self {
             stream: Stream::new(),
             failed: None,
+            parts: None,
+        }
+    }
+
+    /// A hasher that gives each value a key of its own, so that what changed can be told: see [`finish_parts`](Self::finish_parts).
+    #[must_use]
+    pub fn in_parts() -> Self {
+        Self {
+            parts: Some(Vec::new()),
+            ..Self::new()
         }
     }
 
@@ -100,6 +112,7 @@ impl KeyHasher {
     /// [`finish`](Self::finish), gives the same error.
     pub fn value<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), KeyError> {
         if self.failed.is_none() {
+            let sections = self.begin_part();
             self.stream.put_text(tag::VALUE, name);
             let written = write(&mut self.stream, value);
             // The stream remembers also the refusals that a `Serialize` met inside of the value and passed over.
@@ -109,14 +122,40 @@ impl KeyHasher {
                     reason: refusal.0.clone(),
                 });
             }
+            self.end_part(sections);
         }
         self.failed.clone().map_or(Ok(()), Err)
     }
 
     /// Adds named bytes, at the speed of the hash.
     pub fn bytes(&mut self, name: &str, bytes: &[u8]) {
+        let sections = self.begin_part();
         self.stream.put_text(tag::VALUE, name);
         self.stream.put_bytes(tag::BYTES, bytes);
+        self.end_part(sections);
+    }
+
+    /// Where each value has a key of its own, puts the sections aside meanwhile.
+    fn begin_part(&mut self) -> Option<Stream> {
+        let in_parts = self.parts.is_some();
+        in_parts.then(|| std::mem::replace(&mut self.stream, Stream::new()))
+    }
+
+    fn end_part(&mut self, sections: Option<Stream>) {
+        if let (Some(parts), Some(sections)) = (&mut self.parts, sections) {
+            parts.push(std::mem::replace(&mut self.stream, sections).finish());
+        }
+    }
+
+    /// The key of the sections, and that of each value, in the order in which they were added.
+    ///
+    /// # Errors
+    /// When a part refused to be serialized.
+    pub fn finish_parts(self) -> Result<(CacheKey, Vec<CacheKey>), KeyError> {
+        match self.failed {
+            None => Ok((self.stream.finish(), self.parts.unwrap_or_default())),
+            Some(error) => Err(error),
+        }
     }
 
     /// The key of all the parts.
@@ -139,4 +178,35 @@ pub fn key_of<T: Serialize + ?Sized>(value: &T) -> Result<CacheKey, KeyError> {
     let mut hasher = KeyHasher::new();
     hasher.value("value", value)?;
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_parts_each_value_has_a_key_of_its_own_and_sections_share_one() {
+        let parts = |task: &str, rows: &[u8], name: &str| {
+            let mut hasher = KeyHasher::in_parts();
+            hasher.section("task", task);
+            hasher.value("rows", rows).unwrap();
+            hasher.value("name", name).unwrap();
+            hasher.finish_parts().unwrap()
+        };
+        let (task, values) = parts("growth", &[1, 2], "a");
+        let (same_task, others) = parts("growth", &[1, 3], "a");
+        assert_eq!(task, same_task);
+        assert_ne!(values[0], others[0]);
+        assert_eq!(values[1], others[1]);
+        assert_ne!(task, parts("load", &[1, 2], "a").0);
+    }
+
+    #[test]
+    fn in_parts_a_value_that_refuses_leaves_no_keys() {
+        let mut hasher = KeyHasher::in_parts();
+        let refusing = std::sync::Arc::new(std::cell::RefCell::new(1));
+        let _held = refusing.borrow_mut();
+        assert!(hasher.value("cell", &*refusing).is_err());
+        assert!(hasher.finish_parts().is_err());
+    }
 }
