@@ -3,9 +3,14 @@
 //!
 //! [`record`] is what it is given, [`JournalStore`] what keeps it.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod memory;
 pub mod record;
 mod store;
+mod stored;
 
+pub use memory::MemoryJournal;
 pub use store::{
     Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
     StoredEdge, StoredFlow, StoredLog, StoredTask,
