@@ -6,11 +6,13 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod memory;
+mod owner;
 pub mod record;
 mod store;
 mod stored;
 
 pub use memory::MemoryJournal;
+pub use owner::Owner;
 pub use store::{
     Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
     StoredEdge, StoredFlow, StoredLog, StoredTask,
