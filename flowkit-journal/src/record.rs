@@ -243,3 +243,33 @@ pub enum Record {
     /// A line of log.
     Log(Box<LogRow>),
 }
+
+impl From<FlowRow> for Record {
+    fn from(row: FlowRow) -> Self {
+        Self::Flow(Box::new(row))
+    }
+}
+
+impl From<TaskRow> for Record {
+    fn from(row: TaskRow) -> Self {
+        Self::Task(Box::new(row))
+    }
+}
+
+impl From<AttemptRow> for Record {
+    fn from(row: AttemptRow) -> Self {
+        Self::Attempt(Box::new(row))
+    }
+}
+
+impl From<EdgeRow> for Record {
+    fn from(row: EdgeRow) -> Self {
+        Self::Edge(row)
+    }
+}
+
+impl From<LogRow> for Record {
+    fn from(row: LogRow) -> Self {
+        Self::Log(Box::new(row))
+    }
+}

@@ -62,7 +62,7 @@ pub type JournalResult<T> = Result<T, JournalError>;
 /// What a process finds when it begins to write a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginning {
-    /// The first number that no flow run has.
+    /// A number that no flow run ever had, nor any after it.
     pub next_run: RunNo,
     /// The flow runs without a flow above them that an earlier process left unfinished, and that count as crashed now; oldest first.
     pub crashed: Vec<u128>,
@@ -196,22 +196,23 @@ pub struct Retention {
     pub ended_before: Option<Timestamp>,
     /// At most so many flow runs that have ended are kept, subflows not counted; the oldest go first.
     pub runs: Option<u64>,
-    /// At most so many bytes of results are kept; those of the runs that ended longest ago go first. Their history stays.
+    /// At most so many bytes of results of runs that have ended are kept; those of the runs that ended longest ago go first. Their history
+    /// stays.
     pub result_bytes: Option<u64>,
-    /// At most so many bytes of logs; the oldest go first.
+    /// At most so many bytes of logs of runs that have ended; the oldest go first.
     pub log_bytes: Option<u64>,
 }
 
 /// What one slice of clearing out did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// How many flow runs went.
+    /// How many flow runs went, all lives of one counted once and subflows not at all.
     pub runs: u64,
     /// How many results went whose runs stay.
     pub results: u64,
     /// How many lines of log went.
     pub logs: u64,
-    /// Whether there is more to do.
+    /// Whether there may be more to do.
     pub more: bool,
 }
 
@@ -252,7 +253,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn flow(&self, id: u128) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
 
-    /// Flow runs, each in its last life, those that began last first. Subflows are not among them.
+    /// Flow runs, each in its last life, the largest number first. Subflows are not among them.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -270,13 +271,13 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
 
-    /// The edges of one life of a flow run.
+    /// The edges that lead to task runs of one life of a flow run, in the order of where they lead, whence and to which parameter.
     ///
     /// # Errors
     /// When the journal cannot be read.
     fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>>;
 
-    /// The failed attempts of one life of a flow run, its own among them.
+    /// The failed attempts of one life of a flow run, its own first.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -289,7 +290,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
 
     /// The task runs of every life of a flow run and of the subflows below it that have a result, and those whose effect is intended or known,
-    /// fan-outs that have items among them, in the order in which they were first written.
+    /// fan-outs that have items among them, in the order of their spots: what a later life did comes after what an earlier one did.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -312,7 +313,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>>;
 
-    /// Clears out one small slice of what `retention` does not keep. Never anything of a tree of runs that goes on.
+    /// Clears out one small slice of what `retention` does not keep. Never anything of a tree of runs that goes on. A flow run goes with all
+    /// its lives and subflows, and whoever reads meanwhile sees all of it or nothing.
     ///
     /// # Errors
     /// When the journal cannot be read or written.

@@ -39,6 +39,7 @@ pub(crate) fn check(options: &Options, seen: &Seen, function: &Function, errors:
     pairs.retries();
     pairs.delays();
     pairs.timeouts();
+    pairs.effect();
     if !function.fallible && options.retries == Retries::Some {
         for word in ["retry_if", "retry_after"] {
             let message = format!(
@@ -68,6 +69,21 @@ impl Pairs<'_> {
         if let Some(span) = self.seen.later_of(one, other) {
             self.errors.at(span, message);
         }
+    }
+
+    fn effect(&mut self) {
+        if self.options.cached().is_some() {
+            let message = "a cached result would stand for an effect that did not happen: leave out `effect` or the cache";
+            for word in ["cache", "cache_key"] {
+                self.refuse_pair("effect", word, message);
+            }
+        }
+        if self.options.persist == Some(false) {
+            let message = "what is not kept cannot be known after a crash, and an effect must be: leave out one of the two";
+            self.refuse_pair("effect", "persist", message);
+        }
+        let message = "how far a body that panicked came is not known, so an effect is not tried again after it: leave out one of the two";
+        self.refuse_pair("effect", "retry_panics", message);
     }
 
     fn cache(&mut self) {

@@ -91,6 +91,8 @@ use words::Macro;
 /// | `circuit_breaker = "api"` | none | a named circuit breaker of the runtime; while it is open, the task fails at once and counts no attempt |
 /// | `on_running`, `on_success`, `on_failure`, `on_cancellation`, `on_crash` `= notify`, or `(notify, page)` | none | hooks: functions of one `flowkit::HookRun`, async or not, called beside the run for the state it is in; what they do changes nothing about it |
 /// | `on_commit = notify`, `on_rollback = undo` | none | hooks of a task that completed: when its transaction commits, or is undone; outside any transaction, a task commits when it completes |
+/// | `persist = false`, `persist` | as far as the types can | a result is not kept for a resumed flow; its types must be such that it can |
+/// | `effect` | off | at most once: with a journal, the intent is on the disk before the body begins, and an unknown outcome is reported and never guessed |
 /// | `associated` | | for a function in an `impl` block that shows no sign of it |
 /// | `crate = path` | `::flowkit` | where flowkit is |
 ///

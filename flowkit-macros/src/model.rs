@@ -46,6 +46,10 @@ pub(crate) struct Options {
     pub(crate) circuit_breaker: Option<LitStr>,
     /// The functions that are called for a state, by the word that names them.
     pub(crate) hooks: Vec<(Ident, Vec<Path>)>,
+    /// Whether results are kept for a resumed flow: as far as their types can be, unless this says.
+    pub(crate) persist: Option<bool>,
+    /// Whether the body has an effect that must not be repeated.
+    pub(crate) effect: bool,
 }
 
 /// What `cache` and `cache_key` say.
@@ -79,6 +83,19 @@ impl Options {
     /// How results are cached, if they are.
     pub(crate) fn cached(&self) -> Option<&Cache> {
         self.cache.as_ref().filter(|cache| !matches!(cache, Cache::None))
+    }
+
+    /// Why results must be stored, in the words of a message, if they must.
+    pub(crate) fn stored_because(&self) -> Option<&'static str> {
+        if self.cached().is_some() {
+            Some("which is cached")
+        } else if self.effect {
+            Some("which has an effect")
+        } else if self.persist == Some(true) {
+            Some("whose results are to persist")
+        } else {
+            None
+        }
     }
 
     /// The length of time that a word says in a literal.
@@ -150,6 +167,11 @@ impl Options {
             }
             "cache_exclude" => self.exclude(word, function)?,
             "cache_includes" => self.cache_includes = word.paths("helper, TABLE")?,
+            "persist" => self.persist = Some(persist(word)?),
+            "effect" => {
+                word.nothing()?;
+                self.effect = true;
+            }
             "cache_durable" | "retry_panics" => self.flag(word)?,
             "retry_timeouts" => self.choice(word, "false")?,
             "retries" => self.retries(word)?,
@@ -435,3 +457,17 @@ fn literal_number(value: &Expr) -> Option<f64> {
 #[cfg(test)]
 #[path = "model_tests.rs"]
 mod tests;
+
+/// `persist`, `persist = true` or `persist = false`.
+fn persist(word: &Word) -> Result<bool> {
+    if matches!(word.given, Given::Nothing) {
+        return Ok(true);
+    }
+    match word.value("false")? {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Bool(said) => Ok(said.value),
+            other => Err(Error::new_spanned(other, "`persist` is `true` or `false`")),
+        },
+        other => Err(Error::new_spanned(other, "`persist` is `true` or `false`")),
+    }
+}

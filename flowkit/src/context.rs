@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 use crate::engine::scope::Scope;
 use crate::engine::slots::{RunSlots, without_slots};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::journaling::calls::Calls;
 use crate::runtime::{Runtime, RuntimeInner};
 use crate::transaction::Group;
 
@@ -42,6 +43,8 @@ pub(crate) struct RunContext {
     pub(crate) slots: Option<Arc<RunSlots>>,
     /// The transaction that runs begun here belong to.
     pub(crate) transaction: Option<Arc<Group>>,
+    /// The calls that the body makes, where a journal must know them again.
+    pub(crate) calls: Option<Arc<Calls>>,
     /// Set when nobody waits for a blocking body any more.
     pub(crate) abandoned: Option<Arc<AtomicBool>>,
 }

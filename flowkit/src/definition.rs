@@ -69,6 +69,7 @@ pub struct Definition {
     includes: Option<Includes>,
     cache: Option<CachePolicy>,
     hooks: Hooks,
+    effect: bool,
     /// Whether the options say nothing.
     plain: bool,
     options: TaskOptions,
@@ -111,6 +112,7 @@ impl Definition {
             includes: None,
             cache: None,
             hooks: Hooks::new(),
+            effect: false,
             plain: options.says_nothing(),
             options,
         }
@@ -162,6 +164,17 @@ impl Definition {
     pub const fn with_hooks(mut self, hooks: Hooks) -> Self {
         self.hooks = hooks;
         self
+    }
+
+    #[doc(hidden)]
+    pub const fn with_effect(mut self) -> Self {
+        self.effect = true;
+        self
+    }
+
+    /// Whether the body has an effect that must not be repeated: the attribute says `effect`.
+    pub const fn has_effect(&self) -> bool {
+        self.effect
     }
 
     /// Whether runs have neither options nor hooks by the attribute.

@@ -35,6 +35,12 @@ pub enum ErrorKind {
     MissingLimit,
     /// A circuit breaker refused the attempt, because what it guards has failed too often.
     CircuitOpen,
+    /// The journal could not be read or written.
+    Journal,
+    /// Whether the body of a task with an effect ran to its end before the process died is not known. It is not run again.
+    UnknownOutcome,
+    /// A run that is resumed does something else than before, since the program has changed.
+    ResumeMismatch,
     /// The runtime does not take runs: it was shut down, or there is no tokio runtime to run on.
     Unavailable,
     /// The runtime could not be built as it was described.
@@ -287,7 +293,10 @@ impl Error {
                 }
                 formatter.write_str(detail)
             }
-            ErrorKind::Unavailable | ErrorKind::Build => formatter.write_str(detail),
+            ErrorKind::Unavailable | ErrorKind::Build | ErrorKind::Journal => formatter.write_str(detail),
+            ErrorKind::UnknownOutcome | ErrorKind::ResumeMismatch => {
+                write!(formatter, "{subject} `{name}`: {detail}")
+            }
         }
     }
 }

@@ -84,6 +84,13 @@ impl<T> FlowCall<T> {
 }
 
 impl<T: Send + Sync + 'static> FlowCall<T> {
+    /// The run goes on where an earlier life of it was left.
+    #[cfg(feature = "journal")]
+    pub(crate) fn resumed(mut self, resumed: Option<crate::journaling::replay::Resumed>) -> Self {
+        self.extras.resumed = resumed;
+        self
+    }
+
     fn enter(self, caller: &Ambient, awaited: bool) -> (Entered, BoxedJob<T>) {
         let Self {
             mut job,

@@ -12,6 +12,7 @@ use crate::definition::Definition;
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
+use crate::journaling::CallRecord;
 use crate::state::State;
 
 /// What a node stands for.
@@ -110,6 +111,8 @@ pub(crate) struct Extra {
     pub(crate) failed_attempts: Vec<FailedAttempt>,
     /// What hooks did that failed.
     pub(crate) hook_failures: Vec<Box<str>>,
+    /// What the journal has of it beside.
+    pub(crate) call: Option<Arc<CallRecord>>,
 }
 
 /// An attempt that was followed by another.

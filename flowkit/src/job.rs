@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use flowkit_cache::{KeyError, KeyHasher, codec};
+use flowkit_cache::{CacheKey, KeyError, KeyHasher};
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,9 @@ use crate::engine::blocking;
 use crate::engine::memo::Value;
 use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Input, Inputs, Lent, Taken, Upstream};
+use crate::key_probe::{Codec, ToJson};
 use crate::panics::caught;
+use crate::parameters::Shown;
 use crate::runtime::RuntimeInner;
 
 /// What the engine asks of a call, whatever its types.
@@ -35,6 +37,14 @@ pub(crate) trait Job: Send {
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
     /// Adds every input to a key; false means that one of them has none.
     fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
+    /// A key of what the task is beside its definition (type arguments), and one of each input; none if one of them has none.
+    fn hash_parts(&self, hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError>;
+    /// The inputs, written down, if the attribute says how.
+    fn show_inputs(&self) -> Option<Shown>;
+    /// The value as JSON, if it has such a form.
+    fn show_output(&self) -> Option<String>;
+    /// Whether the value can be stored and restored.
+    fn is_storable(&self) -> bool;
     /// A copy of the value, if it can be cloned.
     fn remember(&self) -> Option<Value>;
     /// Puts such a copy in place of a value that an attempt returns; false if it is not this job's.
@@ -160,14 +170,15 @@ fn panicked(message: &str) -> String {
 
 type RunName<I> = fn(&I) -> Option<String>;
 type HashInputs<I> = fn(&I, &mut KeyHasher) -> Result<bool, KeyError>;
-type Encode<T> = fn(&T) -> Result<Vec<u8>, BoxError>;
-type Decode<T> = fn(&[u8]) -> Result<T, BoxError>;
+type ShowInputs<I> = fn(&I) -> Shown;
 
 /// What an attribute asks for beside the body: plain functions over the inputs and the output.
 pub struct Shim<I, T> {
     run_name: Option<RunName<I>>,
     key: Option<HashInputs<I>>,
-    codec: Option<(Encode<T>, Decode<T>)>,
+    codec: Option<Codec<T>>,
+    show_inputs: Option<ShowInputs<I>>,
+    show_output: Option<ToJson<T>>,
     all_inputs: Option<HashInputs<I>>,
     clone: Option<fn(&T) -> T>,
     repeatable: bool,
@@ -195,6 +206,8 @@ impl<I, T> Shim<I, T> {
             run_name: None,
             key: None,
             codec: None,
+            show_inputs: None,
+            show_output: None,
             all_inputs: None,
             clone: None,
             repeatable: true,
@@ -225,10 +238,25 @@ impl<I, T> Shim<I, T> {
     where
         T: Serialize + DeserializeOwned,
     {
-        self.codec = Some((
-            |value| codec::encode(value).map_err(Into::into),
-            |bytes| codec::decode(bytes).map_err(Into::into),
-        ));
+        self.codec = Some(Codec::NEW);
+        self
+    }
+
+    /// How the output is stored, if it can be.
+    pub const fn codec(mut self, codec: Option<Codec<T>>) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// How the inputs are written down, so that the flow can be run again with them.
+    pub const fn show_inputs(mut self, show: ShowInputs<I>) -> Self {
+        self.show_inputs = Some(show);
+        self
+    }
+
+    /// How the output is shown, if it can be.
+    pub const fn show_output(mut self, show: Option<ToJson<T>>) -> Self {
+        self.show_output = show;
         self
     }
 
@@ -384,6 +412,29 @@ where
         }
     }
 
+    fn hash_parts(&self, mut hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError> {
+        let Some(hash) = self.shim.all_inputs else {
+            return Ok(None);
+        };
+        let hashed = caught(|| hash(&self.inputs, &mut hasher));
+        let known = hashed.unwrap_or_else(|message| Err(refused(&message)))?;
+        known.then(|| hasher.finish_parts()).transpose()
+    }
+
+    fn show_inputs(&self) -> Option<Shown> {
+        let show = self.shim.show_inputs?;
+        caught(|| show(&self.inputs)).ok()
+    }
+
+    fn show_output(&self) -> Option<String> {
+        let (show, output) = (self.shim.show_output?, self.output.as_ref()?);
+        Some(caught(|| show(output)).ok()?.ok()?.to_string())
+    }
+
+    fn is_storable(&self) -> bool {
+        self.shim.codec.is_some()
+    }
+
     fn remember(&self) -> Option<Value> {
         let (clone, output) = (self.shim.clone?, self.output.as_ref()?);
         Some(Arc::new(caught(|| clone(output)).ok()?))
@@ -431,8 +482,8 @@ where
 
     fn encode(&self) -> Result<Vec<u8>, BoxError> {
         match (&self.shim.codec, &self.output) {
-            (Some((encode, _)), Some(output)) => {
-                caught(|| encode(output)).map_err(|message| panicked(&message))?
+            (Some(codec), Some(output)) => {
+                caught(|| (codec.encode)(output)).map_err(|message| panicked(&message))?
             }
             _ => Err("there is nothing to encode".into()),
         }
@@ -440,10 +491,10 @@ where
 
     fn decode(self: Pin<&mut Self>, bytes: &[u8]) -> Result<(), BoxError> {
         let this = self.project();
-        let Some((_, decode)) = &this.shim.codec else {
+        let Some(codec) = this.shim.codec else {
             return Err("the output cannot be restored".into());
         };
-        *this.output = Some(caught(|| decode(bytes)).map_err(|message| panicked(&message))??);
+        *this.output = Some(caught(|| (codec.decode)(bytes)).map_err(|message| panicked(&message))??);
         Ok(())
     }
 }

@@ -5,8 +5,11 @@
 
 use std::marker::PhantomData;
 
-use flowkit_cache::{KeyError, KeyHasher};
+use flowkit_cache::{KeyError, KeyHasher, codec};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::BoxError;
 
 /// Stands for a type.
 pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
@@ -25,6 +28,36 @@ impl<T> Probe<T> {
     #[must_use]
     pub fn of(self, _value: &T) -> Self {
         self
+    }
+}
+
+/// Stands for a type that borrows, of which nothing is asked: whether it can be restored depends on for how long, and then the compiler does not pick
+/// a method but gives up.
+pub struct NoProbe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
+
+impl<T: ?Sized> std::fmt::Debug for NoProbe<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("NoProbe")
+    }
+}
+
+impl<T> NoProbe<T> {
+    /// The probe that is none.
+    pub const NEW: Self = Self(PhantomData);
+
+    /// It is not stored.
+    pub fn codec(&self) -> Option<Codec<T>> {
+        None
+    }
+
+    /// It is not shown.
+    pub fn to_json(&self) -> Option<ToJson<T>> {
+        None
+    }
+
+    /// It is not read.
+    pub fn from_json(&self) -> Option<FromJson<T>> {
+        None
     }
 }
 
@@ -75,6 +108,111 @@ pub trait HashNo<T> {
 
 impl<T> HashNo<T> for &Probe<T> {
     fn hash_fn(&self) -> Option<HashFn<T>> {
+        None
+    }
+}
+
+/// How a value is stored, and restored.
+pub struct Codec<T> {
+    pub(crate) encode: fn(&T) -> Result<Vec<u8>, BoxError>,
+    pub(crate) decode: fn(&[u8]) -> Result<T, BoxError>,
+}
+
+impl<T> Clone for Codec<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Codec<T> {}
+
+impl<T> std::fmt::Debug for Codec<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Codec")
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Codec<T> {
+    pub(crate) const NEW: Self = Self {
+        encode: |value| codec::encode(value).map_err(Into::into),
+        decode: |bytes| codec::decode(bytes).map_err(Into::into),
+    };
+}
+
+/// The type can be stored and restored.
+pub trait CodecYes<T> {
+    /// How.
+    fn codec(&self) -> Option<Codec<T>>;
+}
+
+impl<T: Serialize + DeserializeOwned> CodecYes<T> for Probe<T> {
+    fn codec(&self) -> Option<Codec<T>> {
+        Some(Codec::NEW)
+    }
+}
+
+/// The type is not known to be both `Serialize` and `Deserialize`.
+pub trait CodecNo<T> {
+    /// It cannot be.
+    fn codec(&self) -> Option<Codec<T>>;
+}
+
+impl<T> CodecNo<T> for &Probe<T> {
+    fn codec(&self) -> Option<Codec<T>> {
+        None
+    }
+}
+
+/// How a value is shown as JSON.
+pub(crate) type ToJson<T> = fn(&T) -> Result<serde_json::Value, BoxError>;
+
+/// The type has a JSON form.
+pub trait JsonYes<T> {
+    /// How it is made.
+    fn to_json(&self) -> Option<ToJson<T>>;
+}
+
+impl<T: Serialize> JsonYes<T> for Probe<T> {
+    fn to_json(&self) -> Option<ToJson<T>> {
+        Some(|value| serde_json::to_value(value).map_err(Into::into))
+    }
+}
+
+/// The type is not known to have one.
+pub trait JsonNo<T> {
+    /// It has none.
+    fn to_json(&self) -> Option<ToJson<T>>;
+}
+
+impl<T> JsonNo<T> for &Probe<T> {
+    fn to_json(&self) -> Option<ToJson<T>> {
+        None
+    }
+}
+
+/// How a value is read from JSON.
+pub(crate) type FromJson<T> = fn(serde_json::Value) -> Result<T, BoxError>;
+
+/// The type can be read from JSON.
+pub trait FromJsonYes<T> {
+    /// How.
+    fn from_json(&self) -> Option<FromJson<T>>;
+}
+
+impl<T: DeserializeOwned> FromJsonYes<T> for Probe<T> {
+    fn from_json(&self) -> Option<FromJson<T>> {
+        Some(|value| serde_json::from_value(value).map_err(Into::into))
+    }
+}
+
+/// The type is not known to be `Deserialize`.
+pub trait FromJsonNo<T> {
+    /// It cannot be.
+    fn from_json(&self) -> Option<FromJson<T>>;
+}
+
+impl<T> FromJsonNo<T> for &Probe<T> {
+    fn from_json(&self) -> Option<FromJson<T>> {
         None
     }
 }

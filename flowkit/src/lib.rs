@@ -74,15 +74,19 @@ mod hook;
 mod ids;
 mod input;
 mod job;
+mod journaling;
 mod key_probe;
 mod limit;
 mod named;
 mod options;
 mod order;
 mod panics;
+mod parameters;
 mod pause;
 mod random;
 mod rate;
+#[cfg(feature = "journal")]
+mod registry;
 mod render;
 mod resource;
 mod retry;
@@ -101,6 +105,7 @@ mod window;
 pub mod __private;
 
 pub use flowkit_cache as cache;
+pub use flowkit_journal as journal;
 pub use flowkit_macros::{fingerprint, flow, task};
 
 pub use breaker::{Breaker, BreakerState};
@@ -118,16 +123,21 @@ pub use handle::{HandleFuture, TaskHandle};
 pub use hook::{Hook, HookFuture, HookOutcome, HookRun};
 pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
+#[cfg(feature = "journal")]
+pub use journaling::resume::ResumeOptions;
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
+pub use parameters::ParameterError;
 pub use pause::{Pause, PausedRun, pause};
 pub use random::{FastRandomness, Randomness};
+#[cfg(feature = "journal")]
+pub use registry::{RegisteredFlow, registered_flows};
 pub use retry_budget::RetryBudget;
 pub use run::{
     AttemptRecord, Counts, FanOutRecord, FlowRun, ItemRecord, RunEdge, RunGraph, RunRecord, TaskRun,
     TaskRunKind,
 };
-pub use runtime::{Builder, LimitUse, Runtime};
+pub use runtime::{Builder, LimitUse, OnStart, Runtime};
 pub use state::State;
 pub use transaction::{Transaction, transaction};
 

@@ -12,8 +12,17 @@ pub use crate::flow_call::FlowCall;
 pub use crate::hook::{HookFn, HookFuture, HookRun, Hooks};
 pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
 pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_after, outcome_if};
-pub use crate::key_probe::{CloneNo, CloneYes, HashNo, HashYes, KeyNo, KeyYes, Probe};
+pub use crate::key_probe::{
+    CloneNo, CloneYes, Codec, CodecNo, CodecYes, FromJsonNo, FromJsonYes, HashNo, HashYes, JsonNo, JsonYes,
+    KeyNo, KeyYes, NoProbe, Probe,
+};
+#[cfg(feature = "journal")]
+pub use inventory;
+
 pub use crate::options::{Declared, TaskOptions};
+pub use crate::parameters::{Given, Shown};
+#[cfg(feature = "journal")]
+pub use crate::registry::{AnyFlow, RegisteredFlow};
 
 use crate::job::BoundCall;
 
@@ -52,6 +61,98 @@ where
 /// Calls a hook that an attribute names.
 pub fn call_hook<M>(hook: impl crate::hook::Hook<M>, run: HookRun) -> HookFuture {
     hook.call(run)
+}
+
+/// How a value of this type is stored and restored, if it can be and there may be a journal.
+#[cfg(feature = "journal")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_codec {
+    ($probe:ident, $type:ty) => {{
+        #[allow(unused_imports)]
+        use $crate::__private::{CodecNo as _, CodecYes as _};
+        (&$crate::__private::$probe::<$type>::NEW).codec()
+    }};
+}
+
+/// Without a journal nobody asks.
+#[cfg(not(feature = "journal"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_codec {
+    ($probe:ident, $type:ty) => {
+        ::core::option::Option::None
+    };
+}
+
+/// Writes a flow's parameters down, where there may be a journal.
+#[cfg(feature = "journal")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_show_inputs {
+    ($shim:expr, $inputs:ty, $output_probe:ident $output:ty, $(($field:tt, $name:literal, $probe:ident $type:ty))*) => {
+        $shim.show_output({
+            #[allow(unused_imports)]
+            use $crate::__private::{JsonNo as _, JsonYes as _};
+            (&$crate::__private::$output_probe::<$output>::NEW).to_json()
+        }).show_inputs(|inputs: &$inputs| {
+            #[allow(unused_imports)]
+            use $crate::__private::{CodecNo as _, CodecYes as _, JsonNo as _, JsonYes as _};
+            #[allow(unused_mut)]
+            let mut shown = $crate::__private::Shown::new();
+            let _ = inputs;
+            $(shown.add(
+                $name,
+                &inputs.$field,
+                (&$crate::__private::$probe::<$type>::NEW).codec(),
+                (&$crate::__private::$probe::<$type>::NEW).to_json(),
+            );)*
+            shown
+        })
+    };
+}
+
+/// Without a journal nobody asks.
+#[cfg(not(feature = "journal"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_show_inputs {
+    ($shim:expr, $($rest:tt)*) => {
+        $shim
+    };
+}
+
+/// Registers a flow, so that it can be found by its name.
+#[cfg(feature = "journal")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_register_flow {
+    ($flow:ident, $output_probe:ident $output:ty, $(($name:literal, $probe:ident $type:ty))*) => {
+        $crate::__private::inventory::submit! {
+            $crate::__private::RegisteredFlow::new($flow::DEFINITION, |mut given| {
+                #[allow(unused_imports)]
+                use $crate::__private::{CodecNo as _, CodecYes as _, FromJsonNo as _, FromJsonYes as _, JsonNo as _, JsonYes as _};
+                let call = $flow($(given.take::<$type>(
+                    $name,
+                    (&$crate::__private::$probe::<$type>::NEW).codec(),
+                    (&$crate::__private::$probe::<$type>::NEW).from_json(),
+                )?),*);
+                given.finish(&[$($name),*])?;
+                ::core::result::Result::Ok($crate::__private::AnyFlow::new(
+                    call,
+                    (&$crate::__private::$output_probe::<$output>::NEW).to_json(),
+                ))
+            })
+        }
+    };
+}
+
+/// Without a journal or a command line nobody looks for it.
+#[cfg(not(feature = "journal"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_register_flow {
+    ($($rest:tt)*) => {};
 }
 
 /// Where the function stands that this is expanded in.
@@ -100,6 +201,7 @@ macro_rules! __flowkit_user_key {
 }
 
 pub use crate::{
-    __flowkit_clone_fn as clone_fn, __flowkit_hash_fn as hash_fn, __flowkit_place as place,
+    __flowkit_clone_fn as clone_fn, __flowkit_codec as codec, __flowkit_hash_fn as hash_fn,
+    __flowkit_place as place, __flowkit_register_flow as register_flow, __flowkit_show_inputs as show_inputs,
     __flowkit_user_key as user_key,
 };

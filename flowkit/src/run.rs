@@ -249,6 +249,14 @@ impl<T> FlowRun<T> {
         self.outcome
     }
 
+    /// The same run, with its value turned into another.
+    pub(crate) fn map<U>(self, turn: impl FnOnce(T) -> U) -> FlowRun<U> {
+        FlowRun {
+            outcome: self.outcome.map(turn),
+            record: self.record,
+        }
+    }
+
     /// What is recorded of the run.
     pub fn record(&self) -> &RunRecord {
         &self.record
@@ -403,6 +411,7 @@ impl Reader<'_> {
     fn task(&self, place: NodeRef) -> Option<TaskRun> {
         let node = self.graph.node(place)?;
         let extra = self.graph.extra(place);
+        let original = extra.and_then(|extra| extra.call.as_ref()?.original);
         Some(TaskRun {
             id: self.scope.task_run_id(place),
             name: self.graph.name(place).as_ref().to_owned(),
@@ -413,10 +422,16 @@ impl Reader<'_> {
                 NodeKind::Subflow(_) => TaskRunKind::Subflow,
             },
             state: node.record.state,
-            attempts: u32::from(node.record.attempts),
+            attempts: original.map_or_else(|| u32::from(node.record.attempts), |original| original.attempts),
             created: self.epoch.wall_time(node.created),
-            started: self.time(node.record.started),
-            ended: self.time(node.record.ended),
+            started: original.map_or_else(
+                || self.time(node.record.started),
+                |original| original.started.map(SystemTime::from),
+            ),
+            ended: original.map_or_else(
+                || self.time(node.record.ended),
+                |original| original.ended.map(SystemTime::from),
+            ),
             parent: node.parent.map(|parent| self.scope.task_run_id(parent)),
             tags: tags_of(self.graph, place),
             error: extra

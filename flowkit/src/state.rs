@@ -108,6 +108,8 @@ impl State {
                     next,
                     AwaitingSlot
                         | Running
+                        // What an earlier life of the flow run completed.
+                        | Completed
                         | Cached
                         | Failed
                         | TimedOut

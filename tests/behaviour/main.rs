@@ -25,6 +25,7 @@ mod keys;
 mod limits;
 mod pauses;
 mod recorder;
+mod resume;
 mod retries;
 mod runtimes;
 mod slots;

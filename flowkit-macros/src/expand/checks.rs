@@ -17,11 +17,12 @@ impl Expansion {
         let receiver = self.receiver_check();
         let error = self.function.fallible.then(|| self.error_check());
         let repeat = (self.options.retries == Retries::Some).then(|| self.repeat_checks());
+        let because = self.options.stored_because();
         let inputs = match self.options.cached() {
-            None | Some(Cache::Custom(_)) => None,
-            Some(_) => Some(self.input_checks()),
+            Some(Cache::Custom(_)) => None,
+            _ => because.map(|because| self.input_checks(because)),
         };
-        let output = self.options.cached().map(|_| self.output_check());
+        let output = because.map(|because| self.output_check(because));
         quote!(#receiver #error #repeat #inputs #output)
     }
 
@@ -111,25 +112,29 @@ impl Expansion {
     }
 
     /// Every parameter that is part of the key can be hashed.
-    fn input_checks(&self) -> TokenStream {
+    fn input_checks(&self, because: &str) -> TokenStream {
         let inputs = self
             .function
             .inputs()
             .filter(|parameter| !is_bytes(parameter) && !self.is_excluded(parameter));
-        let checks = inputs.map(|parameter| self.input_check(parameter));
+        let checks = inputs.map(|parameter| self.input_check(parameter, because));
         quote!(#(#checks)*)
     }
 
-    fn input_check(&self, parameter: &Parameter) -> TokenStream {
+    fn input_check(&self, parameter: &Parameter, because: &str) -> TokenStream {
         let fk = self.fk();
         let (name, check) = (parameter.text(), cached_input(parameter));
         let message = format!(
-            "parameter `{name}` of {}, which is cached, cannot be part of the key: `{{Self}}` is not `serde::Serialize`",
+            "parameter `{name}` of {}, {because}, cannot be part of the key: `{{Self}}` is not `serde::Serialize`",
             self.what()
         );
-        let note = format!(
-            "derive `serde::Serialize`, or leave the parameter out of the key with `cache_exclude({name})`"
-        );
+        let note = if self.options.cached().is_some() {
+            format!(
+                "derive `serde::Serialize`, or leave the parameter out of the key with `cache_exclude({name})`"
+            )
+        } else {
+            "derive `serde::Serialize`: a resumed flow knows a call by its inputs".to_owned()
+        };
         let signature = quote! {
             fn add_to_key(&self, hasher: &mut #fk::KeyHasher) -> ::core::result::Result<(), #fk::KeyError>
         };
@@ -149,11 +154,11 @@ impl Expansion {
     }
 
     /// The output can be stored and restored.
-    fn output_check(&self) -> TokenStream {
+    fn output_check(&self, because: &str) -> TokenStream {
         let fk = self.fk();
         let check = hidden_type("CachedOutput");
         let message = format!(
-            "the output of {}, which is cached, cannot be restored: `{{Self}}` is not both `serde::Serialize` and `serde::Deserialize`",
+            "the output of {}, {because}, cannot be restored: `{{Self}}` is not both `serde::Serialize` and `serde::Deserialize`",
             self.what()
         );
         quote! {

@@ -6,12 +6,16 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Meta, Visibility};
 
 use super::Expansion;
+use super::key::probe_of;
 use super::plain::fingerprint_function;
+use crate::words::Macro;
 
 impl Expansion {
     pub(super) fn companion(&self) -> TokenStream {
         let vis = &self.function.item.vis;
-        self.companion_of(&self.body(vis, &format_ident!("unorchestrated")))
+        let companion = self.companion_of(&self.body(vis, &format_ident!("unorchestrated")));
+        let registration = self.registration();
+        quote!(#companion #registration)
     }
 
     /// The companion that holds this body.
@@ -53,6 +57,31 @@ impl Expansion {
                 #fingerprint
             }
         }
+    }
+
+    /// Registers a flow that can be called by its name: a function of its own, without type parameters.
+    fn registration(&self) -> Option<TokenStream> {
+        let generics = &self.function.item.sig.generics;
+        if self.kind != Macro::Flow
+            || !generics.params.is_empty()
+            || self.function.inputs().any(|parameter| parameter.broken)
+        {
+            return None;
+        }
+        let (fk, ident, output) = (self.fk(), self.ident(), self.value_type());
+        let probe = probe_of(&self.function.output.to_token_stream());
+        let inputs = self.function.inputs().map(|parameter| {
+            let (name, ty) = (parameter.text(), self.stored_type(parameter));
+            let probe = probe_of(&ty);
+            quote!((#name, #probe #ty))
+        });
+        let conditions = self
+            .function
+            .item
+            .attrs
+            .iter()
+            .filter(|attribute| is_condition(attribute));
+        Some(quote!(#(#conditions)* #fk::register_flow! { #ident, #probe #output, #(#inputs)* }))
     }
 
     /// The function as it was written, under another name and with the attributes that concern its body.

@@ -36,13 +36,14 @@ impl Expansion {
             quote!(.with_includes(|#hasher: &mut #fk::KeyHasher| { #counted ::core::result::Result::Ok(()) }))
         });
         let hooks = self.hooks();
+        let effect = self.options.effect.then(|| quote!(.with_effect()));
         quote! {
             #fk::Definition::#maker(#name, #fk::place!(), #fk::TaskOptions::declared(#declared) #(#setters)*)
                 .with_description(#description)
                 .with_tags(&[#(#tags),*])
                 .with_parameters(&[#(#parameters),*])
                 .with_fingerprint(#fingerprint)
-                #version #cache #includes #hooks
+                #version #cache #includes #hooks #effect
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is computed from the inputs before the body runs: their part of the cache key, and the name of the run.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Index};
 
@@ -9,6 +9,7 @@ use crate::cache_key::CacheKey;
 use crate::function::{Parameter, ParameterKind};
 use crate::hygiene::{hidden, hidden_type};
 use crate::model::Cache;
+use crate::words::Macro;
 
 impl Expansion {
     /// What the attribute asks for beside the body.
@@ -22,9 +23,23 @@ impl Expansion {
             quote!(&& #fk::clone_fn!(#ty).is_some())
         });
         let memo = self.memo();
+        let output = self.value_type();
+        let probe = probe_of(&self.function.output.to_token_stream());
         let asked = quote!(#fk::Shim::new() #run_name #key #memo .repeatable(true #(#repeatable)*));
-        if self.options.cached().is_none() {
-            return asked;
+        if self.kind == Macro::Flow {
+            let inputs_type = self.inputs_type();
+            let inputs = self.function.inputs().enumerate().map(|(index, parameter)| {
+                let (field, name, ty) = (Index::from(index), parameter.text(), self.stored_type(parameter));
+                let probe = probe_of(&ty);
+                quote!((#field, #name, #probe #ty))
+            });
+            return quote!(#fk::show_inputs!(#asked, #inputs_type, #probe #output, #(#inputs)*));
+        }
+        if self.options.stored_because().is_none() {
+            return match self.options.persist {
+                Some(false) => asked,
+                _ => quote!(#asked.codec(#fk::codec!(#probe, #output))),
+            };
         }
         let (value, check) = (self.value_type(), hidden_type("CachedOutput"));
         quote!(<#value as #check>::restorable(#asked))
@@ -233,6 +248,19 @@ impl Expansion {
                 });
         quote!(#(#constants)*)
     }
+}
+
+/// What asks of a type whether it can be stored: nothing does of one that borrows, since the answer would depend on for how long.
+pub(super) fn probe_of(ty: &TokenStream) -> Ident {
+    fn borrows(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Punct(punct) => punct.as_char() == '&',
+            TokenTree::Group(group) => borrows(group.stream()),
+            _ => false,
+        })
+    }
+    let name = if borrows(ty.clone()) { "NoProbe" } else { "Probe" };
+    Ident::new(name, proc_macro2::Span::call_site())
 }
 
 /// The trait that stands for "this parameter can be part of the key".

@@ -17,11 +17,16 @@ use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::graph::NodeKind;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::{Attempt, Job};
+use crate::journaling::calls::{Called, Calls};
+use crate::journaling::replay::Resumed;
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
 use crate::transaction::Group;
+
+/// The longest result that a journal shows, in bytes of JSON.
+const MOST_SHOWN: usize = 64 * 1024;
 
 /// What a flow call says beside its inputs.
 #[derive(Default)]
@@ -30,6 +35,8 @@ pub(crate) struct FlowExtras {
     pub(crate) tags: Vec<Arc<str>>,
     pub(crate) wait_for: Vec<Order>,
     pub(crate) timeout: Option<Duration>,
+    /// The life that it begins, where earlier ones left something.
+    pub(crate) resumed: Option<Resumed>,
 }
 
 /// A flow run that has been entered where it was called, and has not begun.
@@ -40,6 +47,8 @@ pub(crate) struct Entered {
     tags: Vec<Arc<str>>,
     /// The transaction that it was called in.
     transaction: Option<Arc<Group>>,
+    /// The calls of its caller, where a journal must know this one again.
+    calls: Option<Arc<Calls>>,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
 }
@@ -58,11 +67,13 @@ pub(crate) fn enter(
         tags,
         wait_for,
         timeout,
+        resumed,
     } = extras;
     let (scope, tags) = match caller {
         Ambient::Runtime(runtime, around) => {
             let tags = with_ambient(tags, around);
-            (Scope::new(runtime, definition, None, tags.clone()), tags)
+            let scope = Scope::with_life(runtime, definition, None, tags.clone(), resumed);
+            (scope, tags)
         }
         Ambient::Run(run) => enter_subflow(definition, name.clone(), tags, job, &wait_for, run),
     };
@@ -81,6 +92,10 @@ pub(crate) fn enter(
         tags,
         transaction: match caller {
             Ambient::Run(run) => run.transaction.clone(),
+            Ambient::Runtime(..) => None,
+        },
+        calls: match caller {
+            Ambient::Run(run) => run.calls.clone(),
             Ambient::Runtime(..) => None,
         },
         awaited,
@@ -123,6 +138,7 @@ impl Entered {
         if let Err(error) = inputs {
             return guard.finish(Some(error)).await.map_or(Ok(()), Err);
         }
+        self.identify(&*job);
         match caught(|| job.run_name()) {
             Ok(Some(name)) => scope.set_name(name),
             Ok(None) => {}
@@ -139,11 +155,34 @@ impl Entered {
             Recalled::Nothing(occurrence) => occurrence,
         };
         let error = self.run_attempts(&mut guard, job.as_mut()).await.err();
+        self.note_result(error.as_ref(), &*job);
         let error = guard.finish(error).await;
         if let (None, Some(occurrence)) = (&error, occurrence) {
             remember(&scope, occurrence, &*job);
         }
         error.map_or(Ok(()), Err)
+    }
+
+    /// The inputs are there: tells the journal what they are, and which call of its caller the run is.
+    fn identify(&self, job: &dyn Job) {
+        let Some(life) = &self.scope.life else { return };
+        if let Some(calls) = &self.calls {
+            let place = calls.next(&Called::of(self.scope.definition, job));
+            life.set_calls(Calls::of(place));
+        }
+        if let Some(shown) = job.show_inputs() {
+            // A flow run has one set of inputs.
+            let _ = life.parameters.set(Arc::new(shown.record()));
+        }
+    }
+
+    fn note_result(&self, error: Option<&Error>, job: &dyn Job) {
+        if let (None, Some(life)) = (error, &self.scope.life)
+            && let Some(shown) = job.show_output().filter(|shown| shown.len() <= MOST_SHOWN)
+        {
+            // Only one attempt succeeds.
+            let _ = life.result_json.set(shown.into());
+        }
     }
 
     /// Ends a run that nothing takes in.

@@ -71,6 +71,7 @@ impl RunGuard {
                 attempt: self.attempt,
                 error: Some(error),
                 observed: false,
+                call: None,
             };
             parent.change(*place, State::AwaitingRetry, &change);
         }
@@ -106,6 +107,15 @@ impl RunGuard {
         }
         if error.is_none() {
             error = unhandled(&self.scope);
+        }
+        if self.scope.parent.is_none()
+            && let Err(trouble) = self
+                .scope
+                .commit_end(self.state_of(error.as_ref()), error.as_ref())
+                .await
+        {
+            tracing::error!(target: "flowkit", flow = self.scope.name(), flow_run_id = %self.scope.id, error = format_args!("{trouble:#}"), "the end of a flow run could not be recorded");
+            error = error.or(Some(trouble));
         }
         self.end(error.as_ref());
         self.close().await;
@@ -150,15 +160,19 @@ impl RunGuard {
     }
 
     fn end(&mut self, error: Option<&Error>) {
+        self.end_in(self.state_of(error), error);
+    }
+
+    /// The state that the run ends in.
+    fn state_of(&self, error: Option<&Error>) -> State {
         let scope = &self.scope;
-        let state = match error {
+        match error {
             None => State::Completed,
             // What the flow passes on is its own failure, unless it was itself cancelled, or never began for its inputs.
             Some(error) if error.kind() == ErrorKind::Cancelled && !scope.is_cancelled() => State::Failed,
             Some(error) if error.kind() == ErrorKind::UpstreamFailed && self.attempt > 0 => State::Failed,
             Some(error) => State::of_error(error),
-        };
-        self.end_in(state, error);
+        }
     }
 
     fn end_in(&mut self, state: State, error: Option<&Error>) {
@@ -173,6 +187,7 @@ impl RunGuard {
                     attempt: self.attempt,
                     error,
                     observed: self.awaited,
+                    call: None,
                 },
             );
         }

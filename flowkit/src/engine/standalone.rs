@@ -110,6 +110,9 @@ pub(crate) fn close_when_drained(scope: &Arc<Scope>, place: NodeRef) {
         } else {
             state
         };
+        if let Err(trouble) = scope.commit_end(state, error.as_ref()).await {
+            tracing::error!(target: "flowkit", task = scope.name(), error = format_args!("{trouble:#}"), "the end of a run could not be recorded");
+        }
         scope.end(state, error.as_ref());
         scope.runtime.unregister(scope.id);
     });

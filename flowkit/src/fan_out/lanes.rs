@@ -68,7 +68,7 @@ fn submit_in<T: Send + Sync + 'static>(
 /// Enters a fan-out in the graph of its caller's flow run.
 pub(super) fn enter<T: Send + Sync + 'static>(
     definition: &'static Definition,
-    caller: RunContext,
+    mut caller: RunContext,
     calls: Option<Calls<T>>,
     known: Option<usize>,
     concurrency: usize,
@@ -82,6 +82,7 @@ pub(super) fn enter<T: Send + Sync + 'static>(
         tags: Vec::new(),
         edges: Vec::new(),
     });
+    scope.journal_fan_out(node, definition, &mut caller);
     scope.enter();
     let items = known.and_then(|items| u64::try_from(items).ok());
     if let Some(name) = scope.watched_name(node) {
@@ -144,7 +145,10 @@ async fn run_lane<T: Send + Sync + 'static>(
     lane: u64,
     signal: Arc<Signal>,
 ) {
-    while let Some((index, call)) = next_call(&fan_out, lane) {
+    while let Some((index, call)) = {
+        fan_out.scope.room_in_journal().await;
+        next_call(&fan_out, lane)
+    } {
         start_lane(&fan_out, &running);
         let Some(call) = call else { continue };
         Item::enter(&*fan_out, index, call).run(&signal).await;

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowkit_cache::CacheStore;
+use flowkit_journal::JournalStore;
 use tokio::sync::Notify;
 
 use super::cache::{CachePlace, CacheSlot};
 use super::gates::{Gates, GatesPlan};
+use super::journal::{JournalPlace, OnStart};
 use super::{Runtime, RuntimeInner};
 use crate::breaker::Breaker;
 use crate::clock::{Clock, SystemClock};
@@ -22,6 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{Observer, Observers};
 use crate::hook::{Hook, Moment, RuntimeHooks};
 use crate::ids::{Ids, SystemIds};
+use crate::journaling::Recorder;
 use crate::options::TaskOptions;
 use crate::random::{FastRandomness, Randomness};
 use crate::resource::Resources;
@@ -47,6 +50,8 @@ pub struct Builder {
     /// Whether the program itself said where, and so is told if that cannot be.
     named_data_dir: bool,
     cache_limit: Option<u64>,
+    journal: JournalPlace,
+    on_start: OnStart,
     #[cfg(feature = "testing")]
     faults: Option<Arc<crate::testing::Faults>>,
 }
@@ -67,6 +72,8 @@ impl Default for Builder {
             cache: CachePlace::Memory,
             named_data_dir: false,
             cache_limit: None,
+            journal: JournalPlace::None,
+            on_start: OnStart::default(),
             #[cfg(feature = "testing")]
             faults: None,
         }
@@ -83,13 +90,38 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Where the runtime keeps what outlives it: the cache, in the directory `cache` below this one.
+    /// Where the runtime keeps what outlives it: the cache, in the directory `cache` below this one, and with the feature `journal` the journal
+    /// of its runs, in `journal.sqlite`.
     ///
+    /// One runtime owns a directory that has a journal: a second one, in this process or another, is refused with an error that says who has it.
     /// The directory is made when it is first needed. If it cannot be used then, tasks run uncached and one warning says why. A path that is
     /// a file is an error when the runtime is built.
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.cache = CachePlace::Directory(directory.into().join("cache"));
+        let directory = directory.into();
+        self.cache = CachePlace::Directory(directory.join("cache"));
         self.named_data_dir = true;
+        if cfg!(feature = "journal") {
+            self.journal = JournalPlace::Directory(directory);
+        }
+        self
+    }
+
+    /// Writes no journal: what is said after [`data_dir`](Self::data_dir) of a directory that only the cache is kept in.
+    pub fn without_journal(mut self) -> Self {
+        self.journal = JournalPlace::None;
+        self
+    }
+
+    /// Writes the journal of its runs into this store: [`MemoryJournal`](crate::journal::MemoryJournal), for one that outlives the runtime and not the
+    /// process, or one of your own.
+    pub fn journal_store(mut self, store: Arc<dyn JournalStore>) -> Self {
+        self.journal = JournalPlace::Store(store);
+        self
+    }
+
+    /// What becomes of flow runs that an earlier process left unfinished when it died.
+    pub fn on_start(mut self, on_start: OnStart) -> Self {
+        self.on_start = on_start;
         self
     }
 
@@ -245,10 +277,6 @@ impl Builder {
     ///
     /// # Errors
     /// Of kind [`Build`](ErrorKind::Build), if what was described cannot be.
-    #[expect(
-        clippy::unused_async,
-        reason = "stores that are opened here will be waited for"
-    )]
     pub async fn build(mut self) -> Result<Runtime, Error> {
         if self.named_data_dir && cfg!(not(feature = "sled")) {
             let detail =
@@ -267,10 +295,17 @@ impl Builder {
             return Err(Error::about_runtime(ErrorKind::Build, detail));
         }
         let gates = std::mem::take(&mut self.gates).build()?;
-        Ok(Runtime(self.into_inner(gates)))
+        let recorder = std::mem::take(&mut self.journal).open(&*self.clock).await?;
+        let on_start = self.on_start;
+        let runtime = Runtime(self.into_inner(gates, recorder));
+        #[cfg(feature = "journal")]
+        runtime.start(on_start);
+        #[cfg(not(feature = "journal"))]
+        let _ = on_start;
+        Ok(runtime)
     }
 
-    pub(super) fn into_inner(self, gates: Gates) -> Arc<RuntimeInner> {
+    pub(super) fn into_inner(self, gates: Gates, recorder: Option<Arc<Recorder>>) -> Arc<RuntimeInner> {
         let plain = self.task_defaults.says_nothing() && !self.hooks.any() && !gates.stand_before_all();
         Arc::new(RuntimeInner {
             plain,
@@ -289,6 +324,7 @@ impl Builder {
             #[cfg(feature = "testing")]
             faults: self.faults,
             cache: CacheSlot::new(self.cache, self.cache_limit),
+            recorder,
             runs: Mutex::new(BTreeMap::new()),
             no_runs: Notify::new(),
             shut_down: AtomicBool::new(false),

@@ -4,6 +4,7 @@
 mod builder;
 mod cache;
 mod gates;
+mod journal;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ pub use builder::Builder;
 pub(crate) use cache::CacheSlot;
 pub(crate) use gates::Gates;
 pub use gates::LimitUse;
+pub use journal::OnStart;
 
 use crate::breaker::BreakerState;
 use crate::clock::Clock;
@@ -31,6 +33,7 @@ use crate::event::Observers;
 use crate::flow_call::FlowCall;
 use crate::hook::RuntimeHooks;
 use crate::ids::{FlowRunId, Ids};
+use crate::journaling::Recorder;
 use crate::options::TaskOptions;
 use crate::random::Randomness;
 use crate::resource::Resources;
@@ -89,6 +92,8 @@ pub(crate) struct RuntimeInner {
     #[cfg(feature = "testing")]
     pub(crate) faults: Option<Arc<crate::testing::Faults>>,
     cache: CacheSlot,
+    /// What writes the runs into the journal, if there is one.
+    pub(crate) recorder: Option<Arc<Recorder>>,
     /// In order: a shutdown cancels them in the same order each time.
     runs: Mutex<BTreeMap<FlowRunId, Arc<Scope>>>,
     no_runs: Notify,
@@ -179,7 +184,11 @@ impl Runtime {
     /// The runtime of calls that are made outside any other: made by the first of them.
     pub(crate) fn default_inner() -> &'static Arc<RuntimeInner> {
         static DEFAULT: OnceLock<Arc<RuntimeInner>> = OnceLock::new();
-        DEFAULT.get_or_init(|| Builder::default().default_data_dir().into_inner(Gates::default()))
+        DEFAULT.get_or_init(|| {
+            Builder::default()
+                .default_data_dir()
+                .into_inner(Gates::default(), None)
+        })
     }
 
     /// Runs a flow and gives its record: its value or error, its state, its graph, its times.
@@ -198,6 +207,12 @@ impl Runtime {
     /// The flow runs that are going on, apart from subflows.
     pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
         self.0.lock_runs().values().cloned().collect()
+    }
+
+    /// Whether this flow run is going on.
+    #[cfg(feature = "journal")]
+    pub(crate) fn is_running(&self, run: FlowRunId) -> bool {
+        self.0.lock_runs().contains_key(&run)
     }
 
     /// How many flow runs are going on.
@@ -251,6 +266,11 @@ impl Runtime {
             self.0.no_runs().await;
         }
         self.0.cache.flush().await;
+        if let Some(recorder) = &self.0.recorder
+            && let Err(trouble) = recorder.journal.flush().await
+        {
+            tracing::error!(target: "flowkit", %trouble, "the journal lacks the end of what was shut down");
+        }
         cancelled
     }
 }

@@ -20,6 +20,9 @@ impl Drive {
         if self.scope.is_closed() {
             return self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled)));
         }
+        if let Some(step) = self.intend() {
+            return step;
+        }
         if let Err(refused) = self.pass_breaker() {
             self.leave_admission(None);
             self.share(Err(refused.clone()));
@@ -39,6 +42,7 @@ impl Drive {
             State::Running,
             &Change {
                 attempt,
+                call: self.call_record(),
                 ..Change::default()
             },
         );
@@ -142,7 +146,7 @@ impl Drive {
         let Some(total) = &mut more.total else {
             return Poll::Pending;
         };
-        if matches!(self.phase, Phase::Keep(..) | Phase::Ended) {
+        if matches!(self.phase, Phase::Keep(..) | Phase::Commit(_) | Phase::Ended) {
             return Poll::Pending;
         }
         ready!(total.as_mut().poll(cx));
@@ -160,9 +164,13 @@ impl Drive {
         self.leave_admission(Some(&failure));
         self.scope.stop_descendants(self.place);
         let after = failure.after.unwrap_or_default();
+        if matches!(failure.cause, Cause::Returned(_) | Cause::Refused(_)) {
+            self.effect_is_known();
+        }
         let (state, error, retryable) = self.judge(failure);
         if retryable
             && repeatable
+            && !self.is_effect_open()
             && let Some(delay) = self.next_delay(after)
         {
             return self.retry_after(delay, error);
@@ -210,6 +218,7 @@ impl Drive {
             attempt,
             error: Some(&error),
             observed: false,
+            call: self.call_record(),
         };
         self.scope.change(self.place, State::AwaitingRetry, &change);
         tracing::info!(target: "flowkit", task = self.definition.name(), attempt, ?delay, error = format_args!("{error:#}"), "retrying");

@@ -57,6 +57,9 @@ impl Drive {
                     self.scope
                         .note(self.place, |extra| extra.origin = Some(Arc::from(origin)));
                 }
+                if self.journaled.is_some() {
+                    self.keep_for_resume(&Arc::from(bytes));
+                }
                 self.end(State::Cached, None)
             }
             Err(error) => {
@@ -104,7 +107,10 @@ impl Drive {
     pub(super) fn after_join(&mut self, job: Pin<&mut dyn Job>, role: Role<Shared>) -> Step {
         match role {
             Role::Follower(Ok(bytes)) => match job.decode(&bytes) {
-                Ok(()) => self.end(State::Cached, None),
+                Ok(()) => {
+                    self.keep_for_resume(&bytes);
+                    self.end(State::Cached, None)
+                }
                 Err(error) => {
                     self.uncached(&format!(
                         "the value of an equal run could not be restored: {error}"
@@ -175,8 +181,17 @@ impl Drive {
 
     pub(super) fn after_success(&mut self, job: &dyn Job) -> Step {
         self.leave_admission(None);
+        self.effect_is_known();
         let Some(key) = self.key() else {
-            return self.end(State::Completed, None);
+            if self.wants_result(job) {
+                match job.encode() {
+                    Ok(bytes) => self.keep_for_resume(&Arc::from(bytes)),
+                    Err(error) => {
+                        tracing::debug!(target: "flowkit", task = self.definition.name(), %error, "a value that cannot be stored: a resumed flow runs this again");
+                    }
+                }
+            }
+            return self.complete();
         };
         if let Some((reason, first)) = self.scope.runtime.cache_trouble() {
             self.scope
@@ -194,6 +209,7 @@ impl Drive {
                     .map(|more| (more.plan.cache_expiration, more.plan.cache_durable));
                 let (expiration, durable) = plan.unwrap_or_default();
                 let shared: Arc<[u8]> = Arc::from(bytes.as_slice());
+                self.keep_for_resume(&shared);
                 let origin = self.scope.task_run_id(self.place).to_string();
                 let mut entry = NewEntry::new(bytes, now).origin(origin).durable(durable);
                 if let Some(expires) = caching::expiry(now, expiration) {
@@ -201,14 +217,14 @@ impl Drive {
                 }
                 if let Some(more) = self.more.as_mut().filter(|more| more.member.is_some()) {
                     more.uncommitted = Some((key, entry));
-                    return self.end(State::Completed, None);
+                    return self.complete();
                 }
                 let keep = caching::keep(Arc::clone(&self.scope.runtime), key, entry);
                 Step::Next(Phase::Keep(keep, shared))
             }
             Err(error) => {
                 self.uncached(&format!("its value could not be encoded: {error}"));
-                self.end(State::Completed, None)
+                self.complete()
             }
         }
     }
@@ -222,6 +238,6 @@ impl Drive {
         if let Phase::Keep(_, bytes) = std::mem::replace(&mut self.phase, Phase::Ended) {
             self.share(Ok(bytes));
         }
-        self.end(State::Completed, None)
+        self.complete()
     }
 }

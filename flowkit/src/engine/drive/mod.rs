@@ -8,17 +8,20 @@
 mod admission;
 mod attempt;
 mod cached;
+mod journaled;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use flowkit_cache::{CacheKey, Entry, NewEntry, Role};
+use flowkit_journal::JournalResult;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
 use self::admission::Admission;
+use self::journaled::Journaled;
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
 use super::memo::{Occurrence, Remembered};
@@ -32,6 +35,8 @@ use crate::graph::NodeKind;
 use crate::hook::{HookRun, Moment};
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
+use crate::journaling::CallRecord;
+use crate::journaling::replay::Found;
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
@@ -62,6 +67,8 @@ pub(crate) struct Drive {
     #[cfg(feature = "testing")]
     fault: Option<Box<crate::testing::FaultyAttempt>>,
     span: Span,
+    /// What the journal keeps of it, if there is one.
+    journaled: Option<Box<Journaled>>,
     /// What a run without options and cache does not need.
     more: Option<Box<More>>,
 }
@@ -94,6 +101,8 @@ impl More {
 
 enum Phase {
     Inputs,
+    /// Reads what an earlier life of the flow run returned.
+    Restore(BoxFuture<'static, JournalResult<Option<Vec<u8>>>>, Found),
     LookUp(BoxFuture<'static, Option<Entry>>),
     Join(BoxFuture<'static, Role<Shared>>),
     /// The leader looks again: another run may have filled the cache in between.
@@ -110,6 +119,10 @@ enum Phase {
     },
     Delay(Pin<Box<Sleep>>),
     Keep(BoxFuture<'static, Option<String>>, Arc<[u8]>),
+    /// Has the intent of an effect written.
+    Intend(BoxFuture<'static, JournalResult<()>>),
+    /// Has the outcome of an effect written.
+    Commit(BoxFuture<'static, JournalResult<()>>),
     Ended,
 }
 
@@ -197,7 +210,14 @@ impl Drive {
             leading: caller.leading.clone(),
             slots: more.as_deref().and_then(More::slots),
             transaction: caller.transaction.clone(),
+            calls: None,
             abandoned: None,
+        });
+        let journaled = caller.calls.clone().map(|caller| {
+            Box::new(Journaled {
+                caller,
+                record: CallRecord::default(),
+            })
         });
         Self {
             definition,
@@ -210,6 +230,7 @@ impl Drive {
             #[cfg(feature = "testing")]
             fault: None,
             span,
+            journaled,
             more,
         }
     }
@@ -264,6 +285,10 @@ impl Drive {
     fn poll_phase(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
         let step = match &mut self.phase {
             Phase::Inputs => ready!(self.poll_inputs(job.as_mut(), cx)),
+            Phase::Restore(read, _) => {
+                let read = ready!(read.as_mut().poll(cx));
+                self.after_restore(job, read)
+            }
             Phase::LookUp(look_up) => {
                 let found = ready!(look_up.as_mut().poll(cx));
                 self.after_look_up(job, found)
@@ -282,6 +307,10 @@ impl Drive {
             }
             Phase::Rate(_) => ready!(self.poll_rate(cx)),
             Phase::Slots => ready!(self.poll_slots(cx)),
+            Phase::Intend(intend) => {
+                let written = ready!(intend.as_mut().poll(cx));
+                self.after_intend(written)
+            }
             Phase::Begin => self.begin_attempt(job),
             Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
             Phase::Delay(delay) => {
@@ -291,6 +320,10 @@ impl Drive {
             Phase::Keep(keep, _) => {
                 let trouble = ready!(keep.as_mut().poll(cx));
                 self.after_keep(trouble)
+            }
+            Phase::Commit(commit) => {
+                let written = ready!(commit.as_mut().poll(cx));
+                self.after_commit(written)
             }
             Phase::Ended => return Poll::Pending,
         };
@@ -325,8 +358,15 @@ impl Drive {
         if let Some(step) = self.recall(job.as_mut()) {
             return step;
         }
+        if let Some(step) = self.identify(&*job) {
+            return step;
+        }
+        self.cached_or_admitted(&*job)
+    }
+
+    fn cached_or_admitted(&mut self, job: &dyn Job) -> Step {
         if self.definition.cache().is_some() {
-            return self.look_up(&*job);
+            return self.look_up(job);
         }
         self.seek_admission()
     }
@@ -431,14 +471,17 @@ impl Drive {
     }
 
     fn end(&mut self, state: State, error: Option<Error>) -> Step {
+        self.give_up_admission();
         let change = Change {
             attempt: self.attempt,
             error: error.as_ref(),
             observed: self.awaited,
+            call: self.call_record(),
         };
-        self.give_up_admission();
         self.scope.change(self.place, state, &change);
-        self.call_hooks(state, error.as_ref());
+        if !self.is_restored() {
+            self.call_hooks(state, error.as_ref());
+        }
         if let Some(more) = &mut self.more {
             more.hooks = None;
         }

@@ -18,6 +18,8 @@ use crate::definition::Definition;
 use crate::error::Error;
 use crate::graph::{Control, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::journaling::replay::Resumed;
+use crate::journaling::{CallRecord, Life};
 use crate::pause::Pauses;
 use crate::runtime::RuntimeInner;
 use crate::state::State;
@@ -46,6 +48,8 @@ pub(crate) struct Scope {
     outcome: Mutex<Outcome>,
     /// Where it waits, or has waited, to be resumed.
     pub(crate) pauses: Pauses,
+    /// Its life in the journal, if the runtime has one.
+    pub(crate) life: Option<Life>,
 }
 
 impl std::fmt::Debug for Scope {
@@ -83,6 +87,8 @@ pub(crate) struct Change<'a> {
     pub(crate) error: Option<&'a Error>,
     /// Whether the caller itself is given the outcome, so that nobody else need look at it.
     pub(crate) observed: bool,
+    /// What the journal is to have of the run beside its state.
+    pub(crate) call: Option<&'a CallRecord>,
 }
 
 impl Scope {
@@ -93,9 +99,34 @@ impl Scope {
         parent: Option<(Arc<Self>, NodeRef)>,
         tags: Vec<Arc<str>>,
     ) -> Arc<Self> {
+        Self::with_life(runtime, definition, parent, tags, None)
+    }
+
+    /// The same, of a flow run that goes on where an earlier life of it was left.
+    pub(crate) fn with_life(
+        runtime: &Arc<RuntimeInner>,
+        definition: &'static Definition,
+        parent: Option<(Arc<Self>, NodeRef)>,
+        tags: Vec<Arc<str>>,
+        resumed: Option<Resumed>,
+    ) -> Arc<Self> {
         let epoch = Epoch::new(&*runtime.clock);
+        let id = match &resumed {
+            Some(resumed) => resumed.id,
+            None => runtime.ids.flow_run(epoch.wall()),
+        };
+        let life = match (&parent, &runtime.recorder) {
+            (Some((parent, _)), _) => parent.life.as_ref().map(|life| life.below(id)),
+            (None, Some(recorder)) => {
+                let (number, replay) =
+                    resumed.map_or((1, None), |resumed| (resumed.life, Some(resumed.replay)));
+                Some(Life::of_root(recorder, id, number, replay))
+            }
+            (None, None) => None,
+        };
         Arc::new(Self {
-            id: runtime.ids.flow_run(epoch.wall()),
+            id,
+            life,
             runtime: Arc::clone(runtime),
             definition,
             epoch,
@@ -143,6 +174,7 @@ impl Scope {
             leading: None,
             slots: None,
             transaction: None,
+            calls: self.life.as_ref().and_then(|life| life.calls().cloned()),
             abandoned: None,
         }
     }
@@ -181,7 +213,12 @@ impl Scope {
                 control: Control::None,
                 has_children: false,
             });
+            let known = graph.edges.len();
             graph.describe(place, run.edges, run.name, run.tags);
+            if self.life.is_some() {
+                self.journal_task(&graph, place, None);
+                self.journal_edges(graph.edges.get(known..).unwrap_or_default());
+            }
             place
         };
         if self.is_watched() {
@@ -210,7 +247,9 @@ impl Scope {
             {
                 items.resize(item as usize + 1, Record::new());
             }
+            let known = graph.edges.len();
             graph.describe(place, edges, name, tags);
+            self.journal_edges(graph.edges.get(known..).unwrap_or_default());
         }
         if self.is_watched() {
             self.tell_state(
@@ -245,6 +284,7 @@ impl Scope {
                 {
                     graph.observe(place);
                 }
+                self.journal_task(&graph, place, change.call);
             }
             changed
         };
@@ -305,6 +345,10 @@ impl Scope {
     /// Records an attempt that is followed by another.
     pub(crate) fn note_failed_attempt(&self, place: NodeRef, started: Stamp, error: Error) {
         let ended = self.epoch.stamp();
+        if self.life.is_some() {
+            let attempt = self.graph().record(place).map_or(0, |record| record.attempts);
+            self.journal_attempt(Some(place), u32::from(attempt), (started, ended), &error);
+        }
         self.note(place, |extra| {
             extra.failed_attempts.push(FailedAttempt {
                 started,

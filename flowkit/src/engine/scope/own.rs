@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::event::EventKind;
 use crate::graph::FailedAttempt;
 use crate::ids::NodeRef;
+use crate::journaling::journal_error;
 use crate::state::State;
 
 impl Scope {
@@ -21,8 +22,8 @@ impl Scope {
 
     /// Records that an attempt of the body begins. Only the first one is the beginning of the run.
     pub(crate) fn begin(&self, attempt: u32) {
-        self.set_outcome(State::Running, None);
         self.graph().attempts = attempt;
+        self.set_outcome(State::Running, None);
         if attempt > 1 {
             return;
         }
@@ -48,17 +49,19 @@ impl Scope {
             delay,
         });
         let now = self.epoch.stamp();
+        let mut began = Stamp::BEGINNING;
         self.note(NodeRef::ROOT, |extra| {
-            let started = extra
+            began = extra
                 .failed_attempts
                 .last()
                 .map_or(Stamp::BEGINNING, |last| last.ended);
             extra.failed_attempts.push(FailedAttempt {
-                started,
+                started: began,
                 ended: now,
                 error: error.clone(),
             });
         });
+        self.journal_attempt(None, attempt, (began, now), error);
     }
 
     /// Records how the flow run ended. Only the first end counts.
@@ -90,15 +93,31 @@ impl Scope {
 
     pub(super) fn set_outcome(&self, state: State, error: Option<&Error>) -> bool {
         let now = self.epoch.stamp();
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        if !outcome.state.may_become(state) {
-            return false;
+        {
+            let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            if !outcome.state.may_become(state) {
+                return false;
+            }
+            *outcome = Outcome {
+                state,
+                error: error.cloned(),
+                ended: if state.is_terminal() { now } else { Stamp::NEVER },
+            };
         }
-        *outcome = Outcome {
-            state,
-            error: error.cloned(),
-            ended: if state.is_terminal() { now } else { Stamp::NEVER },
-        };
+        self.journal_flow();
         true
+    }
+
+    /// Has the journal commit to how the run is about to end. A run without one has nothing to wait for.
+    ///
+    /// # Errors
+    /// When the journal cannot be written: then the run must not end as if it could.
+    pub(crate) async fn commit_end(&self, state: State, error: Option<&Error>) -> Result<(), Error> {
+        let Some(life) = &self.life else {
+            return Ok(());
+        };
+        self.journal_flow_as(state, error, self.epoch.stamp());
+        let written = life.recorder.journal.flush().await;
+        written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
     }
 }

@@ -1,0 +1,160 @@
+//! Who owns a data directory: one process at a time, by a lock that the system takes back when the process dies.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::record::Timestamp;
+use crate::store::{JournalError, JournalResult};
+
+/// The file in the directory that is locked, and says by whom.
+const FILE: &str = "owner";
+/// More than an owner's text is never read.
+const LONGEST: u64 = 256;
+
+/// That this runtime owns a data directory. Nobody else can take it until this is dropped or the process ends, however it ends.
+pub struct Owner {
+    directory: PathBuf,
+    /// Holds the lock.
+    file: File,
+}
+
+impl Owner {
+    /// Takes a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`JournalError::Owned`] at once when another process has it, or another runtime of this one; [`JournalError::Io`] when the
+    /// directory cannot be used.
+    pub fn take(directory: impl AsRef<Path>, now: Timestamp) -> JournalResult<Self> {
+        let directory = directory.as_ref();
+        let failed = |error: io::Error| JournalError::Io {
+            path: directory.to_owned(),
+            action: "opened",
+            reason: error.to_string().into(),
+        };
+        fs::create_dir_all(directory).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(directory.join(FILE))
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(owned(directory, &mut file)),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        // A disk that is full must not keep anybody from what is on it: the lock counts, the text only tells.
+        if let Err(error) = sign(&mut file, now) {
+            tracing::warn!(target: "flowkit_journal", %error, directory = %directory.display(), "who owns the data directory could not be written down");
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            file,
+        })
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started at this moment may have it open as well.
+        drop(self.file.unlock());
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("directory", &self.directory)
+            .finish()
+    }
+}
+
+/// Writes who we are. The text has the same length each time, so that nobody reads an end of another.
+fn sign(file: &mut File, now: Timestamp) -> io::Result<()> {
+    let since = humantime::format_rfc3339_seconds(clamped(now));
+    let text = format!("{:<10} {since}\n", std::process::id());
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+/// What can be written as RFC 3339: humantime panics at times before 1970 and after 9999.
+fn clamped(Timestamp(micros): Timestamp) -> SystemTime {
+    const YEAR_9999: i64 = 253_370_764_800_000_000;
+    SystemTime::from(Timestamp(micros.clamp(0, YEAR_9999)))
+}
+
+fn owned(directory: &Path, file: &mut File) -> JournalError {
+    let mut text = String::new();
+    // What cannot be read is told as unknown.
+    drop(file.take(LONGEST).read_to_string(&mut text));
+    let mut words = text.split_whitespace();
+    let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    JournalError::Owned {
+        path: directory.to_owned(),
+        pid,
+        since: words.next().unwrap_or("an unknown time").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Timestamp = Timestamp(1_700_000_000_000_000);
+
+    #[test]
+    fn two_runtimes_of_a_process_cannot_share_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("made/on/demand");
+        let owner = Owner::take(&place, NOON).unwrap();
+        assert_eq!(owner.directory(), place);
+        let error = Owner::take(&place, NOON).unwrap_err();
+        let JournalError::Owned { path, pid, since } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (path, *pid, since.as_str()),
+            (&place, std::process::id(), "2023-11-14T22:13:20Z")
+        );
+        drop(owner);
+        drop(Owner::take(&place, NOON).unwrap());
+    }
+
+    #[test]
+    fn times_that_no_text_has_and_texts_that_nobody_wrote_are_no_trouble() {
+        let directory = tempfile::tempdir().unwrap();
+        for now in [i64::MIN, -1, i64::MAX] {
+            drop(Owner::take(directory.path(), Timestamp(now)).unwrap());
+        }
+        let owner = Owner::take(directory.path(), NOON).unwrap();
+        for text in [&b""[..], &[0xff; 10_000], b"x y z"] {
+            fs::write(directory.path().join(FILE), text).unwrap();
+            let error = Owner::take(directory.path(), NOON).unwrap_err();
+            assert!(matches!(error, JournalError::Owned { .. }), "{error}");
+        }
+        drop(owner);
+        drop(Owner::take(directory.path(), NOON).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_directory_is_a_typed_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Owner::take(&file, NOON).unwrap_err();
+        assert!(
+            matches!(error, JournalError::Io { action: "opened", .. }),
+            "{error}"
+        );
+    }
+}

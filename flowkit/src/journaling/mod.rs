@@ -1,0 +1,248 @@
+//! What a runtime writes of its runs into a journal, and what it finds there of runs that an earlier process left unfinished.
+//!
+//! | room | idea |
+//! |---|---|
+//! | `calls` | which call of its caller a run is, the same in every life of a flow run |
+//! | `rows` | how a run stands, as a row of the journal |
+//! | `replay` | what earlier lives of a flow run completed |
+//! | `resume` | a flow run begins another life |
+//!
+//! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
+
+pub(crate) mod calls;
+pub(crate) mod replay;
+#[cfg(feature = "journal")]
+pub(crate) mod resume;
+pub(crate) mod rows;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use flowkit_journal::record::{DefinitionRow, Effect, Parameters, Record, RunNo, Spot, Timestamp};
+use flowkit_journal::{Journal, JournalError};
+
+use self::calls::Calls;
+use self::replay::Replay;
+use crate::definition::{Definition, DefinitionKind};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+
+/// What a runtime writes its runs into.
+pub(crate) struct Recorder {
+    pub(crate) journal: Journal,
+    /// Rows of definitions, by the definition's address.
+    definitions: Mutex<HashMap<usize, Arc<DefinitionRow>>>,
+    /// The numbers of the flow runs that are going on.
+    numbers: Mutex<HashMap<FlowRunId, RunNo>>,
+    /// What earlier processes left unfinished, and nobody has resumed yet.
+    crashed: Mutex<Vec<FlowRunId>>,
+    /// What keeps other processes from writing too.
+    _owner: Option<Box<dyn Send + Sync>>,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Recorder")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        journal: Journal,
+        crashed: Vec<FlowRunId>,
+        owner: Option<Box<dyn Send + Sync>>,
+    ) -> Self {
+        Self {
+            crashed: Mutex::new(crashed),
+            journal,
+            definitions: Mutex::default(),
+            numbers: Mutex::default(),
+            _owner: owner,
+        }
+    }
+
+    /// The row of a definition.
+    pub(crate) fn definition(&self, definition: &'static Definition) -> Arc<DefinitionRow> {
+        let address = std::ptr::from_ref(definition).addr();
+        let mut rows = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = rows
+            .entry(address)
+            .or_insert_with(|| Arc::new(row_of(definition)));
+        Arc::clone(row)
+    }
+
+    /// What earlier processes left unfinished, once.
+    #[cfg(feature = "journal")]
+    pub(crate) fn take_crashed(&self) -> Vec<FlowRunId> {
+        std::mem::take(&mut *self.crashed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn numbers(&self) -> std::sync::MutexGuard<'_, HashMap<FlowRunId, RunNo>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A definition as a journal knows it.
+pub(crate) fn row_of(definition: &Definition) -> DefinitionRow {
+    let place = definition.place();
+    let code = match definition.version() {
+        Some(version) => format!("version {version}"),
+        None => definition.fingerprint().to_owned(),
+    };
+    DefinitionRow {
+        is_flow: definition.kind() == DefinitionKind::Flow,
+        package: place.package.to_owned(),
+        module: place.module.to_owned(),
+        name: definition.name().to_owned(),
+        code,
+        parameters: definition
+            .parameters()
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect(),
+    }
+}
+
+/// One life of a flow run, as the journal has it.
+pub(crate) struct Life {
+    pub(crate) recorder: Arc<Recorder>,
+    id: FlowRunId,
+    /// Its number in the journal.
+    pub(crate) no: RunNo,
+    pub(crate) root: RunNo,
+    /// Which of the flow run's lives it is.
+    pub(crate) number: u32,
+    /// The calls that the flow's own body makes. A subflow knows them once its inputs are there.
+    calls: OnceLock<Arc<Calls>>,
+    /// What earlier lives completed.
+    pub(crate) replay: Option<Arc<Replay>>,
+    pub(crate) parameters: OnceLock<Arc<Parameters>>,
+    pub(crate) result_json: OnceLock<Arc<str>>,
+}
+
+impl Life {
+    /// A life of a flow run that has no flow above it: the first, unless earlier ones left something.
+    pub(crate) fn of_root(
+        recorder: &Arc<Recorder>,
+        id: FlowRunId,
+        number: u32,
+        replay: Option<Arc<Replay>>,
+    ) -> Self {
+        let no = recorder.journal.next_run();
+        let life = Self::new(recorder, id, no, no, number, replay);
+        // It has none yet.
+        let _ = life.calls.set(Arc::new(Calls::of_root(id.as_u128())));
+        life
+    }
+
+    /// That of a subflow.
+    pub(crate) fn below(&self, id: FlowRunId) -> Self {
+        let no = self.recorder.journal.next_run();
+        Self::new(
+            &self.recorder,
+            id,
+            no,
+            self.root,
+            self.number,
+            self.replay.clone(),
+        )
+    }
+
+    fn new(
+        recorder: &Arc<Recorder>,
+        id: FlowRunId,
+        no: RunNo,
+        root: RunNo,
+        number: u32,
+        replay: Option<Arc<Replay>>,
+    ) -> Self {
+        recorder.numbers().insert(id, no);
+        Self {
+            recorder: Arc::clone(recorder),
+            id,
+            no,
+            root,
+            number,
+            calls: OnceLock::new(),
+            replay,
+            parameters: OnceLock::new(),
+            result_json: OnceLock::new(),
+        }
+    }
+
+    /// The calls of the flow's own body.
+    pub(crate) fn calls(&self) -> Option<&Arc<Calls>> {
+        self.calls.get()
+    }
+
+    /// Says which call of its caller the flow run is.
+    pub(crate) fn set_calls(&self, calls: Calls) {
+        // A flow run is one call; another attempt of it is the same.
+        let _ = self.calls.set(Arc::new(calls));
+    }
+
+    /// Where a run of this flow run stands.
+    pub(crate) fn spot(&self, place: NodeRef) -> Spot {
+        Spot {
+            run: self.no,
+            node: place.node,
+            item: place.index(),
+        }
+    }
+
+    /// Where a run stands that may be another flow run's; none if that one is no longer known.
+    pub(crate) fn spot_of(&self, run: TaskRunId) -> Option<Spot> {
+        let no = if run.flow_run() == self.id {
+            self.no
+        } else {
+            *self.recorder.numbers().get(&run.flow_run())?
+        };
+        Some(Spot {
+            run: no,
+            node: run.node(),
+            item: run.item(),
+        })
+    }
+
+    pub(crate) fn append(&self, record: Record) {
+        self.recorder.journal.append(record);
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.recorder.numbers().remove(&self.id);
+    }
+}
+
+/// What the journal has of a task run beside what its graph knows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallRecord {
+    pub(crate) place: Option<flowkit_journal::record::Digest>,
+    pub(crate) inputs: Vec<flowkit_journal::record::Digest>,
+    pub(crate) effect: Effect,
+    pub(crate) result: Option<Arc<[u8]>>,
+    /// The times of the life in which it ran, if that was an earlier one.
+    pub(crate) original: Option<Original>,
+}
+
+/// When a run began and ended in an earlier life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Original {
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) attempts: u32,
+}
+
+/// The journal's trouble, as the error of a run or a runtime.
+pub(crate) fn journal_error(trouble: &JournalError) -> Error {
+    let kind = match trouble {
+        JournalError::Owned { .. } | JournalError::Newer { .. } => ErrorKind::Build,
+        _ => ErrorKind::Journal,
+    };
+    Error::about_runtime(kind, trouble.to_string()).because(trouble.clone())
+}

@@ -1,0 +1,204 @@
+//! What earlier lives of a flow run completed, by the places of the calls: a run at the same place need not run again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use flowkit_journal::JournalStore;
+use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Spot};
+use flowkit_journal::{JournalResult, StoredTask};
+
+use super::Original;
+use crate::ids::FlowRunId;
+
+/// A call that an earlier life knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    /// Where its result is.
+    pub(crate) spot: Spot,
+    pub(crate) has_result: bool,
+    pub(crate) effect: Effect,
+    pub(crate) original: Original,
+}
+
+#[derive(Debug)]
+struct Item {
+    definition: Arc<DefinitionRow>,
+    inputs: Vec<Digest>,
+    found: Found,
+}
+
+/// A task, whatever its code: its package, module and name.
+type Task = (String, String, String);
+
+fn task_of(definition: &DefinitionRow) -> Task {
+    let DefinitionRow {
+        package,
+        module,
+        name,
+        ..
+    } = definition;
+    (package.clone(), module.clone(), name.clone())
+}
+
+/// What earlier lives of a flow run know.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    by_place: HashMap<Digest, Found>,
+    /// Items, by the place of their fan-out and their index: their own place follows from their inputs.
+    items: HashMap<(Digest, u32), Item>,
+    /// The inputs under which each task completed, by its name, each code of it apart.
+    completed: HashMap<Task, Vec<(Arc<DefinitionRow>, BTreeSet<Vec<Digest>>)>>,
+    /// Whether the flow's own code is what it was.
+    same_flow: bool,
+    /// Whether a call that no longer matches is run.
+    allow_changes: bool,
+}
+
+impl Replay {
+    /// Reads what the journal has of a flow run.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn read(store: &dyn JournalStore, id: u128, same_flow: bool) -> JournalResult<Self> {
+        let tasks = store.finished(id).await?;
+        let mut replay = Self {
+            same_flow,
+            ..Self::default()
+        };
+        let places: HashMap<Spot, Digest> = tasks
+            .iter()
+            .filter_map(|task| Some((task.spot, task.place?)))
+            .collect();
+        for task in tasks {
+            replay.add(task, &places);
+        }
+        Ok(replay)
+    }
+
+    /// Whether a call that no longer matches what was recorded is run, instead of failing.
+    pub(crate) fn allowing_changes(mut self, allow: bool) -> Self {
+        self.allow_changes = allow;
+        self
+    }
+
+    fn add(&mut self, task: StoredTask, places: &HashMap<Spot, Digest>) {
+        if task.kind == NodeKind::Subflow || !(task.has_result || task.effect != Effect::None) {
+            return;
+        }
+        let found = Found {
+            spot: task.spot,
+            has_result: task.has_result,
+            effect: task.effect,
+            original: Original {
+                started: task.started,
+                ended: task.ended,
+                attempts: task.attempts,
+            },
+        };
+        self.note_completed(&task);
+        match (task.spot.item, task.place) {
+            (Some(index), _) => {
+                let fan_out = Spot {
+                    item: None,
+                    ..task.spot
+                };
+                if let Some(place) = places.get(&fan_out) {
+                    let item = Item {
+                        definition: task.definition,
+                        inputs: task.inputs,
+                        found,
+                    };
+                    self.items.insert((*place, index), item);
+                }
+            }
+            (None, Some(place)) => {
+                // A later life knows better than an earlier one, unless it knows nothing.
+                let known = self.by_place.entry(place).or_insert(found);
+                if found.has_result || !known.has_result {
+                    *known = found;
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// The call at this place.
+    pub(crate) fn find(&self, place: &Digest) -> Option<Found> {
+        self.by_place.get(place).copied()
+    }
+
+    /// The item of the fan-out at this place.
+    pub(crate) fn find_item(
+        &self,
+        fan_out: &Digest,
+        index: u32,
+        definition: &DefinitionRow,
+        inputs: &[Digest],
+    ) -> Option<Found> {
+        let item = self.items.get(&(*fan_out, index))?;
+        (item.inputs == inputs && *item.definition == *definition).then_some(item.found)
+    }
+
+    fn note_completed(&mut self, task: &StoredTask) {
+        let codes = self.completed.entry(task_of(&task.definition)).or_default();
+        match codes.iter_mut().find(|(known, _)| *known == task.definition) {
+            Some((_, inputs)) => drop(inputs.insert(task.inputs.clone())),
+            None => codes.push((
+                Arc::clone(&task.definition),
+                BTreeSet::from([task.inputs.clone()]),
+            )),
+        }
+    }
+
+    /// Why a call that is not known may be one that is, after the program has changed: then it is not for us to guess.
+    pub(crate) fn mismatch(&self, definition: &DefinitionRow, inputs: &[Digest]) -> Option<String> {
+        if self.allow_changes {
+            return None;
+        }
+        let codes = self.completed.get(&task_of(definition))?;
+        let name = &definition.name;
+        let other = codes
+            .iter()
+            .find(|(known, completed)| known.code != definition.code && completed.contains(inputs));
+        if other.is_some() {
+            return Some(format!(
+                "`{name}` completed with these inputs before, and its code has changed since"
+            ));
+        }
+        if self.same_flow {
+            return None;
+        }
+        let (known, completed) = codes.iter().find(|(known, _)| known.code == definition.code)?;
+        if completed.contains(inputs) {
+            return None;
+        }
+        let differing = |earlier: &&Vec<Digest>| {
+            earlier
+                .iter()
+                .zip(inputs)
+                .filter(|(earlier, now)| earlier != now)
+                .count()
+        };
+        let nearest = completed.iter().min_by_key(differing)?;
+        let names: Vec<_> = nearest
+            .iter()
+            .zip(inputs)
+            .zip(&known.parameters)
+            .filter(|((earlier, now), _)| earlier != now)
+            .map(|(_, name)| format!("`{name}`"))
+            .collect();
+        Some(format!(
+            "the flow's code has changed, and `{name}` is called with another {} than before",
+            names.join(", ")
+        ))
+    }
+}
+
+/// A flow run that goes on where an earlier life of it was left.
+#[derive(Debug, Clone)]
+pub(crate) struct Resumed {
+    pub(crate) id: FlowRunId,
+    /// The number of the life that begins.
+    pub(crate) life: u32,
+    pub(crate) replay: Arc<Replay>,
+}

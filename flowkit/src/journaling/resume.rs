@@ -1,0 +1,207 @@
+//! A flow run begins another life: its function runs again with the same parameters, and what completed before returns at once.
+
+use std::sync::Arc;
+
+use flowkit_journal::StoredFlow;
+
+use super::replay::{Replay, Resumed};
+use super::{Recorder, journal_error, row_of};
+use crate::context::Ambient;
+use crate::definition::Definition;
+use crate::engine::slots::without_slots;
+use crate::error::{Error, ErrorKind};
+use crate::flow_call::FlowCall;
+use crate::ids::FlowRunId;
+use crate::parameters::Given;
+use crate::registry::{RegisteredFlow, registered_flows};
+use crate::run::FlowRun;
+use crate::runtime::Runtime;
+use crate::state::State;
+
+/// How a flow run is resumed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ResumeOptions {
+    allow_changes: bool,
+}
+
+impl ResumeOptions {
+    /// As it was.
+    pub const fn new() -> Self {
+        Self { allow_changes: false }
+    }
+
+    /// Where the program has changed since, so that a task no longer matches what was recorded, runs that task instead of failing it with
+    /// [`ResumeMismatch`](ErrorKind::ResumeMismatch).
+    #[must_use]
+    pub const fn allow_changes(mut self) -> Self {
+        self.allow_changes = true;
+        self
+    }
+}
+
+fn refused(detail: impl Into<String>) -> Error {
+    Error::about_runtime(ErrorKind::Input, detail)
+}
+
+impl Runtime {
+    fn recorder(&self) -> Result<&Arc<Recorder>, Error> {
+        self.0.recorder.as_ref().ok_or_else(|| {
+            refused("the runtime has no journal, so there is nothing to resume: build it with `data_dir`")
+        })
+    }
+
+    /// Begins another life of a flow run that did not complete: its function runs again with the recorded parameters. Every task in it whose result was
+    /// recorded returns that at once, in state [`Completed`](State::Completed); the others run.
+    ///
+    /// The run keeps its id. Its value is given as JSON, null if it has no such form; [`resume_with`](Self::resume_with) gives the value itself.
+    ///
+    /// # Errors
+    /// When there is no such run, or it completed or goes on; when its flow is not in this program, or its parameters were not recorded; when the
+    /// journal cannot be read.
+    pub async fn resume(&self, run: FlowRunId) -> Result<FlowRun<serde_json::Value>, Error> {
+        self.resume_as(run, ResumeOptions::new()).await
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub async fn resume_as(
+        &self,
+        run: FlowRunId,
+        options: ResumeOptions,
+    ) -> Result<FlowRun<serde_json::Value>, Error> {
+        let stored = self.resumable(run).await?;
+        let flow = find(&stored)?;
+        let given = Given::recorded(stored.parameters.as_ref());
+        let call = given.and_then(|given| flow.call(given)).map_err(|error| {
+            refused(format!(
+                "flow run {run} of `{}` cannot be resumed: {error}",
+                stored.definition.name
+            ))
+        })?;
+        let resumed = self.next_life(&stored, flow.definition(), options).await?;
+        let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
+        Ok(without_slots(call.run(ambient, Some(resumed))).await)
+    }
+
+    /// The same, with a call of the flow in place of the recorded parameters: for flows whose parameters cannot be recorded, and for who wants the value
+    /// itself.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume), and when the call is of another flow.
+    pub async fn resume_with<T: Send + Sync + 'static>(
+        &self,
+        run: FlowRunId,
+        call: FlowCall<T>,
+        options: ResumeOptions,
+    ) -> Result<FlowRun<T>, Error> {
+        let stored = self.resumable(run).await?;
+        let now = row_of(call.definition());
+        let then = &stored.definition;
+        if (&now.package, &now.module, &now.name) != (&then.package, &then.module, &then.name) {
+            return Err(refused(format!(
+                "flow run {run} is one of `{}`, and was given a call of `{}`",
+                then.name, now.name
+            )));
+        }
+        let resumed = self.next_life(&stored, call.definition(), options).await?;
+        let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
+        Ok(without_slots(call.resumed(Some(resumed)).run_in(ambient)).await)
+    }
+
+    /// Resumes every flow run that an earlier process left unfinished when it died, oldest first, all of them at the same time. Those that
+    /// cannot be resumed are given with the reason.
+    ///
+    /// # Errors
+    /// When the runtime has no journal.
+    #[expect(clippy::type_complexity, reason = "each run beside its outcome")]
+    pub async fn resume_all(
+        &self,
+    ) -> Result<Vec<(FlowRunId, Result<FlowRun<serde_json::Value>, Error>)>, Error> {
+        let crashed = self.recorder()?.take_crashed();
+        let runs = crashed
+            .into_iter()
+            .map(|id| async move { (id, self.resume(id).await) });
+        Ok(futures::future::join_all(runs).await)
+    }
+
+    async fn resumable(&self, run: FlowRunId) -> Result<StoredFlow, Error> {
+        let store = self.recorder()?.journal.store();
+        let stored = store
+            .flow(run.as_u128())
+            .await
+            .map_err(|trouble| journal_error(&trouble))?
+            .ok_or_else(|| refused(format!("the journal has no flow run {run}")))?;
+        if self.is_running(run) {
+            return Err(refused(format!(
+                "flow run {run} is going on: wait for it, or cancel it first"
+            )));
+        }
+        if stored.parent.is_some() {
+            return Err(refused(format!(
+                "flow run {run} is a subflow: resume the flow run that it belongs to"
+            )));
+        }
+        if [State::Completed, State::Cached]
+            .iter()
+            .any(|state| state.name() == stored.state)
+        {
+            return Err(refused(format!(
+                "flow run {run} has completed, so there is nothing to resume"
+            )));
+        }
+        if !stored.definition.is_flow {
+            return Err(refused(format!(
+                "{run} is a run of the task `{}` outside any flow: only flows are resumed",
+                stored.definition.name
+            )));
+        }
+        Ok(stored)
+    }
+
+    async fn next_life(
+        &self,
+        stored: &StoredFlow,
+        definition: &'static Definition,
+        options: ResumeOptions,
+    ) -> Result<Resumed, Error> {
+        let recorder = self.recorder()?;
+        // Of a run of this very process, the last rows may still be on their way.
+        recorder
+            .journal
+            .flush()
+            .await
+            .map_err(|trouble| journal_error(&trouble))?;
+        let same_flow = row_of(definition).code == stored.definition.code;
+        let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
+            .await
+            .map_err(|trouble| journal_error(&trouble))?;
+        Ok(Resumed {
+            id: FlowRunId::from_u128(stored.id),
+            life: stored.life + 1,
+            replay: Arc::new(replay.allowing_changes(options.allow_changes)),
+        })
+    }
+}
+
+/// The flow of a recorded run.
+fn find(stored: &StoredFlow) -> Result<&'static RegisteredFlow, Error> {
+    let wanted = &stored.definition;
+    registered_flows()
+        .into_iter()
+        .find(|flow| {
+            let place = flow.definition().place();
+            (place.package, place.module, flow.definition().name())
+                == (&*wanted.package, &*wanted.module, &*wanted.name)
+        })
+        .ok_or_else(|| {
+            refused(format!(
+                "the flow `{}` of `{}` is not in this program, or takes type parameters: resume the run with `resume_with`, or link the crate \
+                 (`use {} as _;`)",
+                wanted.name,
+                wanted.module,
+                wanted.package.replace('-', "_")
+            ))
+        })
+}

@@ -1,0 +1,188 @@
+//! The parameters of a flow as they are written down and given from outside: for a journal, and for who names a flow and its parameters as text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use flowkit_cache::codec;
+use flowkit_journal::record::Parameters;
+
+use crate::error::BoxError;
+use crate::input::Input;
+use crate::key_probe::{Codec, FromJson, ToJson};
+
+/// The inputs of a flow, written down.
+#[derive(Debug, Default)]
+pub struct Shown {
+    json: serde_json::Map<String, serde_json::Value>,
+    stored: Vec<(String, Vec<u8>)>,
+    /// The first parameter that cannot be stored: then the whole is not to be restored.
+    refused: Option<String>,
+}
+
+impl Shown {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes an input down, as far as its type can be.
+    pub fn add<T>(
+        &mut self,
+        name: &'static str,
+        input: &Input<T>,
+        codec: Option<Codec<T>>,
+        to_json: Option<ToJson<T>>,
+    ) {
+        let Some(value) = input.peek() else {
+            self.refused
+                .get_or_insert_with(|| format!("`{name}` was not there"));
+            return;
+        };
+        let json = to_json.and_then(|to_json| to_json(value).ok());
+        self.json.insert(name.to_owned(), json.unwrap_or_default());
+        match codec.map(|codec| (codec.encode)(value)) {
+            Some(Ok(bytes)) => self.stored.push((name.to_owned(), bytes)),
+            Some(Err(error)) => {
+                self.refused
+                    .get_or_insert_with(|| format!("`{name}` cannot be stored: {error}"));
+            }
+            None => {
+                self.refused.get_or_insert_with(|| {
+                    format!("the type of `{name}` is not both `Serialize` and `Deserialize`")
+                });
+            }
+        }
+    }
+
+    /// What is recorded of them.
+    pub(crate) fn record(self) -> Parameters {
+        if let Some(refused) = &self.refused {
+            tracing::debug!(target: "flowkit", refused, "a flow's parameters are not recorded: it cannot be resumed by its id alone");
+        }
+        let bytes = match self.refused {
+            None => codec::encode(&self.stored).ok(),
+            Some(_) => None,
+        };
+        Parameters {
+            json: serde_json::to_string(&self.json).ok(),
+            bytes: bytes.unwrap_or_default(),
+        }
+    }
+}
+
+/// The parameters that a flow is given from outside.
+#[derive(Debug)]
+pub struct Given(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// As a journal has them.
+    Stored(BTreeMap<String, Vec<u8>>),
+    /// As people write them.
+    Json(serde_json::Map<String, serde_json::Value>),
+}
+
+/// A parameter that was not given as the flow takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParameterError {
+    /// Its name; empty if it is about all of them.
+    pub parameter: String,
+    /// What is wrong, and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.parameter.is_empty() {
+            return formatter.write_str(&self.reason);
+        }
+        write!(formatter, "parameter `{}`: {}", self.parameter, self.reason)
+    }
+}
+
+impl std::error::Error for ParameterError {}
+
+impl Given {
+    /// What a journal recorded.
+    ///
+    /// # Errors
+    /// When the parameters were not recorded, or cannot be read.
+    pub(crate) fn recorded(parameters: Option<&Parameters>) -> Result<Self, ParameterError> {
+        let about_all = |reason: String| ParameterError {
+            parameter: String::new(),
+            reason,
+        };
+        let bytes = parameters.map_or(&[][..], |parameters| &parameters.bytes);
+        if bytes.is_empty() {
+            let reason = "the run's parameters were not recorded, since one of them cannot be stored (its type is not both `Serialize` and \
+                          `Deserialize`): resume it with `resume_with`, and give them again";
+            return Err(about_all(reason.to_owned()));
+        }
+        let stored: Vec<(String, Vec<u8>)> = codec::decode(bytes)
+            .map_err(|error| about_all(format!("the recorded parameters cannot be read: {error}")))?;
+        Ok(Self(Source::Stored(stored.into_iter().collect())))
+    }
+
+    /// What somebody wrote.
+    pub(crate) fn json(parameters: serde_json::Map<String, serde_json::Value>) -> Self {
+        Self(Source::Json(parameters))
+    }
+
+    /// Takes one out.
+    ///
+    /// # Errors
+    /// When it is not there, or not what the flow takes.
+    pub fn take<T>(
+        &mut self,
+        name: &'static str,
+        codec: Option<Codec<T>>,
+        from_json: Option<FromJson<T>>,
+    ) -> Result<T, ParameterError> {
+        let error = |reason: String| ParameterError {
+            parameter: name.to_owned(),
+            reason,
+        };
+        let wrong = |reason: BoxError| error(reason.to_string());
+        match &mut self.0 {
+            Source::Stored(stored) => {
+                let bytes = stored
+                    .remove(name)
+                    .ok_or_else(|| error("it was not recorded: the flow has gained it since".to_owned()))?;
+                let codec = codec.ok_or_else(|| error("its type can no longer be stored".to_owned()))?;
+                (codec.decode)(&bytes).map_err(wrong)
+            }
+            Source::Json(given) => {
+                let from_json = from_json.ok_or_else(|| {
+                    error("it cannot be given from outside: its type is not `Deserialize`".to_owned())
+                })?;
+                match given.remove(name) {
+                    Some(value) => from_json(value).map_err(wrong),
+                    // What may be left out can be read from nothing.
+                    None => from_json(serde_json::Value::Null).map_err(|_| error("it is missing".to_owned())),
+                }
+            }
+        }
+    }
+
+    /// Sees to it that nothing was given that the flow does not take.
+    ///
+    /// # Errors
+    /// With the name of what is too much.
+    pub fn finish(self, known: &[&str]) -> Result<(), ParameterError> {
+        let left = match self.0 {
+            Source::Stored(stored) => stored.into_keys().next(),
+            Source::Json(given) => given.into_iter().next().map(|(name, _)| name),
+        };
+        match left {
+            None => Ok(()),
+            Some(parameter) => Err(ParameterError {
+                parameter,
+                reason: match known {
+                    [] => "the flow takes no parameters".to_owned(),
+                    known => format!("the flow has none of this name; it takes {}", known.join(", ")),
+                },
+            }),
+        }
+    }
+}

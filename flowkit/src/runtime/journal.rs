@@ -1,0 +1,102 @@
+//! Where a runtime keeps its journal, and what becomes of the runs that an earlier process left unfinished in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowkit_journal::record::Timestamp;
+use flowkit_journal::{Journal, JournalStore};
+
+use super::Runtime;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::ids::FlowRunId;
+use crate::journaling::{Recorder, journal_error};
+use crate::state::State;
+
+/// What becomes of flow runs that an earlier process left unfinished when it died, once the runtime is built: see
+/// [`Builder::on_start`](crate::Builder::on_start).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnStart {
+    /// They stay as they are, marked as [`Crashed`](State::Crashed), until somebody resumes them.
+    #[default]
+    Leave,
+    /// They are resumed beside whatever the program does. How each ends is in the journal, and one that cannot be resumed in the log.
+    Resume,
+}
+
+/// Where a journal is kept.
+#[derive(Debug, Default)]
+pub(super) enum JournalPlace {
+    /// Nowhere.
+    #[default]
+    None,
+    /// In SQLite, in this directory.
+    #[cfg_attr(
+        not(feature = "journal"),
+        expect(dead_code, reason = "SQLite comes with the feature")
+    )]
+    Directory(PathBuf),
+    /// In a store that the program made.
+    Store(Arc<dyn JournalStore>),
+}
+
+impl JournalPlace {
+    /// Opens it, and marks what an earlier process left unfinished.
+    pub(super) async fn open(self, clock: &dyn Clock) -> Result<Option<Arc<Recorder>>, Error> {
+        let now = Timestamp::from(clock.now());
+        let (store, owner) = match self {
+            Self::None => return Ok(None),
+            Self::Store(store) => (store, None),
+            #[cfg(feature = "journal")]
+            Self::Directory(directory) => {
+                let owner = flowkit_journal::Owner::take(&directory, now)
+                    .map_err(|trouble| journal_error(&trouble))?;
+                let store = flowkit_journal::MemoryJournal::new();
+                let owner: Box<dyn Send + Sync> = Box::new(owner);
+                (Arc::new(store) as Arc<dyn JournalStore>, Some(owner))
+            }
+            #[cfg(not(feature = "journal"))]
+            Self::Directory(_) => return Ok(None),
+        };
+        let (journal, beginning) = Journal::begin(store, now, State::Crashed.name())
+            .await
+            .map_err(|trouble| journal_error(&trouble))?;
+        let crashed: Vec<_> = beginning.crashed.into_iter().map(FlowRunId::from_u128).collect();
+        if !crashed.is_empty() {
+            tracing::warn!(target: "flowkit", runs = crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
+        }
+        Ok(Some(Arc::new(Recorder::new(journal, crashed, owner))))
+    }
+}
+
+impl Runtime {
+    /// The journal's store, to be read: runs, their task runs, edges, attempts and logs. None without a journal.
+    ///
+    /// What happened in the last moments may still be on its way into it; [`shutdown`](Self::shutdown) waits for that.
+    pub fn journal(&self) -> Option<Arc<dyn JournalStore>> {
+        let recorder = self.0.recorder.as_ref()?;
+        Some(Arc::clone(recorder.journal.store()))
+    }
+
+    /// Begins what was said of runs that were left unfinished.
+    #[cfg(feature = "journal")]
+    pub(super) fn start(&self, on_start: OnStart) {
+        if on_start == OnStart::Leave || self.0.recorder.is_none() {
+            return;
+        }
+        let runtime = self.clone();
+        tokio::spawn(async move {
+            for (run, outcome) in runtime.resume_all().await.unwrap_or_default() {
+                match outcome {
+                    Ok(resumed) => {
+                        tracing::info!(target: "flowkit", flow_run_id = %run, state = %resumed.state(), "a flow run was resumed");
+                    }
+                    Err(error) => {
+                        tracing::error!(target: "flowkit", flow_run_id = %run, error = format_args!("{error:#}"), "a flow run could not be resumed");
+                    }
+                }
+            }
+        });
+    }
+}
