@@ -198,6 +198,19 @@ impl Builder {
         self
     }
 
+    /// Calls this hook for every task run that commits: as soon as it has completed, or when the [transaction](crate::transaction()) that it
+    /// completed in does. What is served from the cache has nothing to commit.
+    pub fn on_commit<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Commit, hook);
+        self
+    }
+
+    /// Calls this hook for every task run that had completed and is undone with its [transaction](crate::transaction()), the last first.
+    pub fn on_rollback<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Rollback, hook);
+        self
+    }
+
     /// How long a single hook may take before it is dropped; 30 seconds unless this says otherwise.
     pub fn hook_timeout(mut self, timeout: Duration) -> Self {
         self.hook_timeout = timeout;
