@@ -94,6 +94,8 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transaction;
+mod wait_graph;
+mod waits;
 mod window;
 
 #[doc(hidden)]
@@ -130,6 +132,7 @@ pub use run::{
 pub use runtime::{Builder, LimitUse, Runtime};
 pub use state::State;
 pub use transaction::{Transaction, transaction};
+pub use wait_graph::{WaitingRun, WaitsFor};
 
 /// What bodies return: any error will do, so `?` takes everything.
 pub type Result<T, E = BoxError> = std::result::Result<T, E>;

@@ -28,6 +28,7 @@ mod recorder;
 mod retries;
 mod runtimes;
 mod slots;
+mod stalls;
 mod streams;
 mod structure;
 mod testing;

@@ -18,6 +18,7 @@ use crate::breaker::Breaker;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::blocking::{Blocking, TokioBlocking};
 use crate::engine::caching::Flights;
+use crate::engine::stall::Stalls;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Observer, Observers};
 use crate::hook::{Hook, Moment, RuntimeHooks};
@@ -298,6 +299,7 @@ impl Builder {
             hook_timeout: self.hook_timeout,
             task_defaults: self.task_defaults,
             flights: Flights::new(),
+            stalls: Stalls::default(),
             abandoned_blocking: AtomicUsize::new(0),
             #[cfg(feature = "testing")]
             faults: self.faults,

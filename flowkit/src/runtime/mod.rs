@@ -26,6 +26,7 @@ use crate::engine::blocking::Blocking;
 use crate::engine::caching::Flights;
 use crate::engine::scope::Scope;
 use crate::engine::slots::without_slots;
+use crate::engine::stall::Stalls;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observers;
 use crate::flow_call::FlowCall;
@@ -85,6 +86,7 @@ pub(crate) struct RuntimeInner {
     /// Whether nothing of the runtime concerns every run: no defaults, hooks, or gates before all.
     plain: bool,
     pub(crate) flights: Flights,
+    pub(crate) stalls: Stalls,
     pub(crate) abandoned_blocking: AtomicUsize,
     #[cfg(feature = "testing")]
     pub(crate) faults: Option<Arc<crate::testing::Faults>>,

@@ -24,11 +24,12 @@ use super::hooks::HookQueue;
 use super::memo::{Occurrence, Remembered};
 use super::scope::{Change, NewRun, Scope};
 use super::slots::RunSlots;
+use super::stall;
 use crate::clock::Stamp;
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Failure};
-use crate::graph::NodeKind;
+use crate::graph::{NewEdge, NodeKind};
 use crate::hook::{HookRun, Moment};
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
@@ -94,6 +95,8 @@ impl More {
 
 enum Phase {
     Inputs,
+    /// What it needs waits for it: it never begins.
+    Stalled(Error),
     LookUp(BoxFuture<'static, Option<Entry>>),
     Join(BoxFuture<'static, Role<Shared>>),
     /// The leader looks again: another run may have filled the cache in between.
@@ -143,7 +146,8 @@ impl Drive {
             Some(extras) => (extras.options, extras.name, extras.tags, extras.wait_for),
             None => (None, None, Vec::new(), Vec::new()),
         };
-        let edges = edges_of(definition, job, &orders);
+        let edges = edges_of(definition, job, &orders, &scope);
+        let may_close = stall::may_close(&scope, matches!(entrance, Entrance::Item { .. }), &edges);
         let plain = options.is_none()
             && orders.is_empty()
             && definition.cache().is_none()
@@ -162,6 +166,7 @@ impl Drive {
             }),
             Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
         };
+        let stalled = may_close.then(|| stall::of_entered(&scope, place)).flatten();
         let more = (!plain).then(|| {
             let plan = Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults);
             Box::new(More {
@@ -206,7 +211,7 @@ impl Drive {
             place,
             attempt: 0,
             awaited,
-            phase: Phase::Inputs,
+            phase: stalled.map_or(Phase::Inputs, Phase::Stalled),
             #[cfg(feature = "testing")]
             fault: None,
             span,
@@ -264,6 +269,10 @@ impl Drive {
     fn poll_phase(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
         let step = match &mut self.phase {
             Phase::Inputs => ready!(self.poll_inputs(job.as_mut(), cx)),
+            Phase::Stalled(error) => {
+                let error = error.clone();
+                self.end(State::Failed, Some(error))
+            }
             Phase::LookUp(look_up) => {
                 let found = ready!(look_up.as_mut().poll(cx));
                 self.after_look_up(job, found)
@@ -475,12 +484,19 @@ pub(crate) fn edges_of(
     definition: &'static Definition,
     job: Pin<&mut dyn Job>,
     orders: &[Order],
-) -> Vec<(TaskRunId, Option<&'static str>)> {
+    scope: &Arc<Scope>,
+) -> Vec<NewEdge> {
+    let edge = |from: TaskRunId, parameter, of: &Arc<Scope>| NewEdge {
+        from,
+        parameter,
+        foreign: (!Arc::ptr_eq(of, scope)).then(|| Arc::downgrade(of)),
+    };
     let mut edges = Vec::new();
     job.upstreams(&mut |index, upstream| {
-        edges.push((upstream.id, definition.parameters().get(index).copied()));
+        let parameter = definition.parameters().get(index).copied();
+        edges.push(edge(upstream.id, parameter, upstream.scope));
     });
-    edges.extend(orders.iter().map(|order| (order.id(), None)));
+    edges.extend(orders.iter().map(|order| edge(order.id(), None, order.scope())));
     edges
 }
 
