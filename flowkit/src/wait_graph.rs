@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::ids::TaskRunId;
 use crate::state::State;
 
+/// So much of what one run waits for is told in words.
+const SHOWN: usize = 5;
+
 /// A run that has not ended, and what it waits for. See [`Error::wait_graph`](crate::Error::wait_graph).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,6 +62,8 @@ pub enum WaitsFor {
         /// Which.
         name: Arc<str>,
     },
+    /// An equal run, whose value it is to share.
+    EqualRun,
     /// The next attempt is not due yet.
     Retry,
     /// It is paused.
@@ -75,7 +80,7 @@ impl WaitsFor {
             | Self::Input { id, name, .. }
             | Self::Order { id, name }
             | Self::Part { id, name } => Some((*id, name)),
-            Self::Gate { .. } | Self::Retry | Self::Resumption | Self::Outside => None,
+            Self::Gate { .. } | Self::EqualRun | Self::Retry | Self::Resumption | Self::Outside => None,
         }
     }
 }
@@ -102,6 +107,7 @@ impl fmt::Display for WaitsFor {
             Self::Order { id, name } => write!(formatter, "begins only after {}", label(*id, name)),
             Self::Part { id, name } => write!(formatter, "ends only after {}", label(*id, name)),
             Self::Gate { name } => write!(formatter, "waits for {name}"),
+            Self::EqualRun => formatter.write_str("waits for an equal run"),
             Self::Retry => formatter.write_str("waits for its next attempt"),
             Self::Resumption => formatter.write_str("waits to be resumed"),
             Self::Outside => formatter.write_str("waits for something outside of flowkit"),
@@ -112,10 +118,13 @@ impl fmt::Display for WaitsFor {
 impl fmt::Display for WaitingRun {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({})", label(self.id, &self.name), self.state)?;
-        for (nth, waits_for) in self.waits_for.iter().enumerate() {
+        for (nth, waits_for) in self.waits_for.iter().take(SHOWN).enumerate() {
             write!(formatter, "{}{waits_for}", if nth == 0 { " " } else { " and " })?;
         }
-        Ok(())
+        match self.waits_for.len().checked_sub(SHOWN) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(formatter, " and {more} more"),
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct Waits {
     edges: BTreeMap<NodeRef, Range<usize>>,
     /// How many edges have been looked at for that.
     indexed: usize,
+    /// What runs wait for that are not let in yet, where somebody will ask.
+    #[cfg(feature = "testing")]
+    gates: BTreeMap<NodeRef, std::sync::Arc<str>>,
     /// Runs that a stall has ended before they began: they wait no more.
     ended: BTreeSet<NodeRef>,
 }
@@ -84,6 +87,17 @@ impl Waits {
 
     pub(crate) fn has_ended(&self, place: NodeRef) -> bool {
         self.ended.contains(&place)
+    }
+
+    /// Notes what a run waits for that is not let in yet.
+    #[cfg(feature = "testing")]
+    pub(crate) fn set_gate(&mut self, place: NodeRef, gate: std::sync::Arc<str>) {
+        self.gates.insert(place, gate);
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn gate(&self, place: NodeRef) -> Option<std::sync::Arc<str>> {
+        self.gates.get(&place).cloned()
     }
 
     /// The edges of a run that has not begun, as a range of all. Each edge is looked at once for this, and not before it is asked for.

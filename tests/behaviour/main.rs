@@ -27,6 +27,7 @@ mod pauses;
 mod recorder;
 mod retries;
 mod runtimes;
+mod silence;
 mod slots;
 mod stalls;
 mod streams;

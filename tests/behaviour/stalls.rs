@@ -9,21 +9,21 @@ use flowkit::{Error, WaitsFor};
 use tokio::sync::OnceCell;
 
 /// Where a body finds the handle of a run that is submitted after it.
-type Later = Arc<Slot>;
+pub(crate) type Later = Arc<Slot>;
 
 #[derive(Default)]
-struct Slot {
+pub(crate) struct Slot {
     handle: OnceCell<TaskHandle<u64>>,
     filled: tokio::sync::Notify,
 }
 
 impl Slot {
-    fn fill(&self, handle: &TaskHandle<u64>) {
+    pub(crate) fn fill(&self, handle: &TaskHandle<u64>) {
         assert!(self.handle.set(handle.clone()).is_ok());
         self.filled.notify_waiters();
     }
 
-    async fn get(&self) -> TaskHandle<u64> {
+    pub(crate) async fn get(&self) -> TaskHandle<u64> {
         loop {
             let filled = self.filled.notified();
             if let Some(handle) = self.handle.get() {
@@ -41,12 +41,12 @@ async fn awaits(later: Later) -> Result<u64> {
 }
 
 #[task]
-async fn add(n: u64, more: u64) -> u64 {
+pub(crate) async fn add(n: u64, more: u64) -> u64 {
     n + more
 }
 
 /// Runs a flow that must come to an end of its own.
-async fn ended<T>(run: impl Future<Output = FlowRun<T>>) -> FlowRun<T> {
+pub(crate) async fn ended<T>(run: impl Future<Output = FlowRun<T>>) -> FlowRun<T> {
     let never = Duration::from_secs(365 * 24 * 3600);
     tokio::time::timeout(never, run).await.expect("the flow hangs")
 }
@@ -56,7 +56,7 @@ fn is_stall(error: &Error) -> bool {
 }
 
 /// How the runs of a circle are named, one after the other.
-fn names(error: &Error) -> Vec<&str> {
+pub(crate) fn names(error: &Error) -> Vec<&str> {
     error.wait_graph().iter().map(|run| &*run.name).collect()
 }
 

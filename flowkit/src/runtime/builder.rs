@@ -50,6 +50,8 @@ pub struct Builder {
     cache_limit: Option<u64>,
     #[cfg(feature = "testing")]
     faults: Option<Arc<crate::testing::Faults>>,
+    #[cfg(feature = "testing")]
+    stall_watch: Option<crate::testing::StallWatch>,
 }
 
 impl Default for Builder {
@@ -70,6 +72,8 @@ impl Default for Builder {
             cache_limit: None,
             #[cfg(feature = "testing")]
             faults: None,
+            #[cfg(feature = "testing")]
+            stall_watch: None,
         }
     }
 }
@@ -255,6 +259,13 @@ impl Builder {
         self
     }
 
+    /// Has runs ended in which nothing happens any more.
+    #[cfg(feature = "testing")]
+    pub(crate) fn stall_watch(mut self, watch: crate::testing::StallWatch) -> Self {
+        self.stall_watch = Some(watch);
+        self
+    }
+
     /// Builds the runtime.
     ///
     /// # Errors
@@ -303,6 +314,8 @@ impl Builder {
             abandoned_blocking: AtomicUsize::new(0),
             #[cfg(feature = "testing")]
             faults: self.faults,
+            #[cfg(feature = "testing")]
+            stall_watch: self.stall_watch,
             cache: CacheSlot::new(self.cache, self.cache_limit),
             runs: Mutex::new(BTreeMap::new()),
             no_runs: Notify::new(),

@@ -90,6 +90,8 @@ pub(crate) struct RuntimeInner {
     pub(crate) abandoned_blocking: AtomicUsize,
     #[cfg(feature = "testing")]
     pub(crate) faults: Option<Arc<crate::testing::Faults>>,
+    #[cfg(feature = "testing")]
+    pub(crate) stall_watch: Option<crate::testing::StallWatch>,
     cache: CacheSlot,
     /// In order: a shutdown cancels them in the same order each time.
     runs: Mutex<BTreeMap<FlowRunId, Arc<Scope>>>,
@@ -137,15 +139,28 @@ impl RuntimeInner {
             ));
         }
         runs.insert(scope.id, Arc::clone(scope));
+        #[cfg(feature = "testing")]
+        if let Some(watch) = &self.stall_watch {
+            watch.begin(scope);
+        }
         Ok(())
     }
 
     pub(crate) fn unregister(&self, id: FlowRunId) {
         let mut runs = self.lock_runs();
         runs.remove(&id);
+        #[cfg(feature = "testing")]
+        if let Some(watch) = &self.stall_watch {
+            watch.end(id);
+        }
         if runs.is_empty() {
             self.no_runs.notify_waiters();
         }
+    }
+
+    /// The flow runs that are going on, apart from subflows.
+    pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
+        self.lock_runs().values().cloned().collect()
     }
 
     async fn no_runs(&self) {
@@ -199,7 +214,7 @@ impl Runtime {
 
     /// The flow runs that are going on, apart from subflows.
     pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
-        self.0.lock_runs().values().cloned().collect()
+        self.0.scopes()
     }
 
     /// How many flow runs are going on.

@@ -8,6 +8,7 @@
 mod admission;
 mod attempt;
 mod cached;
+mod upstreams;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
 use self::admission::Admission;
+pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
 use super::memo::{Occurrence, Remembered};
@@ -26,10 +28,10 @@ use super::scope::{Change, NewRun, Scope};
 use super::slots::RunSlots;
 use super::stall;
 use crate::clock::Stamp;
-use crate::context::{Ambient, RunContext, Tags};
+use crate::context::{Ambient, RunContext};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Failure};
-use crate::graph::{NewEdge, NodeKind};
+use crate::graph::NodeKind;
 use crate::hook::{HookRun, Moment};
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
@@ -477,39 +479,4 @@ impl Drop for Drive {
     fn drop(&mut self) {
         self.abandon();
     }
-}
-
-/// The runs that a run waits for.
-pub(crate) fn edges_of(
-    definition: &'static Definition,
-    job: Pin<&mut dyn Job>,
-    orders: &[Order],
-    scope: &Arc<Scope>,
-) -> Vec<NewEdge> {
-    let edge = |from: TaskRunId, parameter, of: &Arc<Scope>| NewEdge {
-        from,
-        parameter,
-        foreign: (!Arc::ptr_eq(of, scope)).then(|| Arc::downgrade(of)),
-    };
-    let mut edges = Vec::new();
-    job.upstreams(&mut |index, upstream| {
-        let parameter = definition.parameters().get(index).copied();
-        edges.push(edge(upstream.id, parameter, upstream.scope));
-    });
-    edges.extend(orders.iter().map(|order| edge(order.id(), None, order.scope())));
-    edges
-}
-
-/// Notes that how the upstreams of a run end is known, since they were passed on to it: it will not wait for all of them.
-pub(crate) fn look_at_upstreams(job: Pin<&mut dyn Job>, orders: &[Order]) {
-    job.upstreams(&mut |_, upstream| upstream.observe());
-    orders.iter().for_each(Order::observe);
-}
-
-/// A call's own tags and those in force around it.
-pub(crate) fn with_ambient(mut tags: Vec<Arc<str>>, ambient: &Tags) -> Vec<Arc<str>> {
-    if let Some(ambient) = ambient {
-        tags.extend(ambient.iter().cloned());
-    }
-    tags
 }

@@ -4,6 +4,8 @@
 //! with an input from elsewhere; then the search follows only what has not ended. Whoever closes the circle is the one that is given the error, and
 //! with that it waits no more: the others come to rest as they do behind any failure.
 
+#[cfg(feature = "testing")]
+mod unfinished;
 mod walk;
 
 use std::future::Future;
@@ -14,6 +16,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::unfinished::unfinished;
 use self::walk::{Link, Run, Why};
 use super::scope::Scope;
 use crate::context::{self, RunContext};

@@ -44,6 +44,11 @@ impl PartialEq for Link {
 }
 
 impl Link {
+    #[cfg(feature = "testing")]
+    pub(super) fn is_part(&self) -> bool {
+        self.why == Why::Part
+    }
+
     fn part(scope: &Arc<Scope>, place: NodeRef) -> Self {
         Self {
             why: Why::Part,
@@ -75,7 +80,7 @@ impl Run {
         (kind, graph.name(self.place))
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         match self.place {
             NodeRef::ROOT => self.scope.outcome().state,
             place => self.scope.state_of(place),
@@ -217,22 +222,25 @@ fn path(found: &[(Link, Option<usize>)], last: usize) -> Vec<Link> {
     path
 }
 
+/// A step as data.
+pub(super) fn waits_for(link: &Link) -> WaitsFor {
+    let (id, (_, name)) = (link.to.id(), link.to.subject());
+    match link.why {
+        Why::Body(_) => WaitsFor::Run { id, name },
+        Why::Input(parameter) => WaitsFor::Input { id, name, parameter },
+        Why::Order => WaitsFor::Order { id, name },
+        Why::Part => WaitsFor::Part { id, name },
+    }
+}
+
 /// A circle as data: each of its runs with the one that it waits for.
 pub(super) fn wait_graph(run: &Run, circle: &[Link]) -> Vec<WaitingRun> {
     let waiters = std::iter::once(run).chain(circle.iter().map(|link| &link.to));
-    let waiting = waiters.zip(circle).map(|(waiter, link)| {
-        let (id, (_, name)) = (link.to.id(), link.to.subject());
-        WaitingRun {
-            id: waiter.id(),
-            name: waiter.subject().1,
-            state: waiter.state(),
-            waits_for: vec![match link.why {
-                Why::Body(_) => WaitsFor::Run { id, name },
-                Why::Input(parameter) => WaitsFor::Input { id, name, parameter },
-                Why::Order => WaitsFor::Order { id, name },
-                Why::Part => WaitsFor::Part { id, name },
-            }],
-        }
+    let waiting = waiters.zip(circle).map(|(waiter, link)| WaitingRun {
+        id: waiter.id(),
+        name: waiter.subject().1,
+        state: waiter.state(),
+        waits_for: vec![waits_for(link)],
     });
     waiting.collect()
 }
