@@ -26,9 +26,11 @@ pub enum ErrorKind {
     Cancelled,
     /// The run never began, because one that it needs did not complete; that one's error is the source.
     UpstreamFailed,
-    /// The run waited for something that never comes: for runs that wait for it in turn, or, under
-    /// [`TestRuntimeBuilder::stall_after`](https://docs.rs/flowkit/latest/flowkit/testing/struct.TestRuntimeBuilder.html), for nothing that
-    /// would ever happen. [`wait_graph`](Error::wait_graph) says who waited for what.
+    /// The run waited for what never comes: for a run that waits for it in turn or, in a test runtime with `stall_after`, for something that has
+    /// not happened for too long. [`wait_graph`](Error::wait_graph) says who waited for what.
+    ///
+    /// An await counts for as long as it lasts: one that something around it would give up, as `tokio::time::timeout` does, closes a circle
+    /// all the same. [`TaskHandle::wait`](crate::TaskHandle::wait) waits for a limited time, and closes none.
     Stalled,
     /// The flow returned a value, but a task in it failed and nothing looked at that; the task's error is the source.
     UnhandledFailure,
