@@ -210,7 +210,8 @@ impl TestRuntimeBuilder {
     ///
     /// #[flow]
     /// async fn deaf() -> Result<()> {
-    ///     Ok(listen(Arc::default()).await?)
+    ///     let told = Arc::new(tokio::sync::Notify::new());
+    ///     Ok(listen(told).await?)
     /// }
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
