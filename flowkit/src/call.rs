@@ -13,6 +13,7 @@ use crate::context::{Ambient, RunContext, current_or_default};
 use crate::definition::Definition;
 use crate::engine::drive::{CallExtras, Drive, Entrance};
 use crate::engine::slots::Wait;
+use crate::engine::stall::BodyWait;
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Control;
@@ -226,6 +227,7 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
         TaskFuture {
             progress: Progress::New(Some(self)),
             wait: Wait::default(),
+            body_wait: BodyWait::default(),
         }
     }
 }
@@ -237,6 +239,7 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
 pub struct TaskFuture<T> {
     progress: Progress<T>,
     wait: Wait<Result<T, Error>>,
+    body_wait: BodyWait,
 }
 
 enum Progress<T> {
@@ -283,7 +286,26 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { progress, wait } = &mut *self;
-        wait.poll(cx, |cx| progress.poll(cx))
+        let Self {
+            progress,
+            wait,
+            body_wait,
+        } = &mut *self;
+        wait.poll(cx, |cx| {
+            if let Poll::Ready(outcome) = progress.poll(cx) {
+                body_wait.over();
+                return Poll::Ready(outcome);
+            }
+            let Progress::Running(running) = progress else {
+                return Poll::Pending;
+            };
+            let drive = &running.drive;
+            let Err(stalled) = body_wait.pending(|visit| visit(drive.scope(), drive.place())) else {
+                return Poll::Pending;
+            };
+            // The run that was to be awaited is cancelled.
+            *progress = Progress::New(None);
+            Poll::Ready(Err(stalled))
+        })
     }
 }

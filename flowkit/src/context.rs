@@ -86,6 +86,14 @@ pub(crate) fn current_or_default() -> Ambient {
     current().unwrap_or_else(|| Ambient::Runtime(Arc::clone(Runtime::default_inner()), None))
 }
 
+/// Shows the run that the code belongs to, if it belongs to one. What looks at it may not ask for the context itself.
+pub(crate) fn with_run<R>(look: impl FnOnce(&RunContext) -> R) -> Option<R> {
+    CURRENT.with(|current| match &*current.borrow() {
+        Some(Ambient::Run(run)) => Some(look(run)),
+        _ => None,
+    })
+}
+
 /// The slots of the run that the code belongs to.
 pub(crate) fn current_slots() -> Option<Arc<RunSlots>> {
     CURRENT.with(|current| match &*current.borrow() {

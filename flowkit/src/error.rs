@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::definition::DefinitionKind;
 use crate::ids::{FlowRunId, TaskRunId};
+use crate::wait_graph::WaitingRun;
 
 /// Any error a body may return.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
@@ -25,6 +26,12 @@ pub enum ErrorKind {
     Cancelled,
     /// The run never began, because one that it needs did not complete; that one's error is the source.
     UpstreamFailed,
+    /// The run waited for what never comes: for a run that waits for it in turn or, in a test runtime with `stall_after`, for something that has
+    /// not happened for too long. [`wait_graph`](Error::wait_graph) says who waited for what.
+    ///
+    /// An await counts for as long as it lasts: one that something around it would give up, as `tokio::time::timeout` does, closes a circle
+    /// all the same. [`TaskHandle::wait`](crate::TaskHandle::wait) waits for a limited time, and closes none.
+    Stalled,
     /// The flow returned a value, but a task in it failed and nothing looked at that; the task's error is the source.
     UnhandledFailure,
     /// An input could not be handed to the body.
@@ -84,6 +91,7 @@ struct Inner {
     attempts: u32,
     detail: Option<String>,
     source: Option<BoxError>,
+    waiting: Vec<WaitingRun>,
 }
 
 impl Error {
@@ -98,6 +106,7 @@ impl Error {
             attempts: 0,
             detail: None,
             source: None,
+            waiting: Vec::new(),
         }))
     }
 
@@ -143,6 +152,11 @@ impl Error {
 
     pub(crate) fn detailed(self, detail: impl Into<String>) -> Self {
         self.with(|inner| inner.detail = Some(detail.into()))
+    }
+
+    /// The runs that waited, in a stall.
+    pub(crate) fn waiting(self, runs: Vec<WaitingRun>) -> Self {
+        self.with(|inner| inner.waiting = runs)
     }
 
     pub(crate) fn after_time(self, limit: Duration) -> Self {
@@ -216,6 +230,19 @@ impl Error {
         None
     }
 
+    /// Of a stall, the runs that waited, each with what it waited for: of a circle, one after the other, and the last waits for the first.
+    /// Empty for any other error. Looks through upstream failures and nested runs as [`downcast_ref`](Self::downcast_ref) does.
+    pub fn wait_graph(&self) -> &[WaitingRun] {
+        let mut error = self;
+        while error.0.waiting.is_empty() {
+            match error.downcast_ref::<Self>() {
+                Some(source) => error = source,
+                None => break,
+            }
+        }
+        &error.0.waiting
+    }
+
     fn subject(&self) -> &'static str {
         match self.0.subject {
             DefinitionKind::Task => "task",
@@ -275,6 +302,7 @@ impl Error {
                     "{subject} `{name}` did not run, because a run that it needs did not complete"
                 )
             }
+            ErrorKind::Stalled => write!(formatter, "{subject} `{name}` is stalled: {detail}"),
             ErrorKind::UnhandledFailure => {
                 let failed = self.root();
                 write!(

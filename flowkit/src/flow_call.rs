@@ -1,8 +1,9 @@
 //! A call of a flow: lazy like any future, until it is awaited, run for its record, or submitted.
 
 use std::fmt;
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -14,6 +15,7 @@ use crate::definition::Definition;
 use crate::engine::flow::{self, Entered, FlowExtras};
 use crate::engine::scope::Scope;
 use crate::engine::slots::without_slots;
+use crate::engine::stall::BodyWait;
 use crate::error::{Error, ErrorKind};
 use crate::handle::{SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
@@ -111,7 +113,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     pub(crate) async fn run_in(self, caller: Ambient) -> FlowRun<T> {
         let (entered, job) = self.enter(&caller, true);
         let scope = Arc::clone(&entered.scope);
-        let outcome = finish(entered, job).await;
+        let outcome = finish_awaited(entered, job).await;
         FlowRun::new(&scope, outcome)
     }
 
@@ -185,6 +187,28 @@ async fn finish<T>(entered: Entered, mut job: BoxedJob<T>) -> Result<T, Error> {
     job.as_mut().take_output().ok_or_else(no_output)
 }
 
+/// The same, awaited by the run that the code belongs to: if the flow could never end because it waits for that one, it ends with that as its error.
+async fn finish_awaited<T>(entered: Entered, job: BoxedJob<T>) -> Result<T, Error> {
+    let scope = Arc::clone(&entered.scope);
+    let mut wait = BodyWait::default();
+    let mut finishing = std::pin::pin!(finish(entered, job));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(outcome) = finishing.as_mut().poll(cx) {
+            wait.over();
+            return Poll::Ready(outcome);
+        }
+        let stalled = wait.pending(|visit| match &scope.parent {
+            Some((parent, place)) => visit(parent, *place),
+            None => visit(&scope, Scope::ROOT),
+        });
+        if let Err(stalled) = stalled {
+            scope.stall(stalled);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 impl Scope {
     /// Stands for the flow run itself where a place in its graph is asked for.
     pub(crate) const ROOT: NodeRef = NodeRef::ROOT;
@@ -197,7 +221,7 @@ impl<T: Send + Sync + 'static> IntoFuture for FlowCall<T> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(without_slots(async move {
             let (entered, job) = self.enter(&current_or_default(), true);
-            finish(entered, job).await
+            finish_awaited(entered, job).await
         }))
     }
 }

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 
 use crate::call::TaskCall;
 use crate::engine::slots::without_slots;
+use crate::engine::stall::{Awaited, BodyWait};
 use crate::error::Error;
 use crate::fan_out::Mapped;
 use crate::flow_call::FlowCall;
@@ -107,7 +108,15 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Group<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let mut gathering = GatherAll::new(self);
-        let gathered = std::future::poll_fn(move |cx| gathering.poll_gathered(cx));
+        let mut wait = BodyWait::default();
+        let gathered = std::future::poll_fn(move |cx| {
+            if let Poll::Ready(values) = gathering.poll_gathered(cx) {
+                wait.over();
+                return Poll::Ready(values);
+            }
+            let stalled = wait.pending(|visit| gathering.pending.iter().for_each(|run| run.runs(visit)));
+            stalled.map_or_else(|stalled| Poll::Ready(Err(stalled)), |()| Poll::Pending)
+        });
         Box::pin(without_slots(gathered))
     }
 }

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::journaling::CallRecord;
 use crate::state::State;
+use crate::waits::Waits;
 
 /// What a node stands for.
 #[derive(Debug)]
@@ -96,6 +97,14 @@ pub(crate) struct Edge {
     pub(crate) parameter: Option<&'static str>,
 }
 
+/// An edge to a run that is being entered.
+pub(crate) struct NewEdge {
+    pub(crate) from: TaskRunId,
+    pub(crate) parameter: Option<&'static str>,
+    /// The flow run that it comes from, if it is another one.
+    pub(crate) foreign: Option<Weak<Scope>>,
+}
+
 /// What only few runs have.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
@@ -127,6 +136,8 @@ pub(crate) struct FailedAttempt {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) edges: Vec<Edge>,
+    /// Who waits for whom, as far as a stall may come of it.
+    pub(crate) waits: Waits,
     extras: HashMap<NodeRef, Box<Extra>>,
     /// How many attempts of the flow run itself have begun.
     pub(crate) attempts: u32,
@@ -252,15 +263,25 @@ impl Graph {
     pub(crate) fn describe(
         &mut self,
         place: NodeRef,
-        edges: Vec<(TaskRunId, Option<&'static str>)>,
+        edges: Vec<NewEdge>,
         name: Option<Arc<str>>,
         tags: Vec<Arc<str>>,
     ) {
-        self.edges.extend(edges.into_iter().map(|(from, parameter)| Edge {
-            from,
-            to: place,
-            parameter,
-        }));
+        for edge in edges {
+            let NewEdge {
+                from,
+                parameter,
+                foreign,
+            } = edge;
+            if let Some(scope) = foreign {
+                self.waits.add_foreign(place, from, scope);
+            }
+            self.edges.push(Edge {
+                from,
+                to: place,
+                parameter,
+            });
+        }
         if name.is_some() || !tags.is_empty() {
             let extra = self.extra_mut(place);
             extra.name = name;

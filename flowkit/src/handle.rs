@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::completion::{Completion, WaiterKey};
 use crate::engine::scope::Scope;
 use crate::engine::slots::{WithoutSlots, without_slots};
+use crate::engine::stall::{Awaited, Visit, Watched, toward, watched};
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::input::Upstream;
@@ -194,7 +195,11 @@ impl<T> TaskHandle<T> {
     /// The run's own error.
     pub async fn shared(&self) -> Result<Arc<T>, Error> {
         let awaiting = self.clone().awaiting();
-        without_slots(awaiting.done()).await;
+        let ended = async {
+            awaiting.done().await;
+            Ok(())
+        };
+        without_slots(toward(self.source.scope(), self.id().place(), ended)).await?;
         let outcome = self.source.outcome(self.index);
         self.looked_at(&outcome);
         outcome.unwrap_or_else(|| Err(lost()))
@@ -261,6 +266,12 @@ impl<T> Future for Awaiting<T> {
     }
 }
 
+impl<T> Awaited for Awaiting<T> {
+    fn runs(&self, visit: Visit<'_>) {
+        visit(self.handle.source.scope(), self.handle.id().place());
+    }
+}
+
 impl<T> Drop for Awaiting<T> {
     fn drop(&mut self) {
         self.handle.source.leave(self.handle.index, &mut self.key);
@@ -276,14 +287,14 @@ fn lost() -> Error {
 #[must_use = "futures do nothing unless polled"]
 pub struct HandleFuture<T> {
     id: TaskRunId,
-    awaiting: WithoutSlots<Awaiting<T>>,
+    awaiting: WithoutSlots<Watched<Awaiting<T>>>,
 }
 
 impl<T> HandleFuture<T> {
     fn of(handle: TaskHandle<T>) -> Self {
         Self {
             id: handle.id(),
-            awaiting: without_slots(handle.awaiting()),
+            awaiting: without_slots(watched(handle.awaiting())),
         }
     }
 }

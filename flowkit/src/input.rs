@@ -197,7 +197,7 @@ impl<T> std::ops::Deref for Lent<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct Upstream<'a> {
     pub(crate) id: TaskRunId,
-    pub(crate) scope: &'a Scope,
+    pub(crate) scope: &'a Arc<Scope>,
 }
 
 impl Upstream<'_> {

@@ -98,6 +98,8 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transaction;
+mod wait_graph;
+mod waits;
 mod window;
 
 #[doc(hidden)]
@@ -140,6 +142,7 @@ pub use run::{
 pub use runtime::{Builder, LimitUse, OnStart, Runtime};
 pub use state::State;
 pub use transaction::{Transaction, transaction};
+pub use wait_graph::{WaitingRun, WaitsFor};
 
 /// What bodies return: any error will do, so `?` takes everything.
 pub type Result<T, E = BoxError> = std::result::Result<T, E>;

@@ -60,6 +60,10 @@ impl Order {
         self.run.run_id(self.index)
     }
 
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        self.run.scope()
+    }
+
     /// Notes that how the run ends is known: it was passed on.
     pub(crate) fn observe(&self) {
         self.run.scope().observe(self.id().place());

@@ -328,3 +328,46 @@ async fn outside_any_run_there_is_nothing_to_group() {
     let outcome: Result<()> = transaction(async { Ok(()) }).await;
     assert!(outcome.unwrap_err().to_string().contains("inside a flow"));
 }
+
+#[tokio::test]
+async fn the_hooks_of_a_runtime_are_told_what_commits_and_what_is_undone_after_those_of_the_task() {
+    static STORY: Story = Mutex::new(Vec::new());
+    fn own(run: HookRun) {
+        note(&STORY, "own", &run);
+    }
+    #[task(run_name = "{name}", on_commit = own, on_rollback = own)]
+    async fn hooked(name: &str) -> String {
+        name.to_owned()
+    }
+    #[task(run_name = "{name}")]
+    async fn plain(name: &str) -> String {
+        name.to_owned()
+    }
+    #[flow]
+    async fn group(fail: bool) -> Result<()> {
+        transaction(async {
+            hooked("a").await?;
+            plain("b").submit().await?;
+            if fail {
+                fails().await?;
+            }
+            Ok::<_, flowkit::BoxError>(())
+        })
+        .await?;
+        plain("alone").await?;
+        Ok(())
+    }
+    let runtime = Runtime::builder()
+        .on_commit(|run: HookRun| note(&STORY, "commit", &run))
+        .on_rollback(async |run: HookRun| {
+            assert_eq!(run.state(), State::RolledBack);
+            note(&STORY, "undo", &run);
+        })
+        .build()
+        .await
+        .unwrap();
+    runtime.run(group(false)).await.into_result().unwrap();
+    assert_eq!(told(&STORY), ["own a", "commit a", "commit b", "commit alone"]);
+    runtime.run(group(true)).await.into_result().unwrap_err();
+    assert_eq!(told(&STORY), ["undo b", "own a", "undo a"]);
+}

@@ -11,11 +11,12 @@ use super::drive::{edges_of, look_at_upstreams, with_ambient};
 use super::memo::{Occurrence, Remembered};
 use super::run_guard::{RunGuard, unhandled};
 use super::scope::{Change, Scope};
+use super::stall;
 use crate::context::{Ambient, RunContext, scoped};
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Cause, Error, ErrorKind, Failure};
-use crate::graph::NodeKind;
-use crate::ids::{NodeRef, TaskRunId};
+use crate::graph::{NewEdge, NodeKind};
+use crate::ids::NodeRef;
 use crate::job::{Attempt, Job};
 use crate::journaling::calls::{Called, Calls};
 use crate::journaling::replay::Resumed;
@@ -111,9 +112,16 @@ fn enter_subflow(
     caller: &RunContext,
 ) -> (Arc<Scope>, Vec<Arc<str>>) {
     let tags = with_ambient(tags, &caller.tags);
-    let edges = edges_of(definition, job, orders);
     let parent = &caller.scope;
+    let edges = edges_of(definition, job, orders, parent);
+    let may_close = stall::may_close(parent, false, &edges);
     let scope = parent.add_subflow(definition, caller.place, name, tags.clone(), edges);
+    if may_close
+        && let Some((_, place)) = &scope.parent
+        && let Some(stalled) = stall::of_entered(parent, *place)
+    {
+        scope.stall(stalled);
+    }
     (scope, tags)
 }
 
@@ -422,7 +430,7 @@ impl Scope {
         parent: Option<NodeRef>,
         name: Option<Arc<str>>,
         tags: Vec<Arc<str>>,
-        edges: Vec<(TaskRunId, Option<&'static str>)>,
+        edges: Vec<NewEdge>,
     ) -> Arc<Self> {
         let new = super::scope::NewRun {
             definition,
@@ -439,6 +447,7 @@ impl Scope {
             if let Some(node) = graph.node_mut(place) {
                 node.kind = NodeKind::Subflow(Arc::clone(&child));
             }
+            graph.waits.add_subflow(place);
             self.is_closed()
         };
         if late {

@@ -11,4 +11,5 @@ pub(crate) mod memo;
 pub(crate) mod run_guard;
 pub(crate) mod scope;
 pub(crate) mod slots;
+pub(crate) mod stall;
 pub(crate) mod standalone;

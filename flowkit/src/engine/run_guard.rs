@@ -88,8 +88,10 @@ impl RunGuard {
         self.close().await;
     }
 
+    /// The error of a run that was ended from outside.
     pub(crate) fn cancelled_error(&self) -> Error {
-        flow_error(&self.scope, ErrorKind::Cancelled)
+        let stalled = self.scope.stalled().cloned();
+        stalled.unwrap_or_else(|| flow_error(&self.scope, ErrorKind::Cancelled))
     }
 
     /// Ends the run after everything submitted in it; what is still running is cancelled if the run failed. Gives
@@ -240,7 +242,7 @@ impl Drop for RunGuard {
             return;
         }
         let cancelled = self.cancelled_error();
-        self.end_in(State::Cancelled, Some(&cancelled));
+        self.end_in(State::of_error(&cancelled), Some(&cancelled));
         self.hooks = None;
         self.unregister();
         if let (Some((parent, _)), true) = (&self.scope.parent, self.is_last) {

@@ -13,6 +13,7 @@ use super::shared::{ANY, Prefix, SharedFanOut, WHOLE};
 use crate::completion::WaiterKey;
 use crate::definition::DefinitionKind;
 use crate::engine::slots::{Wait, without_slots};
+use crate::engine::stall::toward;
 use crate::error::{Error, ErrorKind};
 use crate::handle::TaskHandle;
 use crate::ids::{NodeRef, TaskRunId};
@@ -141,9 +142,20 @@ impl<T: Send + Sync + 'static> Mapped<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Mapped<T> {
-    /// Waits for every item, and gives every outcome in input order, failures among them.
+    /// Waits for every item, and gives every outcome in input order, failures among them. If some never end, because they wait for the run that asks,
+    /// their outcome is an error of kind [`Stalled`](ErrorKind::Stalled).
     pub async fn outcomes(self) -> Outcomes<T> {
-        without_slots(self.gathered_outcomes()).await
+        let ended = async {
+            self.closed().await;
+            Ok(())
+        };
+        let (scope, node) = (&self.fan_out.scope, self.fan_out.node);
+        let ended = without_slots(toward(scope, node, ended)).await;
+        self.look_at_all();
+        Outcomes(match ended {
+            Ok(()) => self.fan_out.outcomes(),
+            Err(stalled) => self.fan_out.outcomes_so_far(&stalled),
+        })
     }
 
     /// The outcomes, for a run that has no slots to give back: its inputs are not there yet.
@@ -232,7 +244,10 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Mapped<T> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(without_slots(self.gathered_values()))
+        Box::pin(async move {
+            let fan_out = Arc::clone(&self.fan_out);
+            without_slots(toward(&fan_out.scope, fan_out.node, self.gathered_values())).await
+        })
     }
 }
 

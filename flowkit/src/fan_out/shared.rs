@@ -305,6 +305,17 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         outcomes
     }
 
+    /// The outcomes of the items that have ended, in input order, and this error in place of the others'.
+    pub(crate) fn outcomes_so_far(&self, error: &Error) -> Vec<Result<T, Error>>
+    where
+        T: Clone,
+    {
+        let mut items = self.lock();
+        let slots = items.slots.iter_mut();
+        let outcomes = slots.map(|slot| outcome_of(slot, false).unwrap_or_else(|| Err(error.clone())));
+        outcomes.collect()
+    }
+
     /// The `nth` item to end, and its outcome; none if not so many have ended. After the last comes what broke the
     /// iterator, if no item has it.
     pub(crate) fn nth_ended(&self, nth: usize) -> Option<(u32, Result<T, Error>)>

@@ -20,6 +20,7 @@ use crate::breaker::Breaker;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::blocking::{Blocking, TokioBlocking};
 use crate::engine::caching::Flights;
+use crate::engine::stall::Stalls;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Observer, Observers};
 use crate::hook::{Hook, Moment, RuntimeHooks};
@@ -54,6 +55,8 @@ pub struct Builder {
     on_start: OnStart,
     #[cfg(feature = "testing")]
     faults: Option<Arc<crate::testing::Faults>>,
+    #[cfg(feature = "testing")]
+    stall_watch: Option<crate::testing::StallWatch>,
 }
 
 impl Default for Builder {
@@ -76,6 +79,8 @@ impl Default for Builder {
             on_start: OnStart::default(),
             #[cfg(feature = "testing")]
             faults: None,
+            #[cfg(feature = "testing")]
+            stall_watch: None,
         }
     }
 }
@@ -230,6 +235,19 @@ impl Builder {
         self
     }
 
+    /// Calls this hook for every task run that commits: as soon as it has completed, or when the [transaction](crate::transaction()) that it
+    /// completed in does. What is served from the cache has nothing to commit.
+    pub fn on_commit<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Commit, hook);
+        self
+    }
+
+    /// Calls this hook for every task run that had completed and is undone with its [transaction](crate::transaction()), the last first.
+    pub fn on_rollback<M>(mut self, hook: impl Hook<M>) -> Self {
+        self.hooks.add(Moment::Rollback, hook);
+        self
+    }
+
     /// How long a single hook may take before it is dropped; 30 seconds unless this says otherwise.
     pub fn hook_timeout(mut self, timeout: Duration) -> Self {
         self.hook_timeout = timeout;
@@ -270,6 +288,13 @@ impl Builder {
     #[cfg(feature = "testing")]
     pub(crate) fn faults(mut self, faults: Arc<crate::testing::Faults>) -> Self {
         self.faults = Some(faults);
+        self
+    }
+
+    /// Has runs ended in which nothing happens any more.
+    #[cfg(feature = "testing")]
+    pub(crate) fn stall_watch(mut self, watch: crate::testing::StallWatch) -> Self {
+        self.stall_watch = Some(watch);
         self
     }
 
@@ -320,9 +345,12 @@ impl Builder {
             hook_timeout: self.hook_timeout,
             task_defaults: self.task_defaults,
             flights: Flights::new(),
+            stalls: Stalls::default(),
             abandoned_blocking: AtomicUsize::new(0),
             #[cfg(feature = "testing")]
             faults: self.faults,
+            #[cfg(feature = "testing")]
+            stall_watch: self.stall_watch,
             cache: CacheSlot::new(self.cache, self.cache_limit),
             recorder,
             runs: Mutex::new(BTreeMap::new()),

@@ -28,6 +28,7 @@ use crate::engine::blocking::Blocking;
 use crate::engine::caching::Flights;
 use crate::engine::scope::Scope;
 use crate::engine::slots::without_slots;
+use crate::engine::stall::Stalls;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observers;
 use crate::flow_call::FlowCall;
@@ -88,9 +89,12 @@ pub(crate) struct RuntimeInner {
     /// Whether nothing of the runtime concerns every run: no defaults, hooks, or gates before all.
     plain: bool,
     pub(crate) flights: Flights,
+    pub(crate) stalls: Stalls,
     pub(crate) abandoned_blocking: AtomicUsize,
     #[cfg(feature = "testing")]
     pub(crate) faults: Option<Arc<crate::testing::Faults>>,
+    #[cfg(feature = "testing")]
+    pub(crate) stall_watch: Option<crate::testing::StallWatch>,
     cache: CacheSlot,
     /// What writes the runs into the journal, if there is one.
     pub(crate) recorder: Option<Arc<Recorder>>,
@@ -140,15 +144,28 @@ impl RuntimeInner {
             ));
         }
         runs.insert(scope.id, Arc::clone(scope));
+        #[cfg(feature = "testing")]
+        if let Some(watch) = &self.stall_watch {
+            watch.begin(scope);
+        }
         Ok(())
     }
 
     pub(crate) fn unregister(&self, id: FlowRunId) {
         let mut runs = self.lock_runs();
         runs.remove(&id);
+        #[cfg(feature = "testing")]
+        if let Some(watch) = &self.stall_watch {
+            watch.end(id);
+        }
         if runs.is_empty() {
             self.no_runs.notify_waiters();
         }
+    }
+
+    /// The flow runs that are going on, apart from subflows.
+    pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
+        self.lock_runs().values().cloned().collect()
     }
 
     async fn no_runs(&self) {
@@ -206,7 +223,7 @@ impl Runtime {
 
     /// The flow runs that are going on, apart from subflows.
     pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
-        self.0.lock_runs().values().cloned().collect()
+        self.0.scopes()
     }
 
     /// Whether this flow run is going on.

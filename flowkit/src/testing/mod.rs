@@ -64,6 +64,7 @@
 mod fault;
 mod history;
 mod log;
+mod stall;
 
 use std::any::Any;
 use std::future::Future;
@@ -77,6 +78,7 @@ pub use fault::Fault;
 pub(crate) use fault::{Faults, FaultyAttempt};
 pub use history::LoggedRun;
 pub use log::EventLog;
+pub(crate) use stall::StallWatch;
 
 use crate::clock::TokioClock;
 use crate::flow_call::FlowCall;
@@ -113,6 +115,7 @@ impl TestRuntime {
             seed: 0,
             beginning: SystemTime::UNIX_EPOCH + BEGINNING,
             faults: Faults::default(),
+            stall_after: None,
             runtime: Runtime::builder(),
         }
     }
@@ -163,6 +166,7 @@ pub struct TestRuntimeBuilder {
     seed: u64,
     beginning: SystemTime,
     faults: Faults,
+    stall_after: Option<Duration>,
     runtime: Builder,
 }
 
@@ -182,6 +186,48 @@ impl TestRuntimeBuilder {
     /// Has this happen in attempts of the task of this name, or of the run of this name. It is for tasks, not for flows.
     pub fn fault(mut self, name: impl Into<Arc<str>>, fault: Fault) -> Self {
         self.faults.add(name.into(), fault);
+        self
+    }
+
+    /// Ends a flow run that has not ended, and in which nothing has happened for so long, of tokio's time: no run of the runtime changed its state. It fails with an error of
+    /// kind [`Stalled`](crate::ErrorKind::Stalled) that says of each run that has not ended what it waits for, in its message and in its
+    /// [`wait_graph`](crate::Error::wait_graph); what still runs in it is cancelled. Without this, a test whose flow waits for a message that
+    /// nobody sends hangs.
+    ///
+    /// Say more than the longest time in which a body, a rate limit or a breaker of the flow is silent; a retry delay is waited for,
+    /// however long. A body that waits for a real socket or for a thread outside of tokio looks as if it waited for nothing, since the clock jumps meanwhile: a test of such a body cannot say this.
+    ///
+    /// ```
+    /// use flowkit::prelude::*;
+    /// use flowkit::testing::TestRuntime;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// #[task]
+    /// async fn listen(told: Arc<tokio::sync::Notify>) {
+    ///     told.notified().await; // nobody tells it
+    /// }
+    ///
+    /// #[flow]
+    /// async fn deaf() -> Result<()> {
+    ///     let told = Arc::new(tokio::sync::Notify::new());
+    ///     Ok(listen(told).await?)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let runtime = TestRuntime::builder().stall_after(Duration::from_secs(3600)).build().await;
+    /// let error = runtime.run(deaf()).await.into_result().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Stalled);
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "flow `deaf` is stalled: nothing has happened for 1h, and these runs have not ended: \
+    ///      `deaf` (Running) ends only after `listen`; `listen` (Running) waits for something outside of flowkit"
+    /// );
+    /// # }
+    /// ```
+    pub fn stall_after(mut self, silence: Duration) -> Self {
+        self.stall_after = Some(silence);
         self
     }
 
@@ -217,8 +263,14 @@ impl TestRuntimeBuilder {
         let asked_for = Location::caller();
         async move {
             let (log, faults) = (EventLog::new(), Arc::new(self.faults));
-            let runtime = self
-                .runtime
+            let mut runtime = self.runtime;
+            if let Some(after) = self.stall_after {
+                let activity = stall::Activity::new();
+                runtime = runtime
+                    .observe(activity.clone())
+                    .stall_watch(StallWatch::new(after, activity));
+            }
+            let runtime = runtime
                 .clock(TokioClock::starting_at(self.beginning))
                 .ids(SeededIds::new(self.seed))
                 .randomness(FastRandomness::seeded(self.seed))

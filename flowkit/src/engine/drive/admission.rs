@@ -102,7 +102,34 @@ impl Drive {
         if self.scope.state_of(self.place) != State::AwaitingSlot {
             self.scope
                 .change(self.place, State::AwaitingSlot, &Change::default());
+            #[cfg(feature = "testing")]
+            self.note_gate();
         }
+    }
+
+    /// Notes what is waited for, if a test will ask when nothing happens any more.
+    #[cfg(feature = "testing")]
+    fn note_gate(&self) {
+        let Some(more) = self
+            .more
+            .as_ref()
+            .filter(|_| self.scope.runtime.stall_watch.is_some())
+        else {
+            return;
+        };
+        let limits = more.plan.limits.iter().flat_map(crate::options::Needs::iter);
+        let mut gates: Vec<_> = limits
+            .map(|(name, _)| format!("a slot of the limit `{name}`"))
+            .collect();
+        if let (Phase::Rate(_), Some(name)) = (&self.phase, &more.plan.rate_limit) {
+            gates = vec![format!("a permit of the rate limit `{name}`")];
+        } else if gates.is_empty() {
+            gates.push("a slot of the limit on all tasks".to_owned());
+        }
+        self.scope
+            .graph()
+            .waits
+            .set_gate(self.place, gates.join(" and ").into());
     }
 
     /// Asks the circuit breaker, if there is one, whether the attempt may be made.

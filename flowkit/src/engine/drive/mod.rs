@@ -9,6 +9,7 @@ mod admission;
 mod attempt;
 mod cached;
 mod journaled;
+mod upstreams;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,13 +23,15 @@ use tracing::Span;
 
 use self::admission::Admission;
 use self::journaled::Journaled;
+pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
 use super::memo::{Occurrence, Remembered};
 use super::scope::{Change, NewRun, Scope};
 use super::slots::RunSlots;
+use super::stall;
 use crate::clock::Stamp;
-use crate::context::{Ambient, RunContext, Tags};
+use crate::context::{Ambient, RunContext};
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::graph::NodeKind;
@@ -103,6 +106,8 @@ enum Phase {
     Inputs,
     /// Reads what an earlier life of the flow run returned.
     Restore(BoxFuture<'static, JournalResult<Option<Vec<u8>>>>, Found),
+    /// What it needs waits for it: it never begins.
+    Stalled(Error),
     LookUp(BoxFuture<'static, Option<Entry>>),
     Join(BoxFuture<'static, Role<Shared>>),
     /// The leader looks again: another run may have filled the cache in between.
@@ -156,7 +161,8 @@ impl Drive {
             Some(extras) => (extras.options, extras.name, extras.tags, extras.wait_for),
             None => (None, None, Vec::new(), Vec::new()),
         };
-        let edges = edges_of(definition, job, &orders);
+        let edges = edges_of(definition, job, &orders, &scope);
+        let may_close = stall::may_close(&scope, matches!(entrance, Entrance::Item { .. }), &edges);
         let plain = options.is_none()
             && orders.is_empty()
             && definition.cache().is_none()
@@ -175,6 +181,7 @@ impl Drive {
             }),
             Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
         };
+        let stalled = may_close.then(|| stall::of_entered(&scope, place)).flatten();
         let more = (!plain).then(|| {
             let plan = Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults);
             Box::new(More {
@@ -226,7 +233,7 @@ impl Drive {
             place,
             attempt: 0,
             awaited,
-            phase: Phase::Inputs,
+            phase: stalled.map_or(Phase::Inputs, Phase::Stalled),
             #[cfg(feature = "testing")]
             fault: None,
             span,
@@ -288,6 +295,10 @@ impl Drive {
             Phase::Restore(read, _) => {
                 let read = ready!(read.as_mut().poll(cx));
                 self.after_restore(job, read)
+            }
+            Phase::Stalled(error) => {
+                let error = error.clone();
+                self.end(State::Failed, Some(error))
             }
             Phase::LookUp(look_up) => {
                 let found = ready!(look_up.as_mut().poll(cx));
@@ -511,32 +522,4 @@ impl Drop for Drive {
     fn drop(&mut self) {
         self.abandon();
     }
-}
-
-/// The runs that a run waits for.
-pub(crate) fn edges_of(
-    definition: &'static Definition,
-    job: Pin<&mut dyn Job>,
-    orders: &[Order],
-) -> Vec<(TaskRunId, Option<&'static str>)> {
-    let mut edges = Vec::new();
-    job.upstreams(&mut |index, upstream| {
-        edges.push((upstream.id, definition.parameters().get(index).copied()));
-    });
-    edges.extend(orders.iter().map(|order| (order.id(), None)));
-    edges
-}
-
-/// Notes that how the upstreams of a run end is known, since they were passed on to it: it will not wait for all of them.
-pub(crate) fn look_at_upstreams(job: Pin<&mut dyn Job>, orders: &[Order]) {
-    job.upstreams(&mut |_, upstream| upstream.observe());
-    orders.iter().for_each(Order::observe);
-}
-
-/// A call's own tags and those in force around it.
-pub(crate) fn with_ambient(mut tags: Vec<Arc<str>>, ambient: &Tags) -> Vec<Arc<str>> {
-    if let Some(ambient) = ambient {
-        tags.extend(ambient.iter().cloned());
-    }
-    tags
 }

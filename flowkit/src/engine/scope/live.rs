@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Scope;
 use crate::engine::memo::Memo;
+use crate::error::Error;
 use crate::graph::{Control, NodeKind};
 use crate::ids::NodeRef;
 use crate::state::State;
@@ -105,6 +106,18 @@ impl Scope {
         self.cancelled.store(true, Ordering::Release);
         self.cancel.notify_waiters();
         self.stop_live();
+    }
+
+    /// Ends the run with this error, since it cannot go on: its body is dropped, and what it submitted is stopped.
+    pub(crate) fn stall(&self, stalled: Error) {
+        // The first reason is as good as any.
+        let _ = self.stalled.set(stalled);
+        self.cancel();
+    }
+
+    /// Why it was ended, if it could not go on.
+    pub(crate) fn stalled(&self) -> Option<&Error> {
+        self.stalled.get()
     }
 
     /// Refuses what is submitted from now on, and stops what lives.

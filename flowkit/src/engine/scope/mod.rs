@@ -16,7 +16,7 @@ use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::graph::{Control, Extra, FailedAttempt, Graph, Node, NodeKind, Record};
+use crate::graph::{Control, Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::journaling::replay::Resumed;
 use crate::journaling::{CallRecord, Life};
@@ -43,6 +43,8 @@ pub(crate) struct Scope {
     /// Whether somebody asked for its end.
     cancelled: AtomicBool,
     cancel: Notify,
+    /// Why it was ended, if it could not go on.
+    stalled: OnceLock<Error>,
     /// What its runs returned in earlier attempts, if there may be more than one.
     memo: OnceLock<Arc<Memo>>,
     outcome: Mutex<Outcome>,
@@ -77,7 +79,7 @@ pub(crate) struct NewRun {
     pub(crate) kind: NodeKind,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) tags: Vec<Arc<str>>,
-    pub(crate) edges: Vec<(TaskRunId, Option<&'static str>)>,
+    pub(crate) edges: Vec<NewEdge>,
 }
 
 /// A change of a run's state, with what goes with it.
@@ -139,6 +141,7 @@ impl Scope {
             closed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
+            stalled: OnceLock::new(),
             memo: OnceLock::new(),
             outcome: Mutex::new(Outcome {
                 state: State::Pending,
@@ -234,7 +237,7 @@ impl Scope {
         item: u32,
         name: Option<Arc<str>>,
         tags: Vec<Arc<str>>,
-        edges: Vec<(TaskRunId, Option<&'static str>)>,
+        edges: Vec<NewEdge>,
     ) -> NodeRef {
         let place = NodeRef::item(node.node, item);
         {
