@@ -44,7 +44,10 @@ fn to_write(file: &Path) -> SqliteConnectOptions {
 
 /// How a connection that reads is opened.
 pub(super) fn to_read(file: &Path) -> SqliteConnectOptions {
-    options(file).read_only(true).pragma("cell_size_check", "ON")
+    options(file)
+        .read_only(true)
+        .row_buffer_size(1_000)
+        .pragma("cell_size_check", "ON")
 }
 
 /// Opens the journal of a directory for writing.

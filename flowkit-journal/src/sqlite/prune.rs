@@ -25,8 +25,7 @@ pub(super) const ENDED: &str = "f.parent IS NULL AND f.ended IS NOT NULL AND f.r
 
 /// The tables whose rows belong to a flow run, and how some of them are deleted.
 const TABLES: [&str; 5] = [
-    "DELETE FROM tasks WHERE run = ?1 AND (node, item) <= (SELECT node, item FROM \
-        (SELECT node, item FROM tasks WHERE run = ?1 ORDER BY node, item LIMIT ?2) ORDER BY node DESC, item DESC LIMIT 1)",
+    "DELETE FROM tasks WHERE run = ?1 AND (node, item) IN (SELECT node, item FROM tasks WHERE run = ?1 ORDER BY node, item LIMIT ?2)",
     "DELETE FROM logs WHERE seq IN (SELECT seq FROM logs WHERE run = ?1 LIMIT ?2)",
     "DELETE FROM edges WHERE run = ?1 AND (node, item, from_run, from_node, from_item, parameter) IN \
         (SELECT node, item, from_run, from_node, from_item, parameter FROM edges WHERE run = ?1 LIMIT ?2)",
@@ -185,7 +184,14 @@ async fn give_back(connection: &mut SqliteConnection) -> Done<bool> {
         return Ok(false);
     }
     sqlx::query("PRAGMA incremental_vacuum(256)")
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
-    Ok(free - PAGES > PAGES)
+    let more = free - PAGES > PAGES;
+    if !more {
+        // The file gets shorter when its log is carried over into it.
+        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+            .fetch_all(connection)
+            .await?;
+    }
+    Ok(more)
 }

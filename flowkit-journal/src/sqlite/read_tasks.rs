@@ -131,7 +131,7 @@ impl SqliteJournal {
             format!(
                 "WITH RECURSIVE nodes (node) AS (SELECT min(node) FROM tasks WHERE run = ?1 UNION ALL \
                  SELECT (SELECT min(node) FROM tasks WHERE run = ?1 AND node > nodes.node) FROM nodes WHERE nodes.node IS NOT NULL) \
-                 SELECT {SELECTED} FROM nodes JOIN tasks AS t ON t.run = ?1 AND t.node = nodes.node AND t.item = 0 ORDER BY t.node"
+                 SELECT {SELECTED} FROM nodes CROSS JOIN tasks AS t ON t.run = ?1 AND t.node = nodes.node AND t.item = 0 ORDER BY t.node"
             )
         };
         let tasks = snapshot
