@@ -52,7 +52,9 @@ impl JournalPlace {
             Self::Directory(directory) => {
                 let owner = flowkit_journal::Owner::take(&directory, now)
                     .map_err(|trouble| journal_error(&trouble))?;
-                let store = flowkit_journal::MemoryJournal::new();
+                let store = flowkit_journal::SqliteJournal::open(&directory)
+                    .await
+                    .map_err(|trouble| journal_error(&trouble))?;
                 let owner: Box<dyn Send + Sync> = Box::new(owner);
                 (Arc::new(store) as Arc<dyn JournalStore>, Some(owner))
             }
