@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowkit_journal::record::Timestamp;
-use flowkit_journal::{Journal, JournalStore};
+use flowkit_journal::{Journal, JournalResult, JournalStore, RunFilter};
 
 use super::Runtime;
 use crate::clock::Clock;
@@ -61,15 +61,30 @@ impl JournalPlace {
             #[cfg(not(feature = "journal"))]
             Self::Directory(_) => return Ok(None),
         };
-        let (journal, beginning) = Journal::begin(store, now, State::Crashed.name())
+        let (journal, _) = Journal::begin(store, now, State::Crashed.name())
             .await
             .map_err(|trouble| journal_error(&trouble))?;
-        let crashed: Vec<_> = beginning.crashed.into_iter().map(FlowRunId::from_u128).collect();
+        let crashed = interrupted(&**journal.store())
+            .await
+            .map_err(|trouble| journal_error(&trouble))?;
         if !crashed.is_empty() {
             tracing::warn!(target: "flowkit", runs = crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
         }
         Ok(Some(Arc::new(Recorder::new(journal, crashed, owner))))
     }
+}
+
+/// The flow runs whose process died, this time or an earlier one, and which nobody has resumed since; oldest first. One that panicked says so in its
+/// error.
+async fn interrupted(store: &dyn JournalStore) -> JournalResult<Vec<FlowRunId>> {
+    let filter = RunFilter {
+        state: Some(State::Crashed.name().to_owned()),
+        ..RunFilter::default()
+    };
+    let mut runs = store.flows(&filter).await?;
+    runs.retain(|run| run.error.is_none() && run.definition.is_flow);
+    runs.sort_by_key(|run| run.no);
+    Ok(runs.iter().map(|run| FlowRunId::from_u128(run.id)).collect())
 }
 
 impl Runtime {
