@@ -135,6 +135,7 @@ pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
 #[cfg(feature = "journal")]
 pub use journaling::resume::ResumeOptions;
+pub use journaling::retention::KeepRuns;
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
 pub use parameters::ParameterError;

@@ -29,6 +29,7 @@ mod limits;
 mod pauses;
 mod recorder;
 mod resume;
+mod retention;
 mod retries;
 mod runtimes;
 mod silence;

@@ -10,6 +10,7 @@ use super::Runtime;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::FlowRunId;
+use crate::journaling::retention::KeepRuns;
 use crate::journaling::{Recorder, journal_error};
 use crate::state::State;
 
@@ -43,7 +44,11 @@ pub(super) enum JournalPlace {
 
 impl JournalPlace {
     /// Opens it, and marks what an earlier process left unfinished.
-    pub(super) async fn open(self, clock: &dyn Clock) -> Result<Option<Arc<Recorder>>, Error> {
+    pub(super) async fn open(
+        self,
+        clock: &dyn Clock,
+        keep: KeepRuns,
+    ) -> Result<Option<Arc<Recorder>>, Error> {
         let now = Timestamp::from(clock.now());
         let (store, owner) = match self {
             Self::None => return Ok(None),
@@ -70,7 +75,7 @@ impl JournalPlace {
         if !crashed.is_empty() {
             tracing::warn!(target: "flowkit", runs = crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
         }
-        Ok(Some(Arc::new(Recorder::new(journal, crashed, owner))))
+        Ok(Some(Arc::new(Recorder::new(journal, crashed, owner, keep))))
     }
 }
 
