@@ -59,7 +59,9 @@ impl SqliteJournal {
             .fetch_optional(&mut *snapshot.transaction)
             .await
             .map_err(self.read_failed())?;
-        Ok(row.and_then(|row| snapshot.flow(&row)))
+        Ok(row
+            .and_then(|row| snapshot.flow(&row))
+            .filter(|flow| flow.id == id))
     }
 
     pub(super) async fn read_flows(&self, filter: &RunFilter) -> JournalResult<Vec<StoredFlow>> {
@@ -97,7 +99,8 @@ impl SqliteJournal {
             .fetch_all(&mut *snapshot.transaction)
             .await
             .map_err(self.read_failed())?;
-        Ok(rows.iter().filter_map(|row| snapshot.flow(row)).collect())
+        let flows = rows.iter().filter_map(|row| snapshot.flow(row));
+        Ok(flows.filter(|flow| flow.root == root).collect())
     }
 
     /// The rows of one life of a flow run that this query finds; none, if it is being cleared out.

@@ -14,8 +14,14 @@ use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
 use crate::store::{JournalResult, StoredTask};
 
 impl Snapshot<'_> {
-    /// The task runs that a query finds. What is not what was written is left out.
-    async fn tasks(&mut self, sql: String, numbers: &[i64]) -> Result<Vec<Read>, sqlx::Error> {
+    /// The task runs that a query finds, of those that were asked for. What is not what was written is left out, and so is what was written
+    /// elsewhere: a damaged file may give an undamaged row in place of another.
+    async fn tasks(
+        &mut self,
+        sql: String,
+        numbers: &[i64],
+        is_asked_for: impl Fn(&StoredTask) -> bool,
+    ) -> Result<Vec<Read>, sqlx::Error> {
         let mut arguments = SqliteArguments::default();
         for number in numbers {
             arguments.add(*number).map_err(sqlx::Error::Encode)?;
@@ -24,8 +30,25 @@ impl Snapshot<'_> {
         let mut tasks = Vec::new();
         while let Some(row) = rows.try_next().await? {
             match task_row::read(&row, &self.dictionary) {
-                Some(read) => tasks.push(read),
-                None => report("task run", row.try_get(0).ok()),
+                Some(read) if is_asked_for(&read.task) => tasks.push(read),
+                _ => report("task run", row.try_get(0).ok()),
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// The task runs of a life of a flow run that a query finds, which orders them by their spots.
+    async fn tasks_of(&mut self, sql: String, run: RunNo) -> Result<Vec<StoredTask>, sqlx::Error> {
+        let found = self
+            .tasks(sql, &[run.0 as i64], |task| task.spot.run == run)
+            .await?;
+        let mut tasks: Vec<StoredTask> = Vec::with_capacity(found.len());
+        for Read { task, .. } in found {
+            // Where one is found twice, or out of order, a page lies where another was.
+            if tasks.last().is_none_or(|last| last.spot < task.spot) {
+                tasks.push(task);
+            } else {
+                report("task run out of order", Some(run.0 as i64));
             }
         }
         Ok(tasks)
@@ -60,8 +83,7 @@ impl Snapshot<'_> {
                  OR (t.kind = 1 AND t.item = 0 AND EXISTS (SELECT 1 FROM tasks AS i WHERE i.run = t.run AND i.node = t.node AND i.item > 0))) \
                  ORDER BY t.node, t.item"
             );
-            let tasks = self.tasks(sql, &[run.0 as i64]).await?;
-            finished.extend(tasks.into_iter().map(|read| read.task));
+            finished.extend(self.tasks_of(sql, run).await?);
         }
         Ok(finished)
     }
@@ -75,6 +97,13 @@ impl Snapshot<'_> {
         limit: usize,
     ) -> Result<Vec<StoredTask>, sqlx::Error> {
         let definitions = self.dictionary.of_same_name(wanted);
+        let is_wanted = |task: &StoredTask| {
+            let (its, wanted) = (&*task.definition, wanted);
+            (&its.package, &its.module, &its.name) == (&wanted.package, &wanted.module, &wanted.name)
+                && task
+                    .ended
+                    .is_some_and(|ended| ended.0.wrapping_sub(EPOCH) < before)
+        };
         let list = definitions
             .iter()
             .map(i64::to_string)
@@ -86,7 +115,7 @@ impl Snapshot<'_> {
              ORDER BY t.created + t.ended DESC, t.run DESC, t.node DESC LIMIT ?2"
         );
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let single = self.tasks(sql, &[before, rows]).await?;
+        let single = self.tasks(sql, &[before, rows], is_wanted).await?;
         let mut found: Vec<StoredTask> = single.into_iter().map(|read| read.task).collect();
         let sql = format!(
             "SELECT t.run, t.node, t.created + t.ended FROM tasks AS t WHERE t.definition IN ({list}) AND t.item = 0 AND t.kind = 1 \
@@ -108,7 +137,7 @@ impl Snapshot<'_> {
                  AND t.created + t.ended < ?3 ORDER BY t.created + t.ended DESC, t.item DESC LIMIT ?4"
             );
             let place = [fan_out.try_get(0)?, fan_out.try_get(1)?, before, rows];
-            let items = self.tasks(sql, &place).await?;
+            let items = self.tasks(sql, &place, is_wanted).await?;
             found.extend(items.into_iter().map(|read| read.task));
             found.sort_by_key(|task| std::cmp::Reverse((task.ended, task.spot)));
             found.truncate(limit);
@@ -134,11 +163,7 @@ impl SqliteJournal {
                  SELECT {SELECTED} FROM nodes CROSS JOIN tasks AS t ON t.run = ?1 AND t.node = nodes.node AND t.item = 0 ORDER BY t.node"
             )
         };
-        let tasks = snapshot
-            .tasks(sql, &[run.0 as i64])
-            .await
-            .map_err(self.read_failed())?;
-        Ok(tasks.into_iter().map(|read| read.task).collect())
+        snapshot.tasks_of(sql, run).await.map_err(self.read_failed())
     }
 
     pub(super) async fn read_finished(&self, id: u128) -> JournalResult<Vec<StoredTask>> {
@@ -155,7 +180,10 @@ impl SqliteJournal {
         }
         let sql = format!("SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND t.node = ? AND t.item = ?");
         let place = [spot.run.0 as i64, spot.node.into(), item_number(spot.item)];
-        let found = snapshot.tasks(sql, &place).await.map_err(self.read_failed())?;
+        let found = snapshot
+            .tasks(sql, &place, |task| task.spot == spot)
+            .await
+            .map_err(self.read_failed())?;
         match found.into_iter().next().map(|read| read.kept) {
             None | Some(Kept::Nowhere) => Ok(None),
             Some(Kept::Here(result)) => Ok(Some(result)),
