@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `calls` | which call of its caller a run is, the same in every life of a flow run |
 //! | `rows` | how a run stands, as a row of the journal |
+//! | `read_ahead` | the results of fan-outs, in slices |
 //! | `replay` | what earlier lives of a flow run completed |
 //! | `retention` | how much of the past is kept |
 //! | `resume` | a flow run begins another life |
@@ -11,6 +12,7 @@
 //! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
 
 pub(crate) mod calls;
+mod read_ahead;
 pub(crate) mod replay;
 #[cfg(feature = "journal")]
 pub(crate) mod resume;

@@ -118,7 +118,10 @@ impl Scope {
         };
         self.journal_flow_as(state, error, self.epoch.stamp());
         let written = life.recorder.journal.flush().await;
-        life.recorder.note_ended(self.epoch.wall_time(self.epoch.stamp()));
+        if written.is_ok() {
+            let now = self.epoch.wall_time(self.epoch.stamp());
+            life.recorder.clear_out(now).await;
+        }
         written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
     }
 }
