@@ -302,7 +302,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
 
-    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`.
+    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`. Items are found through
+    /// their fan-out, which has the same definition and ends last.
     ///
     /// # Errors
     /// When the journal cannot be read.
