@@ -312,7 +312,8 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`.
+    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`. Items are found through
+    /// their fan-out, which has the same definition and ends last.
     ///
     /// # Errors
     /// When the journal cannot be read.
