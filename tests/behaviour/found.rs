@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flowkit::prelude::*;
 use flowkit::{Event, EventKind, Observer};
+use futures::FutureExt;
 
 #[task(limit = "db")]
 async fn inner(n: u32) -> u32 {
@@ -307,4 +308,23 @@ async fn a_flow_that_is_cancelled_does_not_go_on_when_the_subflow_that_it_waits_
         .unwrap();
     runtime.run(cancelling()).await.into_result().unwrap();
     assert_eq!(runtime.run(reading()).await.into_result().unwrap(), 0);
+}
+
+// Two flows at once on a runtime of one thread went on in another order each time: the end of a flow that had kept something waited
+// for a thread of the blocking pool, also where the cache is in memory and there is nothing to write.
+#[tokio::test]
+async fn a_flow_that_kept_something_in_memory_ends_without_another_thread() {
+    #[task(cache)]
+    async fn kept(n: u32) -> u32 {
+        n
+    }
+    #[flow]
+    async fn keeps(n: u32) -> Result<u32> {
+        Ok(kept(n).await?)
+    }
+    let runtime = Runtime::builder().build().await.unwrap();
+    // The first opens the cache.
+    runtime.run(keeps(1)).await.into_result().unwrap();
+    let at_once = runtime.run(keeps(2)).now_or_never();
+    assert_eq!(at_once.unwrap().into_result().unwrap(), 2);
 }
