@@ -75,10 +75,27 @@ pub(crate) enum What {
     CancelFlow {
         flow: FlowRunId,
     },
+    /// The runtime is asked to end, while so many root flow runs go on.
+    ShutDownAsked {
+        running: usize,
+    },
+    /// The runtime has ended.
+    ShutDown {
+        cancelled: usize,
+        running: usize,
+    },
     /// A hook was called for a run in this state.
     Hook {
         id: TaskRunId,
         state: State,
+    },
+    /// A commit hook was called.
+    Committed {
+        id: TaskRunId,
+    },
+    /// A rollback hook was called.
+    RolledBack {
+        id: TaskRunId,
     },
     Phase(&'static str),
 }
@@ -237,6 +254,12 @@ pub(crate) fn in_words(lines: &[Line]) -> String {
             What::Looked { id } => format!("{}: somebody looks at its failure", run(id)),
             What::Cancel { id } => format!("{}: is cancelled", run(id)),
             What::CancelFlow { flow: id } => format!("{}: is cancelled", flow(id)),
+            What::ShutDownAsked { running } => format!("the runtime is to end, {running} flow runs go on"),
+            What::ShutDown { cancelled, running } => {
+                format!("the runtime has ended, {cancelled} flow runs were cancelled, {running} go on")
+            }
+            What::Committed { id } => format!("{}: its commit hook is called", run(id)),
+            What::RolledBack { id } => format!("{}: its rollback hook is called", run(id)),
             What::Breaker { from, to } => format!("the breaker: {from:?} -> {to:?}"),
             What::Other(said) => said.clone(),
             What::Hook { id, state } => format!("{}: a hook is told that it is {state}", run(id)),

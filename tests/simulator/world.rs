@@ -62,6 +62,10 @@ impl World {
         self.0.troubles.lock().unwrap().clone()
     }
 
+    pub(crate) fn trouble(&self, trouble: String) {
+        self.0.troubles.lock().unwrap().push(trouble);
+    }
+
     /// Counts a body in that works with the slots of these options, and out again when it is dropped.
     pub(crate) fn work(&self, options: &Options) -> Working {
         let weights = options.limits.clone();

@@ -6,6 +6,7 @@ mod cache;
 mod ends;
 mod hooks;
 mod pace;
+mod shutdown;
 mod states;
 mod tree;
 
@@ -38,6 +39,7 @@ pub(crate) fn verdict(simulated: &Simulated) -> Verdict {
         pace::check(&case, &simulated.gates, &mut troubles);
         ends::check(&case, &mut troubles);
         hooks::check(&case, &simulated.gates, &mut troubles);
+        shutdown::check(&case, &mut troubles);
         is_foretold |= model::compare(part, &mut troubles);
     }
     breaker::check(simulated, &mut troubles);

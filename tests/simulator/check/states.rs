@@ -33,7 +33,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
         if !run.state().is_terminal() {
             say(format!("ended nowhere: {}", run.state()));
         }
-        if case.part.sound && !run.state().is_success() {
+        if case.plan.sound && !run.state().is_success() {
             say(format!("nothing was wrong, and it ended as {}", run.state()));
         }
         let retries = case.call(&run.name).map(|call| call.options.retries);
@@ -41,7 +41,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
             say(format!("{attempts} attempts"));
         }
     }
-    if let Some(record) = &case.part.record {
+    for record in &case.part.records {
         agrees(case, record, troubles);
     }
 }

@@ -21,7 +21,7 @@ impl Parents {
             nodes: BTreeMap::new(),
             flows: BTreeMap::new(),
         };
-        if let Some(record) = &case.part.record {
+        for record in &case.part.records {
             parents.read(record);
         }
         parents

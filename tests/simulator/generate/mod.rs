@@ -1,10 +1,13 @@
 //! Draws plans from a seed.
 
+mod body;
+mod options;
+
+use std::sync::Arc;
+
 use fastrand::Rng;
 
-use crate::plan::{
-    Body, BreakerRules, Cached, Call, FanEnd, Fate, FlowPlan, Gates, Handle, Options, Plan, Step,
-};
+use crate::plan::{Body, BreakerRules, Cached, Call, FlowPlan, Gates, Plan, Root, Shutdown};
 
 /// How many cache keys there are. A body of one key calls only tasks of higher ones: others would wait for each other.
 const KEYS: u32 = 4;
@@ -12,7 +15,7 @@ const DEEPEST: u32 = 4;
 
 /// What a plan may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Profile {
+enum Profile {
     /// Anything that needs nothing shared and races with nothing: long times, drawn so widely that no two moments fall together.
     Exact,
     /// Everything, with times so short that many things happen in one moment.
@@ -21,7 +24,43 @@ pub(crate) enum Profile {
     Sound,
 }
 
-pub(crate) fn gates(rng: &mut Rng) -> Gates {
+/// What is drawn from one seed.
+pub(crate) struct Drawn {
+    pub(crate) gates: Gates,
+    /// First one with faults, then one without, and at times one that the end of the runtime overtakes.
+    pub(crate) plans: Vec<Arc<Plan>>,
+}
+
+pub(crate) fn draw(seed: u64) -> Drawn {
+    let mut rng = Rng::with_seed(seed);
+    let profile = if seed.is_multiple_of(3) {
+        Profile::Exact
+    } else {
+        Profile::Shared
+    };
+    let mut gates = gates(&mut rng);
+    if profile == Profile::Exact {
+        gates.task_limit = None;
+    }
+    let mut plans = vec![
+        plan(&mut rng, profile, &gates),
+        plan(&mut rng, Profile::Sound, &gates),
+    ];
+    if profile == Profile::Shared && rng.u8(..4) == 0 {
+        let mut last = plan(&mut rng, profile, &gates);
+        last.shutdown = Some(Shutdown {
+            at: rng.u64(0..12),
+            grace: rng.u64(0..8),
+        });
+        plans.push(last);
+    }
+    Drawn {
+        plans: plans.into_iter().map(Arc::new).collect(),
+        gates,
+    }
+}
+
+fn gates(rng: &mut Rng) -> Gates {
     Gates {
         limits: [rng.u32(1..=3), rng.u32(1..=2)],
         task_limit: rng.bool().then(|| rng.u32(1..=4)),
@@ -35,7 +74,7 @@ pub(crate) fn gates(rng: &mut Rng) -> Gates {
     }
 }
 
-pub(crate) fn plan(rng: &mut Rng, profile: Profile, gates: &Gates) -> Plan {
+fn plan(rng: &mut Rng, profile: Profile, gates: &Gates) -> Plan {
     let size = rng.i32(2..=14);
     let guarded = if rng.u8(..3) == 0 { 70 } else { 10 };
     let mut generator = Generator {
@@ -47,18 +86,19 @@ pub(crate) fn plan(rng: &mut Rng, profile: Profile, gates: &Gates) -> Plan {
         calls: Vec::new(),
         flows: Vec::new(),
     };
-    generator.flow(0, 0);
-    let (calls, mut flows) = (generator.calls, generator.flows);
-    if let Some(root) = flows.first_mut() {
-        root.is_looked_at = true;
+    let mut roots = vec![generator.root()];
+    if profile != Profile::Exact && generator.chance(25) {
+        generator.left += size / 2;
+        roots.push(generator.root());
     }
-    let shared = profile == Profile::Shared;
+    let (calls, flows) = (generator.calls, generator.flows);
     Plan {
         exact: profile == Profile::Exact,
+        sound: profile == Profile::Sound,
         calls,
         flows,
-        cancel_at: (shared && rng.u8(..10) == 0).then(|| rng.u64(0..20)),
-        drop_at: (shared && rng.u8(..20) == 0).then(|| rng.u64(0..20)),
+        roots,
+        shutdown: None,
     }
 }
 
@@ -72,27 +112,6 @@ struct Generator<'a> {
     guarded: u8,
     calls: Vec<Call>,
     flows: Vec<FlowPlan>,
-}
-
-/// The handles of a body that is being drawn.
-#[derive(Default)]
-struct Open {
-    handles: Vec<Drawn>,
-}
-
-#[derive(Clone, Copy)]
-struct Drawn {
-    of: Of,
-    joined: bool,
-    cancelled: bool,
-    /// Whether another run waits for it.
-    needed: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Of {
-    Call(usize),
-    Flow(usize),
 }
 
 impl Generator<'_> {
@@ -120,6 +139,18 @@ impl Generator<'_> {
         match self.profile {
             Profile::Exact => self.rng.u64(1..15_000_000),
             _ => self.rng.u64(1..=8),
+        }
+    }
+
+    fn root(&mut self) -> Root {
+        let flow = self.flow(0, 0);
+        self.flows[flow].is_looked_at = true;
+        let shared = self.profile == Profile::Shared;
+        Root {
+            flow,
+            at: if flow == 0 { 0 } else { self.rng.u64(0..=6) },
+            cancel_at: (shared && self.chance(10)).then(|| self.rng.u64(0..20)),
+            drop_at: (shared && self.chance(5)).then(|| self.rng.u64(0..20)),
         }
     }
 
@@ -161,258 +192,5 @@ impl Generator<'_> {
             ..Call::default()
         };
         index
-    }
-
-    fn options(&mut self, cached: bool) -> Options {
-        let (exact, sound) = (self.is_exact(), self.is_sound());
-        let mut options = Options {
-            backoff: 1.0,
-            ..Options::default()
-        };
-        if self.chance(50) {
-            options.retries = self.rng.u32(1..=3);
-            options.delays = (0..self.rng.usize(0..=2)).map(|_| self.time()).collect();
-            options.backoff = [1.0, 1.5, 2.0][self.rng.usize(..3)];
-            options.jitter = if !exact && self.chance(30) { 0.5 } else { 0.0 };
-            options.max_delay = self.chance(20).then(|| self.bound());
-            options.deadline = self.chance(10).then(|| self.bound());
-            options.retry_panics = self.rng.bool();
-        }
-        if !sound && self.chance(20) {
-            options.timeout = Some(self.bound());
-        }
-        if !sound && self.chance(10) {
-            options.total = Some(self.bound());
-        }
-        if !exact {
-            let gates = self.gates.limits;
-            for (limit, capacity) in gates.into_iter().enumerate() {
-                if self.chance(30) {
-                    options.limits.push((limit, self.rng.u32(1..=capacity)));
-                }
-            }
-            options.rate = options.limits.is_empty() && self.chance(12);
-            options.breaker = !cached && self.chance(self.guarded);
-        }
-        options
-    }
-
-    fn body(&mut self, depth: u32, key: u32, faulty: bool) -> Body {
-        let mut open = Open::default();
-        let mut steps = Vec::new();
-        let wanted = self.rng.usize(1..=5);
-        if self.is_exact() || self.chance(50) {
-            steps.push(Step::Work(self.time()));
-        }
-        while steps.len() < wanted {
-            let step = self.step(depth, key, &mut open);
-            steps.push(step);
-        }
-        for handle in 0..open.handles.len() {
-            let drawn = open.handles[handle];
-            if !drawn.joined && (self.is_sound() || self.chance(65)) {
-                steps.push(self.join(handle, &mut open));
-            }
-        }
-        let mut fates = Vec::new();
-        if faulty {
-            for _ in 0..self.rng.usize(1..=3) {
-                fates.push(Fate {
-                    after: self.rng.usize(0..=steps.len()),
-                    panics: self.chance(25),
-                });
-            }
-        }
-        Body { fates, steps }
-    }
-
-    fn step(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
-        if depth >= DEEPEST || self.left <= 0 {
-            return if self.rng.bool() {
-                Step::Work(self.time())
-            } else {
-                Step::Rest(self.time())
-            };
-        }
-        let deeper = depth + 1;
-        let sound = self.is_sound();
-        match self.rng.u8(..100) {
-            0..=14 => Step::Work(self.time()),
-            15..=19 => Step::Rest(self.time()),
-            20..=33 => {
-                let call = self.call(deeper, key);
-                self.calls[call].is_looked_at = true;
-                Step::Here {
-                    call,
-                    pass: self.pass(),
-                }
-            }
-            34..=59 => self.submit(deeper, key, open),
-            60..=66 => self.flow_step(deeper, key, open),
-            67..=80 => self.fan_out(deeper, key),
-            81..=84 if !sound => {
-                let call = self.call(deeper, key);
-                self.calls[call].is_looked_at = true;
-                Step::Abandon {
-                    call,
-                    after: self.bound(),
-                }
-            }
-            85..=87 if !self.is_exact() => {
-                let calls = [self.call(deeper, key), self.call(deeper, key)];
-                calls
-                    .iter()
-                    .for_each(|&call| self.calls[call].is_looked_at = true);
-                Step::Both { calls }
-            }
-            _ => self.on_handle(open),
-        }
-    }
-
-    /// Whether a failure is passed on. One in a sound plan would be a surprise, so it is.
-    fn pass(&mut self) -> bool {
-        self.is_sound() || self.chance(40)
-    }
-
-    fn flow_step(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
-        self.left -= 1;
-        let flow = self.flow(depth, key);
-        if self.rng.bool() {
-            self.flows[flow].is_looked_at = true;
-            return Step::FlowHere {
-                flow,
-                pass: self.pass(),
-            };
-        }
-        open.handles.push(Drawn::of(Of::Flow(flow)));
-        Step::FlowSubmit { flow }
-    }
-
-    fn submit(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
-        let call = self.call(depth, key);
-        let usable: Vec<Handle> = open.usable().collect();
-        let gives_away = self.chance(40);
-        let (mut inputs, mut order) = (Vec::new(), Vec::new());
-        for handle in usable {
-            match self.rng.u8(..6) {
-                0..=1 => {
-                    inputs.push(handle);
-                    open.handles[handle].joined |= gives_away;
-                }
-                2 => order.push(handle),
-                _ => continue,
-            }
-            open.handles[handle].needed = true;
-            self.may_look(open.handles[handle].of);
-        }
-        open.handles.push(Drawn::of(Of::Call(call)));
-        Step::Submit {
-            call,
-            inputs,
-            order,
-            tolerant: self.chance(30),
-            gives_away,
-        }
-    }
-
-    fn may_look(&mut self, of: Of) {
-        match of {
-            Of::Call(call) => self.calls[call].may_be_looked_at = true,
-            Of::Flow(flow) => self.flows[flow].may_be_looked_at = true,
-        }
-    }
-
-    /// Something with a handle that is there, or work if there is none.
-    fn on_handle(&mut self, open: &mut Open) -> Step {
-        let usable: Vec<Handle> = open.usable().collect();
-        let Some(&handle) = usable.get(self.rng.usize(..usable.len().max(1))) else {
-            return Step::Work(self.time());
-        };
-        match self.rng.u8(..10) {
-            0..=1 => Step::Peek {
-                handle,
-                at_most: self.bound(),
-            },
-            2..=3 if !self.is_sound() && !open.handles[handle].needed => {
-                open.handles[handle].cancelled = true;
-                Step::Cancel { handle }
-            }
-            4..=5 if usable.len() > 1 => {
-                for &handle in &usable {
-                    open.handles[handle].joined = true;
-                    self.may_look(open.handles[handle].of);
-                }
-                Step::JoinAll {
-                    handles: usable,
-                    pass: self.pass(),
-                }
-            }
-            _ => self.join(handle, open),
-        }
-    }
-
-    fn join(&mut self, handle: Handle, open: &mut Open) -> Step {
-        open.handles[handle].joined = true;
-        Step::Join {
-            handle,
-            pass: self.pass(),
-        }
-    }
-
-    fn fan_out(&mut self, depth: u32, key: u32) -> Step {
-        let calls: Vec<usize> = (0..self.rng.usize(0..=4))
-            .map(|_| self.call(depth, key))
-            .collect();
-        let items = calls.len();
-        let end = match self.rng.u8(..16) {
-            0..=4 => FanEnd::Values { pass: self.pass() },
-            5..=7 => FanEnd::Outcomes,
-            8..=9 => FanEnd::Tolerate {
-                failures: self.rng.usize(0..=2),
-                pass: self.pass(),
-            },
-            10 if !self.is_exact() => FanEnd::Stream {
-                take: self.rng.usize(0..=items + 1),
-            },
-            11 if !self.is_exact() && !self.is_sound() => FanEnd::Cancelled { after: self.time() },
-            12 if items > 0 && !self.is_exact() && !self.is_sound() => FanEnd::ItemCancelled {
-                item: self.rng.usize(..items),
-                after: self.time(),
-            },
-            13 => FanEnd::Outcomes,
-            _ => FanEnd::Dropped,
-        };
-        if !matches!(end, FanEnd::Dropped) {
-            calls
-                .iter()
-                .for_each(|&call| self.calls[call].may_be_looked_at = true);
-        }
-        Step::FanOut {
-            calls,
-            concurrency: self.rng.usize(1..=3),
-            lazy: self.rng.bool(),
-            end,
-        }
-    }
-}
-
-impl Drawn {
-    fn of(of: Of) -> Self {
-        Self {
-            of,
-            joined: false,
-            cancelled: false,
-            needed: false,
-        }
-    }
-}
-
-impl Open {
-    /// The handles that are neither used up nor cancelled.
-    fn usable(&self) -> impl Iterator<Item = Handle> + '_ {
-        let handles = self.handles.iter().enumerate();
-        handles
-            .filter(|(_, drawn)| !drawn.joined && !drawn.cancelled)
-            .map(|(index, _)| index)
     }
 }

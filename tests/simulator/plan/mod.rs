@@ -16,13 +16,33 @@ pub(crate) const BREAKER: &str = "breaker";
 pub(crate) struct Plan {
     /// Whether nothing in it is shared or races, so that its course can be foretold.
     pub(crate) exact: bool,
+    /// Whether there are no faults in it, so that all of it must complete.
+    pub(crate) sound: bool,
     pub(crate) calls: Vec<Call>,
-    /// The first is the root.
     pub(crate) flows: Vec<FlowPlan>,
-    /// When the root is cancelled from outside.
+    /// One flow run, or two at once.
+    pub(crate) roots: Vec<Root>,
+    /// How the runtime ends meanwhile.
+    pub(crate) shutdown: Option<Shutdown>,
+}
+
+/// A flow run that no other calls.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) flow: usize,
+    /// When it begins.
+    pub(crate) at: u64,
+    /// When it is cancelled from outside, after it began.
     pub(crate) cancel_at: Option<u64>,
-    /// When the future of the root is dropped.
+    /// When its future is dropped, after it began.
     pub(crate) drop_at: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Shutdown {
+    pub(crate) at: u64,
+    /// How long it waits for what goes on.
+    pub(crate) grace: u64,
 }
 
 /// What the runtime has.
@@ -260,11 +280,10 @@ pub(crate) enum FanEnd {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            formatter,
-            "exact: {}, cancelled at {:?}, dropped at {:?}",
-            self.exact, self.cancel_at, self.drop_at
-        )?;
+        writeln!(formatter, "exact: {}, shut down: {:?}", self.exact, self.shutdown)?;
+        for root in &self.roots {
+            writeln!(formatter, "{root:?}")?;
+        }
         for (index, flow) in self.flows.iter().enumerate() {
             writeln!(
                 formatter,

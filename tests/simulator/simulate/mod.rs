@@ -1,18 +1,21 @@
-//! Runs one seed: first a plan with faults, then, on the same runtime, one without, in which everything must complete.
+//! Runs one seed: first a plan with faults, then, on the same runtime, one without, in which everything must complete, and with some seeds
+//! one more, which the end of the runtime overtakes.
+
+mod build;
+mod roots;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use fastrand::Rng;
+use flowkit::RunRecord;
 use flowkit::prelude::*;
-use flowkit::{Breaker, FastRandomness, HookRun, RunRecord, SeededIds, TokioClock};
 
 use crate::engine_errors::EngineErrors;
-use crate::generate::{self, Profile};
+use crate::generate;
 use crate::history::{Line, Recorder, What};
-use crate::interpret::flow;
-use crate::plan::{BREAKER, Gates, LIMITS, Plan, RATE};
+use crate::plan::{Gates, LIMITS, Plan};
 use crate::world::World;
+use roots::Stage;
 
 /// Longer than any plan takes: a run that has not ended by then never will.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -25,14 +28,12 @@ pub(crate) struct Simulated {
     pub(crate) troubles: Vec<String>,
 }
 
-/// One of the two runs.
+/// What became of one plan.
 pub(crate) struct Part {
     pub(crate) plan: Arc<Plan>,
     pub(crate) lines: Vec<Line>,
-    /// None if its future was dropped, or it never ended.
-    pub(crate) record: Option<RunRecord>,
-    /// Whether all of it must complete.
-    pub(crate) sound: bool,
+    /// Those of the roots whose futures were not dropped, and that ended.
+    pub(crate) records: Vec<RunRecord>,
 }
 
 #[task(cache)]
@@ -66,69 +67,31 @@ pub(crate) fn simulate(seed: u64) -> Simulated {
         .start_paused(true)
         .build()
         .unwrap();
-    let mut simulated = errors.while_watched(|| tokio.block_on(both_phases(seed)));
+    let mut simulated = errors.while_watched(|| tokio.block_on(all_parts(seed)));
     simulated.troubles.extend(errors.seen());
     simulated
 }
 
-async fn both_phases(seed: u64) -> Simulated {
-    let mut rng = Rng::with_seed(seed);
-    let profile = if seed.is_multiple_of(3) {
-        Profile::Exact
-    } else {
-        Profile::Shared
-    };
-    let mut gates = generate::gates(&mut rng);
-    if profile == Profile::Exact {
-        gates.task_limit = None;
-    }
-    let faulty = Arc::new(generate::plan(&mut rng, profile, &gates));
-    let sound = Arc::new(generate::plan(&mut rng, Profile::Sound, &gates));
+async fn all_parts(seed: u64) -> Simulated {
+    let generate::Drawn { gates, plans } = generate::draw(seed);
     let recorder = Recorder::new();
-    let world = World::new(recorder.clone(), Arc::clone(&faulty));
-    let runtime = build(seed, &gates, &recorder, &world).await;
+    let world = World::new(recorder.clone(), Arc::clone(&plans[0]));
+    let runtime = build::build(seed, &gates, &recorder, &world).await;
     world.set_runtime(Some(runtime.clone()));
-    let mut troubles = Vec::new();
     // What the first use of a cache opens is opened on a thread of its own, which no seed governs.
-    troubles.extend(
-        runtime
-            .run(open_cache())
-            .await
-            .into_result()
-            .err()
-            .map(|error| error.to_string()),
-    );
-
+    let opened = runtime.run(open_cache()).await.into_result();
+    let mut troubles: Vec<_> = opened.err().map(|error| error.to_string()).into_iter().collect();
+    let stage = Stage {
+        runtime,
+        recorder,
+        world,
+    };
     let mut parts = Vec::new();
-    for (plan, sound) in [(faulty, false), (sound, true)] {
-        let first = recorder.lines().len();
-        recorder.note(What::Phase(if sound { "without faults" } else { "with faults" }));
-        world.set_plan(Arc::clone(&plan));
-        if sound {
-            let settled = tokio::time::timeout(NEVER, settle(&runtime, gates.breaker.probes)).await;
-            let stalled = |_| Some("a stall: what comes next finds something held".to_owned());
-            troubles.extend(settled.unwrap_or_else(stalled));
-        }
-        let record = match tokio::time::timeout(NEVER, run(&runtime, &recorder, &world, &plan)).await {
-            Ok(record) => record,
-            Err(_) => {
-                troubles.push("a stall: the run has not ended, and nothing is left that could end it".into());
-                None
-            }
-        };
-        // What was dropped ends by itself.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        troubles.extend(idle(&runtime));
-        let lines = recorder.lines().split_off(first);
-        parts.push(Part {
-            plan,
-            lines,
-            record,
-            sound,
-        });
+    for plan in plans {
+        parts.push(run_part(&stage, &gates, plan, &mut troubles).await);
     }
-    troubles.extend(world.troubles());
-    world.set_runtime(None);
+    troubles.extend(stage.world.troubles());
+    stage.world.set_runtime(None);
     Simulated {
         gates,
         parts,
@@ -136,73 +99,39 @@ async fn both_phases(seed: u64) -> Simulated {
     }
 }
 
-async fn build(seed: u64, gates: &Gates, recorder: &Recorder, world: &World) -> Runtime {
-    let (permits, interval) = gates.rate;
-    let breaker = Breaker::new()
-        .failure_threshold(gates.breaker.threshold)
-        .reset_timeout(Duration::from_millis(gates.breaker.reset))
-        .half_open_probes(gates.breaker.probes);
-    let mut builder = Runtime::builder()
-        .clock(TokioClock::starting_at(SystemTime::UNIX_EPOCH))
-        .ids(SeededIds::new(seed))
-        .randomness(FastRandomness::seeded(seed))
-        .observe(recorder.clone())
-        .resource(world.clone())
-        .rate_limit(
-            RATE,
-            permits,
-            Duration::from_millis(interval * u64::from(permits)),
-        )
-        .circuit_breaker(BREAKER, breaker);
-    for (name, capacity) in LIMITS.into_iter().zip(gates.limits) {
-        builder = builder.limit(name, capacity);
+async fn run_part(stage: &Stage, gates: &Gates, plan: Arc<Plan>, troubles: &mut Vec<String>) -> Part {
+    let Stage {
+        runtime,
+        recorder,
+        world,
+    } = stage;
+    let first = recorder.lines().len();
+    recorder.note(What::Phase(if plan.sound {
+        "without faults"
+    } else {
+        "with faults"
+    }));
+    world.set_plan(Arc::clone(&plan));
+    if plan.sound {
+        let settled = tokio::time::timeout(NEVER, settle(runtime, gates.breaker.probes)).await;
+        let stalled = |_| Some("a stall: what comes next finds something held".to_owned());
+        troubles.extend(settled.unwrap_or_else(stalled));
     }
-    if gates.hooks {
-        let hook = |recorder: &Recorder| {
-            let recorder = recorder.clone();
-            move |run: HookRun| {
-                if let Some(id) = run.task_run_id() {
-                    let state = run.state();
-                    recorder.note(What::Hook { id, state });
-                }
-            }
-        };
-        builder = builder
-            .on_running(hook(recorder))
-            .on_success(hook(recorder))
-            .on_failure(hook(recorder))
-            .on_cancellation(hook(recorder))
-            .on_crash(hook(recorder));
-    }
-    if let Some(limit) = gates.task_limit {
-        builder = builder.task_limit(limit);
-    }
-    builder.build().await.unwrap()
-}
-
-/// Runs the root of a plan, unless the plan is to drop it.
-async fn run(runtime: &Runtime, recorder: &Recorder, world: &World, plan: &Plan) -> Option<RunRecord> {
-    let canceller = plan.cancel_at.map(|at| {
-        let (runtime, recorder) = (runtime.clone(), recorder.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(at)).await;
-            if let Some(root) = recorder.root() {
-                recorder.note(What::CancelFlow { flow: root });
-                runtime.cancel(root);
-            }
-        })
-    });
-    let running = async { runtime.run(flow(world, 0)).await.record().clone() };
-    let record = match plan.drop_at {
-        Some(at) => tokio::time::timeout(Duration::from_millis(at), running)
-            .await
-            .ok(),
-        None => Some(running.await),
+    let records = match tokio::time::timeout(NEVER, stage.run(&plan)).await {
+        Ok(records) => records,
+        Err(_) => {
+            troubles.push("a stall: a run has not ended, and nothing is left that could end it".into());
+            Vec::new()
+        }
     };
-    if let Some(canceller) = canceller {
-        canceller.abort();
+    // What was dropped ends by itself.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    troubles.extend(idle(runtime));
+    Part {
+        lines: recorder.lines().split_off(first),
+        plan,
+        records,
     }
-    record
 }
 
 /// Waits until a breaker that is open lets calls through, and closes it.
