@@ -1,7 +1,7 @@
 //! Transactions: a group of runs that counts as done only as a whole. Until it commits, what its tasks would keep in the cache is
 //! kept back; if it fails, the `on_rollback` hooks of what completed are called, the last first.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,10 +50,13 @@ impl Transaction {
             return Err(Error::about_runtime(ErrorKind::Unavailable, detail).into());
         };
         let around = run.transaction.take().filter(|_| !self.eager);
-        let mut open = Open(Some(Arc::new(Group::default())));
-        run.transaction = open.0.clone();
+        let mut open = Open {
+            group: Some(Arc::default()),
+            scope: Arc::clone(&run.scope),
+        };
+        run.transaction.clone_from(&open.group);
         let outcome = scoped(Ambient::Run(run), body).await;
-        let Some(group) = open.0.clone() else {
+        let Some(group) = open.group.clone() else {
             return outcome;
         };
         if outcome.is_err() {
@@ -65,7 +68,7 @@ impl Transaction {
             None => Ok(value),
         });
         // From here on it is decided; what is dropped now is dropped between two hooks.
-        open.0 = None;
+        open.group = None;
         match (&outcome, around) {
             (Ok(_), Some(around)) => around.take_over(&group),
             (Ok(_), None) => without_slots(group.commit()).await,
@@ -126,19 +129,21 @@ pub async fn transaction<T, E: From<Error>>(body: impl Future<Output = Result<T,
 }
 
 /// A transaction that is not decided. Dropped, it is rolled back on a tokio task of its own.
-struct Open(Option<Arc<Group>>);
+struct Open {
+    group: Option<Arc<Group>>,
+    /// The flow run that it was begun in, which ends after it. Those below may be runs of the transaction, which waits for them.
+    scope: Arc<Scope>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Some(group) = self.0.take() else { return };
+        let Some(group) = self.group.take() else {
+            return;
+        };
         group.stop_live();
         match tokio::runtime::Handle::try_current() {
             Ok(tokio) => {
-                let counted = group
-                    .scopes()
-                    .into_iter()
-                    .map(hooks::Counted::new)
-                    .collect::<Vec<_>>();
+                let counted = hooks::Counted::new(Arc::clone(&self.scope));
                 tokio.spawn(async move {
                     group.drained().await;
                     group.roll_back().await;
@@ -162,8 +167,8 @@ pub(crate) struct Group {
 
 #[derive(Default)]
 struct Runs {
-    /// Those that have not ended.
-    live: HashMap<u64, (Arc<Scope>, NodeRef)>,
+    /// Those that have not ended, in the order in which they began: they are cancelled in the same order each time.
+    live: BTreeMap<u64, (Arc<Scope>, NodeRef)>,
     next: u64,
     /// Those that completed, in order.
     completed: Vec<Completed>,
@@ -214,19 +219,6 @@ impl Group {
     fn stop_live(&self) {
         let live: Vec<_> = self.lock().live.values().cloned().collect();
         live.iter().for_each(|(scope, place)| scope.stop(*place));
-    }
-
-    /// The scopes of its runs.
-    fn scopes(&self) -> Vec<Arc<Scope>> {
-        let runs = self.lock();
-        let live = runs.live.values().map(|(scope, _)| scope);
-        let mut scopes: Vec<_> = live
-            .chain(runs.completed.iter().map(|completed| &completed.scope))
-            .cloned()
-            .collect();
-        scopes.sort_by_key(|scope| scope.id);
-        scopes.dedup_by_key(|scope| scope.id);
-        scopes
     }
 
     /// The error of the first run in it that failed and that nobody looked at. It is looked at by this.
