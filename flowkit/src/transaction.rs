@@ -211,6 +211,10 @@ impl Group {
             if self.lock().live.is_empty() {
                 return;
             }
+            if cfg!(flowkit_fault = "livelock") {
+                tokio::task::yield_now().await;
+                continue;
+            }
             drained.await;
         }
     }
@@ -260,8 +264,11 @@ impl Group {
     }
 
     async fn roll_back(&self) {
-        let completed = std::mem::take(&mut self.lock().completed);
-        for mut done in completed.into_iter().rev() {
+        let mut completed = std::mem::take(&mut self.lock().completed);
+        if !cfg!(flowkit_fault = "rollback-in-the-order-of-completion") {
+            completed.reverse();
+        }
+        for mut done in completed {
             done.run.state = State::RolledBack;
             done.scope
                 .change(done.place, State::RolledBack, &Change::default());

@@ -54,6 +54,8 @@ pub(crate) enum What {
         id: Option<TaskRunId>,
         flow: FlowRunId,
         attempt: u32,
+        /// The transaction that it was called in.
+        group: Option<u64>,
     },
     BodyEnded {
         id: Option<TaskRunId>,
@@ -89,6 +91,19 @@ pub(crate) enum What {
         id: TaskRunId,
         state: State,
     },
+    /// A transaction begins, which commits with the one around it.
+    GroupBegan {
+        group: u64,
+        around: Option<u64>,
+    },
+    /// The body of a transaction returns a value.
+    GroupDecides {
+        group: u64,
+    },
+    GroupEnded {
+        group: u64,
+        how: GroupEnd,
+    },
     /// A commit hook was called.
     Committed {
         id: TaskRunId,
@@ -98,6 +113,14 @@ pub(crate) enum What {
         id: TaskRunId,
     },
     Phase(&'static str),
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupEnd {
+    Returned,
+    Failed,
+    Dropped,
 }
 
 /// Keeps the history. Cheap to clone.
@@ -246,9 +269,15 @@ pub(crate) fn in_words(lines: &[Line]) -> String {
                 format!("{} {name}: waits for {delay:?} after attempt {attempt}", run(id))
             }
             What::FannedOut { id } => format!("{} is a fan-out", run(id)),
-            What::BodyBegan { id, flow, attempt } => {
-                format!("{} body begins, attempt {attempt}", who(id, flow))
-            }
+            What::BodyBegan {
+                id,
+                flow,
+                attempt,
+                group,
+            } => match group {
+                Some(group) => format!("{} body begins, attempt {attempt}, in g{group}", who(id, flow)),
+                None => format!("{} body begins, attempt {attempt}", who(id, flow)),
+            },
             What::BodyEnded { id, flow, how } => format!("{} body {how}", who(id, flow)),
             What::Awaits { id } => format!("{}: somebody awaits it", run(id)),
             What::Looked { id } => format!("{}: somebody looks at its failure", run(id)),
@@ -258,6 +287,9 @@ pub(crate) fn in_words(lines: &[Line]) -> String {
             What::ShutDown { cancelled, running } => {
                 format!("the runtime has ended, {cancelled} flow runs were cancelled, {running} go on")
             }
+            What::GroupBegan { group, around } => format!("g{group} begins in {around:?}"),
+            What::GroupDecides { group } => format!("g{group}: its body has returned"),
+            What::GroupEnded { group, how } => format!("g{group} ends: {how:?}"),
             What::Committed { id } => format!("{}: its commit hook is called", run(id)),
             What::RolledBack { id } => format!("{}: its rollback hook is called", run(id)),
             What::Breaker { from, to } => format!("the breaker: {from:?} -> {to:?}"),

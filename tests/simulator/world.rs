@@ -117,8 +117,19 @@ impl World {
         );
     }
 
-    pub(crate) fn enter(&self, id: Option<TaskRunId>, flow: FlowRunId, attempt: u32) -> Inside {
-        self.note(What::BodyBegan { id, flow, attempt });
+    pub(crate) fn enter(
+        &self,
+        id: Option<TaskRunId>,
+        flow: FlowRunId,
+        attempt: u32,
+        group: Option<u64>,
+    ) -> Inside {
+        self.note(What::BodyBegan {
+            id,
+            flow,
+            attempt,
+            group,
+        });
         Inside {
             world: self.clone(),
             id,
@@ -157,7 +168,11 @@ impl Drop for Inside {
         self.world.note(What::BodyEnded {
             id: self.id,
             flow: self.flow,
-            how: self.how,
+            how: if std::thread::panicking() {
+                "failed"
+            } else {
+                self.how
+            },
         });
     }
 }

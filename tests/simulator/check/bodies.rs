@@ -13,7 +13,9 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     let mut ended = BTreeMap::new();
     for (index, line) in case.lines.iter().enumerate() {
         match &line.what {
-            What::BodyBegan { id, flow, attempt } => {
+            What::BodyBegan {
+                id, flow, attempt, ..
+            } => {
                 if !inside.insert((*flow, *id)) {
                     troubles.push(format!("line {index}: a body is in two attempts at once"));
                 }
@@ -41,7 +43,10 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
                     troubles.push(format!("line {index}: {working} bodies are at work still"));
                 }
             }
-            What::Changed { id, .. } if ended.contains_key(&id.flow_run()) => {
+            // What a transaction undoes may have ended long before.
+            What::Changed { id, to, .. }
+                if *to != State::RolledBack && ended.contains_key(&id.flow_run()) =>
+            {
                 troubles.push(format!("line {index}: the flow had ended"));
             }
             _ => {}

@@ -37,7 +37,7 @@ pub(super) fn check(case: &Case<'_>, gates: &Gates, troubles: &mut Vec<String>) 
         // For what did not begin there is no hook, but for its being cancelled.
         let states = run.changes.iter().map(|change| change.to).filter(worth_telling);
         let states: Vec<_> = states
-            .filter(|state| *state != State::UpstreamFailed && gates.hooks)
+            .filter(|state| !matches!(state, State::UpstreamFailed | State::RolledBack) && gates.hooks)
             .collect();
         let told = called.remove(id).unwrap_or_default();
         if told != states {

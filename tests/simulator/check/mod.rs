@@ -8,6 +8,7 @@ mod hooks;
 mod pace;
 mod shutdown;
 mod states;
+mod transactions;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(crate) fn verdict(simulated: &Simulated) -> Verdict {
         pace::check(&case, &simulated.gates, &mut troubles);
         ends::check(&case, &mut troubles);
         hooks::check(&case, &simulated.gates, &mut troubles);
+        transactions::check(&case, &mut troubles);
         shutdown::check(&case, &mut troubles);
         is_foretold |= model::compare(part, &mut troubles);
     }

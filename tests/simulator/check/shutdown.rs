@@ -31,10 +31,10 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     }
     let until = case.lines[asked].at + Duration::from_millis(shutdown.grace);
     check_lines(case, asked, over, until, troubles);
-    // What is cancelled ends at once, but for its rollback hooks.
+    // What is cancelled ends at once, but for its hooks.
     let late = case.lines[over].at.saturating_sub(until);
     let undone = case.lines[..over].iter().filter(|line| line.at >= until);
-    let undone = undone.filter(|line| matches!(line.what, What::RolledBack { .. }));
+    let undone = undone.filter(|line| matches!(line.what, What::RolledBack { .. } | What::Committed { .. }));
     if late > Duration::from_millis(undone.count() as u64) {
         troubles.push(format!("the shutdown took {late:?} longer than its grace"));
     }

@@ -5,7 +5,7 @@ use crate::plan::{Body, FanEnd, Fate, Handle, Step};
 
 /// The handles of a body that is being drawn.
 #[derive(Default)]
-struct Open {
+pub(super) struct Open {
     handles: Vec<Opened>,
 }
 
@@ -36,12 +36,7 @@ impl Generator<'_> {
             let step = self.step(depth, key, &mut open);
             steps.push(step);
         }
-        for handle in 0..open.handles.len() {
-            let drawn = open.handles[handle];
-            if !drawn.joined && (self.is_sound() || self.chance(65)) {
-                steps.push(self.join(handle, &mut open));
-            }
-        }
+        self.join_rest(&mut open, &mut steps);
         let mut fates = Vec::new();
         if faulty {
             for _ in 0..self.rng.usize(1..=3) {
@@ -54,7 +49,17 @@ impl Generator<'_> {
         Body { fates, steps }
     }
 
-    fn step(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
+    /// Awaits most of what nobody has awaited.
+    pub(super) fn join_rest(&mut self, open: &mut Open, steps: &mut Vec<Step>) {
+        for handle in 0..open.handles.len() {
+            let drawn = open.handles[handle];
+            if !drawn.joined && (self.is_sound() || self.chance(65)) {
+                steps.push(self.join(handle, open));
+            }
+        }
+    }
+
+    pub(super) fn step(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
         if depth >= DEEPEST || self.left <= 0 {
             return if self.rng.bool() {
                 Step::Work(self.time())
@@ -93,12 +98,13 @@ impl Generator<'_> {
                     .for_each(|&call| self.calls[call].is_looked_at = true);
                 Step::Both { calls }
             }
+            88..=92 if !self.is_exact() => self.group(deeper, key),
             _ => self.on_handle(open),
         }
     }
 
     /// Whether a failure is passed on. One in a sound plan would be a surprise, so it is.
-    fn pass(&mut self) -> bool {
+    pub(super) fn pass(&mut self) -> bool {
         self.is_sound() || self.chance(40)
     }
 

@@ -1,6 +1,7 @@
 //! Draws plans from a seed.
 
 mod body;
+mod group;
 mod options;
 
 use std::sync::Arc;
@@ -187,6 +188,7 @@ impl Generator<'_> {
         let body = self.body(depth, key, faulty);
         self.calls[index] = Call {
             cached,
+            hooked: !self.is_exact() && self.chance(40),
             options,
             body,
             ..Call::default()

@@ -163,7 +163,7 @@ impl Model<'_> {
                 ..
             } => return self.fan_out(calls, *concurrency, end, work),
             // Only where things are shared.
-            Step::Both { .. } => self.is_tied = true,
+            Step::Both { .. } | Step::Group(_) => self.is_tied = true,
         }
         Ok(())
     }

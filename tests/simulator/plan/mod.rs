@@ -68,6 +68,8 @@ pub(crate) struct BreakerRules {
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     pub(crate) cached: Option<Cached>,
+    /// Whether it is told of commits and rollbacks; of cached calls those of one key are.
+    pub(crate) hooked: bool,
     pub(crate) options: Options,
     pub(crate) body: Body,
     /// Whether its caller always looks at how it ended.
@@ -75,6 +77,18 @@ pub(crate) struct Call {
     /// Whether somebody else may look at that: a run that needs it, or who takes the outcomes of its fan-out.
     pub(crate) may_be_looked_at: bool,
 }
+
+impl Call {
+    pub(crate) fn is_hooked(&self) -> bool {
+        match &self.cached {
+            Some(cached) => cached.key == HOOKED_KEY,
+            None => self.hooked,
+        }
+    }
+}
+
+/// The cache key whose calls have hooks.
+pub(crate) const HOOKED_KEY: u32 = 2;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Cached {
@@ -248,6 +262,26 @@ pub(crate) enum Step {
         lazy: bool,
         end: FanEnd,
     },
+    Group(Group),
+}
+
+/// Steps that are done as a transaction. They have handles of their own.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) eager: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) fate: GroupFate,
+    /// Whether its failure is passed on.
+    pub(crate) pass: bool,
+    pub(crate) drop_after: Option<u64>,
+}
+
+/// How the body of a transaction ends, if its steps go well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum GroupFate {
+    Value,
+    Error,
+    Panic,
 }
 
 /// What becomes of a fan-out.

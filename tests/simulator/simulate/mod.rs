@@ -13,6 +13,7 @@ use flowkit::prelude::*;
 use crate::engine_errors::EngineErrors;
 use crate::generate;
 use crate::history::{Line, Recorder, What};
+use crate::interpret::hooks;
 use crate::plan::{Gates, LIMITS, Plan};
 use crate::world::World;
 use roots::Stage;
@@ -75,6 +76,7 @@ pub(crate) fn simulate(seed: u64) -> Simulated {
 async fn all_parts(seed: u64) -> Simulated {
     let generate::Drawn { gates, plans } = generate::draw(seed);
     let recorder = Recorder::new();
+    hooks::note_in(&recorder);
     let world = World::new(recorder.clone(), Arc::clone(&plans[0]));
     let runtime = build::build(seed, &gates, &recorder, &world).await;
     world.set_runtime(Some(runtime.clone()));
@@ -124,8 +126,8 @@ async fn run_part(stage: &Stage, gates: &Gates, plan: Arc<Plan>, troubles: &mut 
             Vec::new()
         }
     };
-    // What was dropped ends by itself.
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    // What was dropped ends by itself, and calls hooks before that.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     troubles.extend(idle(runtime));
     Part {
         lines: recorder.lines().split_off(first),
