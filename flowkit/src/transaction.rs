@@ -67,12 +67,11 @@ impl Transaction {
             Some(failure) => Err(failure.into()),
             None => Ok(value),
         });
-        // From here on it is decided; what is dropped now is dropped between two hooks.
+        // From here on it is decided.
         open.group = None;
         match (&outcome, around) {
             (Ok(_), Some(around)) => around.take_over(&group),
-            (Ok(_), None) => without_slots(group.commit()).await,
-            (Err(_), _) => without_slots(group.roll_back()).await,
+            (outcome, _) => without_slots(carry_out(&open.scope, group, outcome.is_ok())).await,
         }
         outcome
     }
@@ -126,6 +125,27 @@ impl Transaction {
 /// looked at.
 pub async fn transaction<T, E: From<Error>>(body: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     Transaction::new().run(body).await
+}
+
+/// Carries out what was decided on a tokio task of its own, for which the flow run waits: half of it would be neither done nor undone, so
+/// it goes on when whoever waits for it is dropped.
+async fn carry_out(scope: &Arc<Scope>, group: Arc<Group>, commits: bool) {
+    if group.lock().completed.is_empty() {
+        return;
+    }
+    let counted = hooks::Counted::new(Arc::clone(scope));
+    let decision = async move {
+        match commits {
+            true => group.commit().await,
+            false => group.roll_back().await,
+        }
+        drop(counted);
+    };
+    match tokio::runtime::Handle::try_current() {
+        // It fails only with the tokio runtime, and then nobody waits for it.
+        Ok(tokio) => drop(tokio.spawn(decision).await),
+        Err(_) => decision.await,
+    }
 }
 
 /// A transaction that is not decided. Dropped, it is rolled back on a tokio task of its own.

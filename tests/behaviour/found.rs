@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowkit::prelude::*;
-use flowkit::{Event, EventKind, HookRun, Observer};
+use flowkit::{BoxError, Event, EventKind, HookRun, Observer};
 use futures::FutureExt;
 
 #[task(limit = "db")]
@@ -387,4 +387,31 @@ async fn a_transaction_that_is_dropped_is_undone_after_the_subflow_in_it_has_end
     let run = tokio::time::timeout(Duration::from_secs(9), group().run()).await;
     run.expect("it does not stall").into_result().unwrap();
     assert_eq!(*STORY.lock().unwrap(), ["step"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_dropped_while_it_is_undone_is_undone_all_the_same() {
+    static STORY: Story = Mutex::new(Vec::new());
+    async fn undone(run: HookRun) {
+        STORY.lock().unwrap().push(run.run_name().to_owned());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    #[task(run_name = "{name}", on_rollback = undone)]
+    async fn step(name: &str) -> String {
+        name.to_owned()
+    }
+    #[flow]
+    async fn group() -> Result<()> {
+        let failing = flowkit::transaction(async {
+            step("a").await?;
+            step("b").await?;
+            Err::<(), BoxError>("it is undone".into())
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(1), failing).await;
+        assert!(ended.is_err());
+        Ok(())
+    }
+    let run = group().run().await;
+    assert_eq!(*STORY.lock().unwrap(), ["b", "a"]);
+    assert!(run.tasks().iter().all(|task| task.state == State::RolledBack));
 }
