@@ -7,6 +7,7 @@ use flowkit::State;
 
 use super::Case;
 use crate::history::What;
+use crate::interpret::hooks::LONGEST;
 
 pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     let Some(shutdown) = &case.plan.shutdown else {
@@ -33,9 +34,9 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     check_lines(case, asked, over, until, troubles);
     // What is cancelled ends at once, but for its hooks.
     let late = case.lines[over].at.saturating_sub(until);
-    let undone = case.lines[..over].iter().filter(|line| line.at >= until);
+    let undone = case.lines[..over].iter().filter(|line| line.at + LONGEST > until);
     let undone = undone.filter(|line| matches!(line.what, What::RolledBack { .. } | What::Committed { .. }));
-    if late > Duration::from_millis(undone.count() as u64) {
+    if late > LONGEST * undone.count() as u32 {
         troubles.push(format!("the shutdown took {late:?} longer than its grace"));
     }
 }

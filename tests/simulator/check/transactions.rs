@@ -101,8 +101,8 @@ fn check_group(
     let fits = match how {
         GroupEnd::Returned => told == commit,
         GroupEnd::Failed => told == undo,
-        // One that is dropped while it commits is dropped between two hooks.
-        GroupEnd::Dropped => told == undo || (group.decides && commit.starts_with(&told)),
+        // It may have been decided already.
+        GroupEnd::Dropped => told == undo || (group.decides && told == commit),
     };
     if !fits {
         troubles.push(format!(

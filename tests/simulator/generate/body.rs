@@ -91,14 +91,14 @@ impl Generator<'_> {
                     after: self.bound(),
                 }
             }
-            85..=87 if !self.is_exact() => {
+            85 if !self.is_exact() => {
                 let calls = [self.call(deeper, key), self.call(deeper, key)];
                 calls
                     .iter()
                     .for_each(|&call| self.calls[call].is_looked_at = true);
                 Step::Both { calls }
             }
-            88..=92 if !self.is_exact() => self.group(deeper, key),
+            86..=92 if !self.is_exact() => self.group(deeper, key),
             _ => self.on_handle(open),
         }
     }

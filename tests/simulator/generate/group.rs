@@ -32,7 +32,7 @@ impl Generator<'_> {
             steps,
             fate,
             pass: self.pass(),
-            drop_after: (!sound && self.chance(20)).then(|| self.bound()),
+            drop_after: (!sound && self.chance(35)).then(|| self.bound()),
         })
     }
 }

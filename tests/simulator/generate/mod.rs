@@ -188,7 +188,7 @@ impl Generator<'_> {
         let body = self.body(depth, key, faulty);
         self.calls[index] = Call {
             cached,
-            hooked: !self.is_exact() && self.chance(40),
+            hooked: !self.is_exact() && self.chance(60),
             options,
             body,
             ..Call::default()

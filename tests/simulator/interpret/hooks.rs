@@ -4,9 +4,12 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use flowkit::HookRun;
+use flowkit::{HookRun, TaskRunId};
 
 use crate::history::{Recorder, What};
+
+/// The most that a hook takes.
+pub(crate) const LONGEST: Duration = Duration::from_millis(2);
 
 thread_local! {
     static RECORDER: RefCell<Option<Recorder>> = const { RefCell::new(None) };
@@ -25,18 +28,21 @@ fn note(what: What) {
     });
 }
 
+/// Every other hook takes a while.
+async fn dawdle(id: TaskRunId) {
+    if id.node() % 2 == 0 {
+        tokio::time::sleep(LONGEST).await;
+    }
+}
+
 pub(super) async fn committed(run: HookRun) {
     let Some(id) = run.task_run_id() else { return };
     note(What::Committed { id });
-    if id.node() % 4 == 1 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    dawdle(id).await;
 }
 
 pub(super) async fn rolled_back(run: HookRun) {
     let Some(id) = run.task_run_id() else { return };
     note(What::RolledBack { id });
-    if id.node() % 4 == 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    dawdle(id).await;
 }
