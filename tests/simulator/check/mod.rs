@@ -6,6 +6,7 @@ mod cache;
 mod ends;
 mod hooks;
 mod pace;
+mod retries;
 mod shutdown;
 mod states;
 mod transactions;
@@ -44,6 +45,7 @@ pub(crate) fn verdict(simulated: &Simulated) -> Verdict {
         shutdown::check(&case, &mut troubles);
         is_foretold |= model::compare(part, &mut troubles);
     }
+    retries::check(simulated, &mut troubles);
     breaker::check(simulated, &mut troubles);
     cache::check(simulated, &mut troubles);
     Verdict {

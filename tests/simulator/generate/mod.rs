@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use crate::plan::{Body, BreakerRules, Cached, Call, FlowPlan, Gates, Plan, Root, Shutdown};
+use crate::plan::{Body, BreakerRules, BudgetRules, Cached, Call, FlowPlan, Gates, Plan, Root, Shutdown};
 
 /// How many cache keys there are. A body of one key calls only tasks of higher ones: others would wait for each other.
 const KEYS: u32 = 4;
@@ -41,7 +41,7 @@ pub(crate) fn draw(seed: u64) -> Drawn {
     };
     let mut gates = gates(&mut rng);
     if profile == Profile::Exact {
-        gates.task_limit = None;
+        (gates.task_limit, gates.budget) = (None, None);
     }
     let mut plans = vec![
         plan(&mut rng, profile, &gates),
@@ -72,6 +72,11 @@ fn gates(rng: &mut Rng) -> Gates {
             reset: rng.u64(1..=8),
             probes: rng.u32(1..=2),
         },
+        budget: (rng.u8(..3) == 0).then(|| BudgetRules {
+            thousandths: [100, 200, 500][rng.usize(..3)],
+            per_second: [0, 10, 40][rng.usize(..3)],
+            window: [20, 50, 100][rng.usize(..3)],
+        }),
     }
 }
 

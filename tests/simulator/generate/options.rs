@@ -18,6 +18,7 @@ impl Generator<'_> {
             options.max_delay = self.chance(20).then(|| self.bound());
             options.deadline = self.chance(10).then(|| self.bound());
             options.retry_panics = self.rng.bool();
+            options.gives_up_on_timeouts = self.chance(25);
         }
         if !sound && self.chance(20) {
             options.timeout = Some(self.bound());

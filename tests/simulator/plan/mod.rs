@@ -55,6 +55,16 @@ pub(crate) struct Gates {
     /// Permits, and the time from one to the next.
     pub(crate) rate: (u32, u64),
     pub(crate) breaker: BreakerRules,
+    pub(crate) budget: Option<BudgetRules>,
+}
+
+/// How many retries all calls together may make.
+#[derive(Debug, Clone)]
+pub(crate) struct BudgetRules {
+    /// For each call, in thousandths.
+    pub(crate) thousandths: u64,
+    pub(crate) per_second: u32,
+    pub(crate) window: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -106,6 +116,8 @@ pub(crate) struct Options {
     pub(crate) max_delay: Option<u64>,
     pub(crate) deadline: Option<u64>,
     pub(crate) retry_panics: bool,
+    /// Whether an attempt that timed out is not retried.
+    pub(crate) gives_up_on_timeouts: bool,
     pub(crate) timeout: Option<u64>,
     pub(crate) total: Option<u64>,
     /// The index of a limit, and the weight.
@@ -120,6 +132,7 @@ impl Options {
         let mut options = TaskOptions::new()
             .retries(self.retries)
             .retry_panics(self.retry_panics)
+            .retry_timeouts(!self.gives_up_on_timeouts)
             .retry_backoff(self.backoff)
             .retry_jitter(self.jitter);
         if !self.delays.is_empty() {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use flowkit::prelude::*;
-use flowkit::{Breaker, Builder, FastRandomness, HookRun, SeededIds, TokioClock};
+use flowkit::{Breaker, Builder, FastRandomness, HookRun, RetryBudget, SeededIds, TokioClock};
 
 use crate::history::{Recorder, What};
 use crate::plan::{BREAKER, Gates, LIMITS, RATE};
@@ -36,6 +36,13 @@ fn with_gates(mut builder: Builder, gates: &Gates) -> Builder {
         .circuit_breaker(BREAKER, breaker);
     for (name, capacity) in LIMITS.into_iter().zip(gates.limits) {
         builder = builder.limit(name, capacity);
+    }
+    if let Some(rules) = &gates.budget {
+        let budget = RetryBudget::new()
+            .ratio(rules.thousandths as f64 / 1e3)
+            .min_per_second(rules.per_second)
+            .window(Duration::from_millis(rules.window));
+        builder = builder.retry_budget(budget);
     }
     if let Some(limit) = gates.task_limit {
         builder = builder.task_limit(limit);
