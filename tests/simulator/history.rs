@@ -91,6 +91,11 @@ pub(crate) enum What {
         id: TaskRunId,
         state: State,
     },
+    /// Somebody resumes a pause, if one waits.
+    Resumed {
+        flow: FlowRunId,
+        waits: bool,
+    },
     /// A transaction begins, which commits with the one around it.
     GroupBegan {
         group: u64,
@@ -129,6 +134,8 @@ pub(crate) struct Recorder {
     lines: Arc<Mutex<Vec<Line>>>,
     /// The names of the runs that may hold slots: they run, or wait for some.
     at_gates: Arc<Mutex<BTreeMap<TaskRunId, String>>>,
+    /// From when on runs that pause may hold slots again: they want them back before they go on.
+    back_at: Arc<Mutex<BTreeMap<TaskRunId, Instant>>>,
     start: Instant,
 }
 
@@ -137,6 +144,7 @@ impl Recorder {
         Self {
             lines: Arc::default(),
             at_gates: Arc::default(),
+            back_at: Arc::default(),
             start: Instant::now(),
         }
     }
@@ -152,7 +160,16 @@ impl Recorder {
 
     /// The names of the runs that may hold slots.
     pub(crate) fn at_gates(&self) -> Vec<String> {
-        self.at_gates.lock().unwrap().values().cloned().collect()
+        let (at_gates, back_at) = (self.at_gates.lock().unwrap(), self.back_at.lock().unwrap());
+        let now = Instant::now();
+        let holds = |id| back_at.get(id).is_none_or(|back_at| *back_at <= now);
+        let holding = at_gates.iter().filter(|(id, _)| holds(id));
+        holding.map(|(_, name)| name.clone()).collect()
+    }
+
+    /// A run pauses, and until then holds no slots.
+    pub(crate) fn pauses(&self, id: TaskRunId, until: Instant) {
+        self.back_at.lock().unwrap().insert(id, until);
     }
 
     /// The root flow run that has begun last.
@@ -172,7 +189,11 @@ impl Observer for Recorder {
         if let EventKind::TaskRunState { id, name, to, .. } = &event.kind {
             let mut at_gates = self.at_gates.lock().unwrap();
             match to {
-                State::Running | State::AwaitingSlot => at_gates.insert(*id, (*name).to_owned()),
+                State::Paused => None,
+                State::Running | State::AwaitingSlot => {
+                    self.back_at.lock().unwrap().remove(id);
+                    at_gates.insert(*id, (*name).to_owned())
+                }
                 _ => at_gates.remove(id),
             };
         }
@@ -287,6 +308,7 @@ pub(crate) fn in_words(lines: &[Line]) -> String {
             What::ShutDown { cancelled, running } => {
                 format!("the runtime has ended, {cancelled} flow runs were cancelled, {running} go on")
             }
+            What::Resumed { flow: id, waits } => format!("{}: is resumed, waits: {waits}", flow(id)),
             What::GroupBegan { group, around } => format!("g{group} begins in {around:?}"),
             What::GroupDecides { group } => format!("g{group}: its body has returned"),
             What::GroupEnded { group, how } => format!("g{group} ends: {how:?}"),

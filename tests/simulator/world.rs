@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flowkit::{FlowRunId, LimitUse, Runtime, TaskRunId};
 
+use tokio::time::Instant;
+
 use crate::check::call_of;
 use crate::history::{Recorder, What};
-use crate::plan::{LIMITS, Options, Plan};
+use crate::plan::{LIMITS, Options, Pause, Plan};
 
 /// Cheap to clone; all clones are the same world.
 #[derive(Clone)]
@@ -60,6 +63,29 @@ impl World {
     /// What went wrong under the eyes of a body.
     pub(crate) fn troubles(&self) -> Vec<String> {
         self.0.troubles.lock().unwrap().clone()
+    }
+
+    /// A run pauses, and until then holds no slots.
+    pub(crate) fn pauses(&self, id: TaskRunId, until: Instant) {
+        self.0.recorder.pauses(id, until);
+    }
+
+    /// Resumes a pause after a while, which must succeed exactly if it waits then.
+    pub(crate) fn resume_later(&self, flow: FlowRunId, key: String, pause: &Pause) {
+        let (world, pause) = (self.clone(), pause.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(pause.after)).await;
+            let runtime = world.0.runtime.lock().unwrap().clone();
+            let Some(runtime) = runtime else { return };
+            let mut paused = runtime.paused().into_iter();
+            let waits = paused.any(|paused| paused.run == flow && *paused.key == *key);
+            world.note(What::Resumed { flow, waits });
+            if runtime.resume_paused(flow, &key, pause.number).is_ok() != waits {
+                world.trouble(format!(
+                    "{pause:?} waits: {waits}, and resuming it says otherwise"
+                ));
+            }
+        });
     }
 
     pub(crate) fn trouble(&self, trouble: String) {

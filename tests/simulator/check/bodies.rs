@@ -57,11 +57,11 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     }
     for (id, run) in &case.runs {
         let bodies = begun.get(&(id.flow_run(), Some(*id))).copied().unwrap_or(0);
-        if case.call(&run.name).is_some() && bodies as usize != run.count(State::Running) {
+        if case.call(&run.name).is_some() && bodies as usize != run.attempts() {
             troubles.push(format!(
                 "{} ({id}): {bodies} bodies in {} attempts",
                 run.name,
-                run.count(State::Running)
+                run.attempts()
             ));
         }
     }

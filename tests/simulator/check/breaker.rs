@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flowkit::{BreakerState, ErrorKind, State};
 
-use super::call_of;
+use super::{begins, call_of};
 use crate::history::What;
 use crate::plan::BreakerRules;
 use crate::simulate::Simulated;
@@ -111,7 +111,7 @@ pub(super) fn check(simulated: &Simulated, troubles: &mut Vec<String>) {
             if !guarded && name != "probe" {
                 continue;
             }
-            if *to == State::Running {
+            if begins(*from, *to) {
                 if !model.admit(line.at) {
                     troubles.push(format!("line {index}: the breaker is {:?}", model.state));
                 }
@@ -120,7 +120,9 @@ pub(super) fn check(simulated: &Simulated, troubles: &mut Vec<String>) {
                 if model.admit(line.at) {
                     troubles.push(format!("line {index}: the breaker is {:?}", model.state));
                 }
-            } else if *from == Some(State::Running)
+            } else if matches!(from, Some(State::Running | State::Paused))
+                && to != &State::Paused
+                && to != &State::Running
                 && let Some(period) = attempts.remove(id)
             {
                 let success = match to {

@@ -77,10 +77,27 @@ pub(crate) struct Change {
     pub(crate) attempt: u32,
 }
 
+impl Change {
+    /// Whether an attempt begins.
+    pub(crate) fn begins(&self) -> bool {
+        begins(self.from, self.to)
+    }
+}
+
+/// Whether an attempt begins with this change: one that was paused goes on.
+pub(crate) fn begins(from: Option<State>, to: State) -> bool {
+    to == State::Running && from != Some(State::Paused)
+}
+
 impl Run {
     /// The state it is in at the end.
     pub(crate) fn state(&self) -> State {
         self.changes.last().map_or(State::Scheduled, |change| change.to)
+    }
+
+    /// How many attempts have begun.
+    pub(crate) fn attempts(&self) -> usize {
+        self.changes.iter().filter(|change| change.begins()).count()
     }
 
     pub(crate) fn count(&self, state: State) -> usize {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flowkit::{ErrorKind, State};
 
-use super::call_of;
+use super::{begins, call_of};
 use crate::history::{Line, What};
 use crate::plan::{BudgetRules, Call};
 use crate::simulate::Simulated;
@@ -77,7 +77,7 @@ fn is_first_attempt(line: &Line) -> bool {
     else {
         return false;
     };
-    to == State::Running && attempt == 1 && from != Some(State::Paused)
+    attempt == 1 && begins(from, to)
 }
 
 /// Looks at a change of a call's state. If that is how an attempt failed: whether another follows.

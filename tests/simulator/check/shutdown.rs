@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flowkit::State;
-
-use super::Case;
+use super::{Case, begins};
 use crate::history::What;
 use crate::interpret::hooks::LONGEST;
 
@@ -54,8 +52,8 @@ fn check_lines(case: &Case<'_>, asked: usize, over: usize, until: Duration, trou
             }
             // One that is refused ends without having begun.
             What::FlowEnded { flow, .. } => begun.contains(flow),
-            What::Changed { id, to, .. } => {
-                if *to == State::Running && line.at > until {
+            What::Changed { id, from, to, .. } => {
+                if begins(*from, *to) && line.at > until {
                     troubles.push(format!(
                         "line {index}: {id} begins after the grace of the shutdown"
                     ));

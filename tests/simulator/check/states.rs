@@ -22,7 +22,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
                 }
                 _ => {}
             }
-            if change.to == State::Running {
+            if change.begins() {
                 attempts += 1;
                 if change.attempt != attempts {
                     say(format!("attempt {attempts} is counted as {}", change.attempt));
@@ -56,7 +56,7 @@ fn agrees(case: &Case<'_>, record: &RunRecord, troubles: &mut Vec<String>) {
             ));
             continue;
         };
-        if run.state() != task.state || run.count(State::Running) != task.attempts as usize {
+        if run.state() != task.state || run.attempts() != task.attempts as usize {
             troubles.push(format!(
                 "{} ({}): the record says {} after {}, the events {} after {}",
                 task.name,
@@ -64,7 +64,7 @@ fn agrees(case: &Case<'_>, record: &RunRecord, troubles: &mut Vec<String>) {
                 task.state,
                 task.attempts,
                 run.state(),
-                run.count(State::Running)
+                run.attempts()
             ));
         }
         if let Some(subflow) = &task.subflow {

@@ -1,7 +1,7 @@
 //! Draws what a body does.
 
 use super::{DEEPEST, Generator};
-use crate::plan::{Body, FanEnd, Fate, Handle, Step};
+use crate::plan::{Body, FanEnd, Fate, Handle, Pause, Step};
 
 /// The handles of a body that is being drawn.
 #[derive(Default)]
@@ -71,7 +71,8 @@ impl Generator<'_> {
         let sound = self.is_sound();
         match self.rng.u8(..100) {
             0..=14 => Step::Work(self.time()),
-            15..=19 => Step::Rest(self.time()),
+            15..=17 => Step::Rest(self.time()),
+            18..=19 => self.pause(),
             20..=33 => {
                 let call = self.call(deeper, key);
                 self.calls[call].is_looked_at = true;
@@ -101,6 +102,17 @@ impl Generator<'_> {
             86..=92 if !self.is_exact() => self.group(deeper, key),
             _ => self.on_handle(open),
         }
+    }
+
+    fn pause(&mut self) -> Step {
+        let (exact, sound) = (self.is_exact(), self.is_sound());
+        Step::Pause(Pause {
+            number: self.rng.u64(..),
+            fresh: exact || self.rng.bool(),
+            after: self.time(),
+            timeout: (!sound && self.chance(40)).then(|| self.bound()),
+            pass: self.pass(),
+        })
     }
 
     /// Whether a failure is passed on. One in a sound plan would be a surprise, so it is.

@@ -2,6 +2,7 @@
 
 mod group;
 pub(crate) mod hooks;
+mod pause;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -204,6 +205,7 @@ impl Performer<'_> {
             } => {
                 return self.fan_out(calls, *concurrency, *lazy, end).await;
             }
+            Step::Pause(pause) => return self.pause(pause).await,
             Step::Group(group) => return self.group(group).await,
         }
         Ok(())

@@ -162,6 +162,14 @@ impl Model<'_> {
                 end,
                 ..
             } => return self.fan_out(calls, *concurrency, end, work),
+            Step::Pause(pause) => {
+                let until = now + pause.after;
+                let timeout = pause.timeout.map_or(u64::MAX, |timeout| now + timeout);
+                work.now = until.min(timeout);
+                if !self.is_before(until, timeout) && pause.pass {
+                    return Err(Failure::of(ErrorKind::TimedOut));
+                }
+            }
             // Only where things are shared.
             Step::Both { .. } | Step::Group(_) => self.is_tied = true,
         }

@@ -106,7 +106,7 @@ pub(crate) fn compare(part: &Part, troubles: &mut Vec<String>) -> bool {
                 submitted: first.at.as_millis() as u64 - began,
                 ended: last.at.as_millis() as u64 - began,
                 state: last.to,
-                attempts: run.count(State::Running),
+                attempts: run.attempts(),
             });
         }
     }

@@ -276,6 +276,21 @@ pub(crate) enum Step {
         end: FanEnd,
     },
     Group(Group),
+    Pause(Pause),
+}
+
+/// Waits to be resumed from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Pause {
+    /// What it is given.
+    pub(crate) number: u64,
+    /// Whether each time that it is reached asks anew.
+    pub(crate) fresh: bool,
+    /// When somebody resumes it.
+    pub(crate) after: u64,
+    pub(crate) timeout: Option<u64>,
+    /// Whether it passes on that nobody did in time.
+    pub(crate) pass: bool,
 }
 
 /// Steps that are done as a transaction. They have handles of their own.
