@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowkit::State;
 
-use super::Case;
+use super::{Case, Change};
 use crate::history::What;
 
 pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
@@ -24,6 +24,19 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
                 }
                 let attempts = begun.entry((*flow, *id)).or_insert(0);
                 *attempts += 1;
+                let run = id.and_then(|id| case.runs.get(&id));
+                // What blocks may be given up before its body begins, and then that does not begin.
+                let blocks = run
+                    .and_then(|run| case.call(&run.name))
+                    .is_some_and(|call| call.blocks);
+                if blocks {
+                    *attempts = *attempt;
+                }
+                let before = |change: &&Change| change.line < index;
+                let now = run.and_then(|run| run.changes.iter().rfind(before));
+                if now.is_some_and(|now| now.to != State::Running || now.attempt != *attempt) {
+                    troubles.push(format!("line {index}: a body begins, and its run does not run"));
+                }
                 if attempts != attempt {
                     troubles.push(format!("line {index}: body {attempts} of attempt {attempt}"));
                 }
@@ -57,7 +70,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     }
     for (id, run) in &case.runs {
         let bodies = begun.get(&(id.flow_run(), Some(*id))).copied().unwrap_or(0);
-        if case.call(&run.name).is_some() && bodies as usize != run.attempts() {
+        if case.call(&run.name).is_some_and(|call| !call.blocks) && bodies as usize != run.attempts() {
             troubles.push(format!(
                 "{} ({id}): {bodies} bodies in {} attempts",
                 run.name,

@@ -39,7 +39,12 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
             What::GroupEnded { group, how } => end(&mut groups, *group, index, *how),
             What::BodyBegan { id, group, .. } => {
                 let Some(group) = group else { continue };
-                if groups.get(group).is_some_and(|group| group.end.is_some()) {
+                let run = id.and_then(|id| case.runs.get(&id));
+                // One that blocks begins when its thread is free, until its run has been dropped.
+                let blocks = run
+                    .and_then(|run| case.call(&run.name))
+                    .is_some_and(|call| call.blocks);
+                if !blocks && groups.get(group).is_some_and(|group| group.end.is_some()) {
                     troubles.push(format!("line {index}: a body begins after its transaction ended"));
                 }
                 members.extend(id.map(|id| (id, *group)));

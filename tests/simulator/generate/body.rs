@@ -37,6 +37,19 @@ impl Generator<'_> {
             steps.push(step);
         }
         self.join_rest(&mut open, &mut steps);
+        self.with_fates(steps, faulty)
+    }
+
+    /// A body that blocks: it submits calls and waits for none.
+    pub(super) fn blocking_body(&mut self, depth: u32, key: u32, faulty: bool) -> Body {
+        let mut steps = Vec::new();
+        while depth < DEEPEST && self.left > 0 && self.chance(40) {
+            steps.push(self.submit(depth + 1, key, &mut Open::default()));
+        }
+        self.with_fates(steps, faulty)
+    }
+
+    fn with_fates(&mut self, steps: Vec<Step>, faulty: bool) -> Body {
         let mut fates = Vec::new();
         if faulty {
             for _ in 0..self.rng.usize(1..=3) {

@@ -190,8 +190,13 @@ impl Generator<'_> {
         let options = self.options(cached.is_some());
         let faulty = self.chance(35) && !sound;
         let key = cached.as_ref().map_or(key, |cached| cached.key);
-        let body = self.body(depth, key, faulty);
+        let blocks = cached.is_none() && !self.is_exact() && self.chance(15);
+        let body = match blocks {
+            true => self.blocking_body(depth, key, faulty),
+            false => self.body(depth, key, faulty),
+        };
         self.calls[index] = Call {
+            blocks,
             cached,
             hooked: !self.is_exact() && self.chance(60),
             options,

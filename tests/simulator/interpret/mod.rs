@@ -1,5 +1,6 @@
 //! The tasks and flows of every simulation: each looks up in the plan what it is to do, and does it.
 
+pub(crate) mod blocking;
 mod group;
 pub(crate) mod hooks;
 mod pause;
@@ -40,6 +41,12 @@ async fn hooked_cached(key: u32, id: usize, inputs: Vec<u64>, #[resource] world:
     perform_call(world, id).await
 }
 
+#[task]
+fn blocking_step(id: usize, inputs: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    drop(inputs);
+    blocking::perform(world, id)
+}
+
 #[flow]
 async fn once(index: usize, #[resource] world: &World) -> Result<u64> {
     perform_flow(world, index).await
@@ -78,6 +85,7 @@ fn call(world: &World, id: usize, inputs: Vec<TaskHandle<u64>>) -> TaskCall<u64>
     let call = match (&planned.cached, planned.is_hooked()) {
         (Some(key), false) => cached(key.key, id, all(inputs)),
         (Some(key), true) => hooked_cached(key.key, id, all(inputs)),
+        (None, _) if planned.blocks => blocking_step(id, all(inputs)),
         (None, false) => step(id, all(inputs)),
         (None, true) => hooked_step(id, all(inputs)),
     };
@@ -109,16 +117,8 @@ fn perform<'a>(world: &'a World, body: &'a Body, options: &'a Options) -> BoxFut
             handles: Vec::new(),
             group,
         };
-        let fate = body.fates.get(attempt as usize - 1);
         for after in 0..=body.steps.len() {
-            if let Some(fate) = fate.filter(|fate| fate.after == after) {
-                inside.how = "failed";
-                if fate.panics {
-                    // Without the hook, which would print it.
-                    std::panic::resume_unwind(Box::new("as planned"));
-                }
-                return Err("as planned".into());
-            }
+            step_fate(body, attempt, after).inspect_err(|_| inside.how = "failed")?;
             if let Some(step) = body.steps.get(after)
                 && let Err(error) = performer.take(step).await
             {
@@ -130,6 +130,16 @@ fn perform<'a>(world: &'a World, body: &'a Body, options: &'a Options) -> BoxFut
         Ok(world.value())
     }
     .boxed()
+}
+
+/// Fails, or panics, if that is the fate of the attempt after so many steps.
+fn step_fate(body: &Body, attempt: u32, after: usize) -> Result<()> {
+    match body.fates.get(attempt as usize - 1) {
+        // Without the hook, which would print it.
+        Some(fate) if fate.after == after && fate.panics => std::panic::resume_unwind(Box::new("as planned")),
+        Some(fate) if fate.after == after => Err("as planned".into()),
+        _ => Ok(()),
+    }
 }
 
 /// A body at work.

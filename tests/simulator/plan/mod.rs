@@ -80,6 +80,8 @@ pub(crate) struct Call {
     pub(crate) cached: Option<Cached>,
     /// Whether it is told of commits and rollbacks; of cached calls those of one key are.
     pub(crate) hooked: bool,
+    /// Whether its body blocks: then all it does is submit others.
+    pub(crate) blocks: bool,
     pub(crate) options: Options,
     pub(crate) body: Body,
     /// Whether its caller always looks at how it ended.
@@ -92,7 +94,7 @@ impl Call {
     pub(crate) fn is_hooked(&self) -> bool {
         match &self.cached {
             Some(cached) => cached.key == HOOKED_KEY,
-            None => self.hooked,
+            None => self.hooked && !self.blocks,
         }
     }
 }

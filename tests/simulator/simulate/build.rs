@@ -6,6 +6,7 @@ use flowkit::prelude::*;
 use flowkit::{Breaker, Builder, FastRandomness, HookRun, RetryBudget, SeededIds, TokioClock};
 
 use crate::history::{Recorder, What};
+use crate::interpret::blocking::SeededBlocking;
 use crate::plan::{BREAKER, Gates, LIMITS, RATE};
 use crate::world::World;
 
@@ -14,6 +15,7 @@ pub(super) async fn build(seed: u64, gates: &Gates, recorder: &Recorder, world: 
         .clock(TokioClock::starting_at(SystemTime::UNIX_EPOCH))
         .ids(SeededIds::new(seed))
         .randomness(FastRandomness::seeded(seed))
+        .blocking(SeededBlocking::new(seed))
         .observe(recorder.clone())
         .resource(world.clone());
     let builder = with_gates(builder, gates);
