@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -239,89 +238,6 @@ impl Observer for Recorder {
             other => What::Other(format!("{other:?}")),
         });
     }
-}
-
-/// A history in words. Flow runs are numbered in the order in which they began.
-pub(crate) fn in_words(lines: &[Line]) -> String {
-    let mut flows = BTreeMap::new();
-    let mut text = String::new();
-    for (index, Line { at, what }) in lines.iter().enumerate() {
-        if let What::FlowBegan { flow, .. } = what {
-            let number = flows.len();
-            flows.entry(*flow).or_insert(number);
-        }
-        let flow = |id: &FlowRunId| {
-            flows
-                .get(id)
-                .map_or_else(|| "F?".to_owned(), |number| format!("F{number}"))
-        };
-        let run = |id: &TaskRunId| match id.item() {
-            Some(item) => format!("{}/{}[{item}]", flow(&id.flow_run()), id.node()),
-            None => format!("{}/{}", flow(&id.flow_run()), id.node()),
-        };
-        let who = |id: &Option<TaskRunId>, of: &FlowRunId| id.as_ref().map_or_else(|| flow(of), run);
-        let said = match what {
-            What::FlowBegan { flow: id, parent } => match parent {
-                Some(parent) => format!("{} begins as {}", flow(id), run(parent)),
-                None => format!("{} begins", flow(id)),
-            },
-            What::FlowEnded {
-                flow: id,
-                state,
-                kind,
-            } => format!("{} ends: {state} {kind:?}", flow(id)),
-            What::Changed {
-                id,
-                name,
-                from,
-                to,
-                attempt,
-                kind,
-            } => match from {
-                Some(from) => format!("{} {name}: {from} -> {to}, attempt {attempt} {kind:?}", run(id)),
-                None => format!("{} {name}: {to}", run(id)),
-            },
-            What::Retry {
-                id,
-                name,
-                attempt,
-                delay,
-            } => {
-                format!("{} {name}: waits for {delay:?} after attempt {attempt}", run(id))
-            }
-            What::FannedOut { id } => format!("{} is a fan-out", run(id)),
-            What::BodyBegan {
-                id,
-                flow,
-                attempt,
-                group,
-            } => match group {
-                Some(group) => format!("{} body begins, attempt {attempt}, in g{group}", who(id, flow)),
-                None => format!("{} body begins, attempt {attempt}", who(id, flow)),
-            },
-            What::BodyEnded { id, flow, how } => format!("{} body {how}", who(id, flow)),
-            What::Awaits { id } => format!("{}: somebody awaits it", run(id)),
-            What::Looked { id } => format!("{}: somebody looks at its failure", run(id)),
-            What::Cancel { id } => format!("{}: is cancelled", run(id)),
-            What::CancelFlow { flow: id } => format!("{}: is cancelled", flow(id)),
-            What::ShutDownAsked { running } => format!("the runtime is to end, {running} flow runs go on"),
-            What::ShutDown { cancelled, running } => {
-                format!("the runtime has ended, {cancelled} flow runs were cancelled, {running} go on")
-            }
-            What::Resumed { flow: id, waits } => format!("{}: is resumed, waits: {waits}", flow(id)),
-            What::GroupBegan { group, around } => format!("g{group} begins in {around:?}"),
-            What::GroupDecides { group } => format!("g{group}: its body has returned"),
-            What::GroupEnded { group, how } => format!("g{group} ends: {how:?}"),
-            What::Committed { id } => format!("{}: its commit hook is called", run(id)),
-            What::RolledBack { id } => format!("{}: its rollback hook is called", run(id)),
-            What::Breaker { from, to } => format!("the breaker: {from:?} -> {to:?}"),
-            What::Other(said) => said.clone(),
-            What::Hook { id, state } => format!("{}: a hook is told that it is {state}", run(id)),
-            What::Phase(phase) => format!("-- {phase}"),
-        };
-        let _ = writeln!(text, "{index:>4} {:>9} ms  {said}", at.as_secs_f64() * 1e3);
-    }
-    text
 }
 
 /// One number for a whole history: equal histories have equal ones.

@@ -19,6 +19,7 @@ mod model;
 mod plan;
 mod simulate;
 mod watchdog;
+mod words;
 mod world;
 
 use std::collections::BTreeMap;
@@ -28,9 +29,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use check::Verdict;
-use history::{digest, in_words};
+use history::digest;
 use simulate::{Simulated, simulate};
 use watchdog::Watchdog;
+use words::in_words;
 
 /// How many seeds are run unless the environment says otherwise.
 const SEEDS: u64 = 5_000;

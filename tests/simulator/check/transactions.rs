@@ -7,6 +7,7 @@ use flowkit::{State, TaskRunId};
 
 use super::Case;
 use crate::history::{GroupEnd, What};
+use crate::plan::Call;
 
 #[derive(Debug, Default)]
 struct Group {
@@ -99,7 +100,7 @@ fn check_group(
     let hooked = group.completed.iter().filter(|id| {
         let run = case.runs.get(id);
         run.and_then(|run| case.call(&run.name))
-            .is_some_and(|call| call.is_hooked())
+            .is_some_and(Call::is_hooked)
     });
     let commit: Vec<_> = hooked.clone().map(|id| (*id, Done::Committed)).collect();
     let undo: Vec<_> = hooked.rev().map(|id| (*id, Done::Undone)).collect();
@@ -146,7 +147,7 @@ fn check_alone(
             .filter(|(_, of, _)| of == id)
             .map(|(_, _, done)| *done)
             .collect();
-        let hooked = case.call(&run.name).is_some_and(|call| call.is_hooked());
+        let hooked = case.call(&run.name).is_some_and(Call::is_hooked);
         let completed = run.count(State::Completed) > 0;
         let fits = match (members.contains_key(id), completed && hooked) {
             (_, false) => own.is_empty(),

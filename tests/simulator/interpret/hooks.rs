@@ -30,7 +30,7 @@ fn note(what: What) {
 
 /// Every other hook takes a while.
 async fn dawdle(id: TaskRunId) {
-    if id.node() % 2 == 0 {
+    if id.node().is_multiple_of(2) {
         tokio::time::sleep(LONGEST).await;
     }
 }
