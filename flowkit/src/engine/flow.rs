@@ -24,7 +24,7 @@ use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
-use crate::transaction::Group;
+use crate::transaction::{Group, Member};
 
 /// The longest result that a journal shows, in bytes of JSON.
 const MOST_SHOWN: usize = 64 * 1024;
@@ -50,6 +50,8 @@ pub(crate) struct Entered {
     transaction: Option<Arc<Group>>,
     /// The calls of its caller, where a journal must know this one again.
     calls: Option<Arc<Calls>>,
+    /// Its place in that transaction: between two runs of its body that is all that says that it goes on.
+    member: Option<Member>,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
 }
@@ -86,19 +88,22 @@ pub(crate) fn enter(
     if let Some(timeout) = timeout {
         plan.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
     }
+    let transaction = match caller {
+        Ambient::Run(run) => run.transaction.clone(),
+        Ambient::Runtime(..) => None,
+    };
+    let member = transaction.as_ref().zip(scope.parent.as_ref());
     Entered {
+        member: member.map(|(group, (parent, place))| group.enter(parent, *place)),
         scope,
         orders: wait_for,
         plan,
         tags,
-        transaction: match caller {
-            Ambient::Run(run) => run.transaction.clone(),
-            Ambient::Runtime(..) => None,
-        },
         calls: match caller {
             Ambient::Run(run) => run.calls.clone(),
             Ambient::Runtime(..) => None,
         },
+        transaction,
         awaited,
     }
 }
@@ -134,7 +139,17 @@ impl Entered {
     }
 
     /// Runs the flow to its end. The value is then in the job.
-    pub(crate) async fn run(mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
+    pub(crate) async fn run(mut self, job: Pin<&mut dyn Job>) -> Result<(), Error> {
+        let outcome = self.run_to_end(job).await;
+        if let (Some(member), Some((parent, place))) = (self.member.take(), &self.scope.parent)
+            && parent.state_of(*place).is_failure()
+        {
+            member.failed(parent, *place);
+        }
+        outcome
+    }
+
+    async fn run_to_end(&mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
         let scope = Arc::clone(&self.scope);
         let mut guard =
             RunGuard::entered(&scope, self.awaited).inspect_err(|refused| self.refuse(refused))?;
