@@ -111,9 +111,15 @@ fn check_group(
         GroupEnd::Dropped => told == undo || (group.decides && told == commit),
     };
     if !fits {
+        let expected = if how == GroupEnd::Returned { &commit } else { &undo };
+        let words = |calls: &[(TaskRunId, Done)]| {
+            let words = calls.iter().map(|(id, done)| format!("{id} {done:?}"));
+            words.collect::<Vec<_>>().join(", ")
+        };
         troubles.push(format!(
-            "the transaction {number} {how:?}, what completed in it was {:?}, and its hooks were told {told:?}",
-            group.completed
+            "the transaction {number} {how:?}, its hooks were called [{}] and not [{}]",
+            words(&told),
+            words(expected)
         ));
     }
     if how != GroupEnd::Dropped && own.clone().any(|(line, ..)| *line > ended) {
