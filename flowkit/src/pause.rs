@@ -222,7 +222,7 @@ impl<'a> Paused<'a> {
             return;
         }
         if scope.change_own(from, to)
-            && let Some((parent, place)) = &scope.parent
+            && let Some((parent, place)) = &scope.parent()
             && parent.state_of(*place) == from
         {
             parent.change(*place, to, &change);

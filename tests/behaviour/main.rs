@@ -28,6 +28,7 @@ mod keys;
 mod limits;
 mod pauses;
 mod recorder;
+mod released;
 mod resume;
 mod retention;
 mod retries;
