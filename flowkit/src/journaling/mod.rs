@@ -30,6 +30,13 @@ use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 
+/// Why a cached run was not served, in the words of its row.
+pub(crate) const EXPIRED: &str = "its cached result had expired";
+/// The same.
+pub(crate) const DAMAGED: &str = "its cached result was damaged, and removed";
+/// The same.
+pub(crate) const REFRESHED: &str = "the call asked for a fresh result";
+
 /// What a runtime writes its runs into.
 pub(crate) struct Recorder {
     pub(crate) journal: Journal,

@@ -78,7 +78,7 @@ impl Scope {
             inputs: call.map(|call| call.inputs.clone()).unwrap_or_default(),
             cache_key: extra.and_then(|extra| extra.cache_key).map(|key| *key.as_bytes()),
             origin: extra.and_then(|extra| extra.origin.clone()),
-            uncached: extra.and_then(|extra| extra.uncached.clone()),
+            uncached: extra.and_then(|extra| extra.uncached.clone().or_else(|| extra.missed.map(Arc::from))),
             effect: call.map(|call| call.effect).unwrap_or_default(),
             result: call.and_then(|call| call.result.clone()),
         })
