@@ -53,6 +53,8 @@
 //! `Runtime::builder().cache_store(RedbStore::open(directory)?)`. Every result that is kept is synced to the disk, which takes some
 //! milliseconds; where one process has the directory for itself, the default is faster by far.
 //!
+//! `logs` brings `JournalLayer`, a layer of `tracing_subscriber` that keeps what bodies log in the journal, run by run.
+//!
 //! `testing` brings `flowkit::testing`: a runtime for the tests of your own flows, with a clock that jumps, faults on demand, and a log to
 //! assert over. It belongs under `[dev-dependencies]`.
 
@@ -82,6 +84,8 @@ mod job;
 mod journaling;
 mod key_probe;
 mod limit;
+#[cfg(feature = "logs")]
+mod logs;
 mod named;
 mod options;
 mod order;
@@ -138,6 +142,8 @@ pub use input::{Input, IntoInput};
 #[cfg(feature = "journal")]
 pub use journaling::resume::ResumeOptions;
 pub use journaling::retention::KeepRuns;
+#[cfg(feature = "logs")]
+pub use logs::{DEFAULT_LOG_BYTES, JournalLayer};
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
 pub use parameters::ParameterError;

@@ -3,6 +3,7 @@
 //! | room | idea |
 //! |---|---|
 //! | `calls` | which call of its caller a run is, the same in every life of a flow run |
+//! | `logged` | how much an attempt may still log |
 //! | `rows` | how a run stands, as a row of the journal |
 //! | `replay` | what earlier lives of a flow run completed |
 //! | `retention` | how much of the past is kept |
@@ -11,6 +12,8 @@
 //! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
 
 pub(crate) mod calls;
+#[cfg(feature = "logs")]
+pub(crate) mod logged;
 pub(crate) mod replay;
 #[cfg(feature = "journal")]
 pub(crate) mod resume;
@@ -19,6 +22,7 @@ pub(crate) mod rows;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowkit_journal::record::{DefinitionRow, Effect, Parameters, Record, RunNo, Spot, Timestamp};
@@ -134,6 +138,8 @@ pub(crate) struct Life {
     pub(crate) replay: Option<Arc<Replay>>,
     pub(crate) parameters: OnceLock<Arc<Parameters>>,
     pub(crate) result_json: OnceLock<Arc<str>>,
+    /// Whether the last row of it is written: nothing may follow that.
+    pub(crate) ended: AtomicBool,
 }
 
 impl Life {
@@ -183,6 +189,7 @@ impl Life {
             replay,
             parameters: OnceLock::new(),
             result_json: OnceLock::new(),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -221,6 +228,8 @@ impl Life {
     }
 
     pub(crate) fn append(&self, record: Record) {
+        #[cfg(feature = "logs")]
+        let _appending = logged::Appending::begin();
         self.recorder.journal.append(record);
     }
 }
