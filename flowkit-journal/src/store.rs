@@ -314,7 +314,18 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
 
-    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`.
+    /// What the items of a fan-out returned, from `first` on, as far as it is kept and small: a slice, for who will ask for the next ones too. A store
+    /// that has nothing to gain from reading ahead gives none.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<(Spot, Vec<u8>)>>> {
+        let _ = first;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`. Items are found through
+    /// their fan-out, which has the same definition and ends last.
     ///
     /// # Errors
     /// When the journal cannot be read.

@@ -29,6 +29,7 @@ mod keys;
 mod limits;
 mod pauses;
 mod recorder;
+mod released;
 mod resume;
 mod retention;
 mod retries;

@@ -211,6 +211,10 @@ impl JournalStore for SqliteJournal {
         self.read_result(spot).boxed()
     }
 
+    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<(Spot, Vec<u8>)>>> {
+        self.read_results_from(first).boxed()
+    }
+
     fn earlier<'a>(
         &'a self,
         definition: &'a DefinitionRow,

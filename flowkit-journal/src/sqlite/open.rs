@@ -118,7 +118,7 @@ async fn check_version(connection: &mut SqliteConnection, file: &Path, known: u3
         .await
         .map_err(&read)?;
     let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await
         .map_err(&read)?;
     let damaged = |reason: &str| JournalError::Damaged {
@@ -137,10 +137,26 @@ async fn check_version(connection: &mut SqliteConnection, file: &Path, known: u3
     if found == 0 && !tables.is_empty() {
         return Err(damaged("it has tables, but no version"));
     }
-    if found as usize == STEPS.len() && !TABLES.iter().all(has) {
-        return Err(damaged("a table is missing"));
+    if found as usize == STEPS.len() {
+        let texts: Vec<Vec<u8>> = sqlx::query_scalar(DEFINITIONS)
+            .fetch_all(connection)
+            .await
+            .map_err(&read)?;
+        if !TABLES.iter().all(has) || !texts.iter().all(|text| is_ours(text)) {
+            return Err(damaged("its tables are not those that it should have"));
+        }
     }
     Ok(found)
+}
+
+/// What the tables and whatever belongs to them were created by.
+const DEFINITIONS: &str = "SELECT CAST(sql AS BLOB) FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+
+/// Whether we create something by this text, which SQLite keeps as it was. Besides that a damaged one means another thing, sqlx panics on a
+/// name that is no UTF-8, and its connection may answer no more.
+fn is_ours(text: &[u8]) -> bool {
+    let text = std::str::from_utf8(text);
+    text.is_ok_and(|text| STEPS.iter().any(|step| step.contains(text)))
 }
 
 /// Takes the steps that the file has not taken yet, each in one transaction.

@@ -13,6 +13,9 @@ use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
 use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
 use crate::store::{JournalResult, StoredTask};
 
+/// How many items' results are read at once.
+const AHEAD: u32 = 512;
+
 impl Snapshot<'_> {
     /// The task runs that a query finds, of those that were asked for. What is not what was written is left out, and so is what was written
     /// elsewhere: a damaged file may give an undamaged row in place of another.
@@ -207,6 +210,29 @@ impl SqliteJournal {
                 Ok(result)
             }
         }
+    }
+
+    /// The small results of a fan-out's items from `first` on: as many as are worth being read at once.
+    pub(super) async fn read_results_from(&self, first: Spot) -> JournalResult<Vec<(Spot, Vec<u8>)>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        if snapshot.is_leaving(first.run).await.map_err(self.read_failed())? {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND t.node = ? AND t.item >= ? ORDER BY t.item LIMIT {AHEAD}"
+        );
+        let place = [first.run.0 as i64, first.node.into(), item_number(first.item)];
+        let is_of_fan_out = |task: &StoredTask| (task.spot.run, task.spot.node) == (first.run, first.node);
+        let found = snapshot
+            .tasks(sql, &place, is_of_fan_out)
+            .await
+            .map_err(self.read_failed())?;
+        let small = found.into_iter().filter_map(|read| match read.kept {
+            Kept::Here(result) => Some((read.task.spot, result)),
+            Kept::Nowhere | Kept::Object(_) => None,
+        });
+        Ok(small.collect())
     }
 
     pub(super) async fn read_earlier(

@@ -5,6 +5,7 @@
 //! | `calls` | which call of its caller a run is, the same in every life of a flow run |
 //! | `logged` | how much an attempt may still log |
 //! | `rows` | how a run stands, as a row of the journal |
+//! | `read_ahead` | the results of fan-outs, in slices |
 //! | `replay` | what earlier lives of a flow run completed |
 //! | `retention` | how much of the past is kept |
 //! | `resume` | a flow run begins another life |
@@ -14,6 +15,7 @@
 pub(crate) mod calls;
 #[cfg(feature = "logs")]
 pub(crate) mod logged;
+mod read_ahead;
 pub(crate) mod replay;
 #[cfg(feature = "journal")]
 pub(crate) mod resume;

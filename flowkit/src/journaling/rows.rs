@@ -162,9 +162,8 @@ impl Scope {
     pub(crate) fn journal_flow_as(&self, state: State, error: Option<&Error>, ended: Stamp) {
         let Some(life) = &self.life else { return };
         let parent = self
-            .parent
-            .as_ref()
-            .and_then(|(parent, place)| Some(parent.life.as_ref()?.spot(*place)));
+            .parent()
+            .and_then(|(parent, place)| Some(parent.life.as_ref()?.spot(place)));
         let attempts = self.graph().attempts;
         let row = FlowRow {
             no: life.no,

@@ -227,7 +227,9 @@ impl Drive {
                 if let Some(expires) = caching::expiry(now, expiration) {
                     entry = entry.expires(expires);
                 }
-                if let Some(more) = self.more.as_mut().filter(|more| more.member.is_some()) {
+                let in_transaction =
+                    self.is_in_transaction() && !cfg!(flowkit_fault = "kept-before-the-commit");
+                if let Some(more) = self.more.as_mut().filter(|_| in_transaction) {
                     more.uncommitted = Some((key, entry));
                     return self.complete();
                 }
