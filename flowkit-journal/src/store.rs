@@ -141,7 +141,7 @@ pub struct StoredTask {
     pub cache_key: Option<[u8; 32]>,
     /// The task run whose value it was served.
     pub origin: Option<String>,
-    /// Why it ran without its cache.
+    /// Why a cached task ran without its cache, or was not served what the cache had.
     pub uncached: Option<String>,
     /// Its effect.
     pub effect: Effect,
@@ -267,6 +267,18 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the journal cannot be read.
     fn tree(&self, root: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>>;
+
+    /// The life of a flow run that has this number, be it the last or not, a subflow's or not.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
+
+    /// One task run.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>>;
 
     /// The task runs of one life of a flow run, in the order of their spots. Items of a fan-out only if asked for.
     ///

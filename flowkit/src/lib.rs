@@ -53,6 +53,8 @@
 //! `Runtime::builder().cache_store(RedbStore::open(directory)?)`. Every result that is kept is synced to the disk, which takes some
 //! milliseconds; where one process has the directory for itself, the default is faster by far.
 //!
+//! `logs` brings `JournalLayer`, a layer of `tracing_subscriber` that keeps what bodies log in the journal, run by run.
+//!
 //! `testing` brings `flowkit::testing`: a runtime for the tests of your own flows, with a clock that jumps, faults on demand, and a log to
 //! assert over. It belongs under `[dev-dependencies]`.
 
@@ -65,6 +67,7 @@ mod definition;
 mod engine;
 mod error;
 mod event;
+pub mod explain;
 mod fan_out;
 mod flow_call;
 mod gather;
@@ -81,6 +84,8 @@ mod job;
 mod journaling;
 mod key_probe;
 mod limit;
+#[cfg(feature = "logs")]
+mod logs;
 mod named;
 mod options;
 mod order;
@@ -126,16 +131,19 @@ pub use definition::{CachePolicy, Definition, DefinitionKind, Place};
 pub use engine::blocking::{Blocking, TokioBlocking};
 pub use error::{BoxError, Error, ErrorKind};
 pub use event::{Event, EventKind, Observer};
+pub use explain::explain;
 pub use fan_out::{AsCompleted, DEFAULT_CONCURRENCY, FanOut, Mapped, Outcomes, SubmitAll, SubmitStream};
 pub use flow_call::FlowCall;
 pub use gather::{AllowFailure, Group, IntoHandle, Tolerable, all, allow_failure};
 pub use handle::{HandleFuture, TaskHandle};
 pub use hook::{Hook, HookFuture, HookOutcome, HookRun};
-pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
+pub use ids::{FlowRunId, Ids, ParseRunIdError, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
 #[cfg(feature = "journal")]
 pub use journaling::resume::ResumeOptions;
 pub use journaling::retention::KeepRuns;
+#[cfg(feature = "logs")]
+pub use logs::{DEFAULT_LOG_BYTES, JournalLayer};
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
 pub use parameters::ParameterError;

@@ -14,6 +14,7 @@ mod cancellation;
 mod cases;
 mod changed_code;
 mod effects;
+mod explaining;
 mod failures;
 mod fan_outs;
 mod faults;

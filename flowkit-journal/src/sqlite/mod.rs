@@ -179,6 +179,14 @@ impl JournalStore for SqliteJournal {
         self.read_tree(root).boxed()
     }
 
+    fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>> {
+        self.read_life(no).boxed()
+    }
+
+    fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>> {
+        self.read_task(spot).boxed()
+    }
+
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
         self.read_tasks(run, items).boxed()
     }

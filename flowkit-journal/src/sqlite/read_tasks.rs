@@ -175,9 +175,8 @@ impl SqliteJournal {
         snapshot.finished(id).await.map_err(self.read_failed())
     }
 
-    pub(super) async fn read_result(&self, spot: Spot) -> JournalResult<Option<Vec<u8>>> {
-        let mut lease = self.lease().await?;
-        let mut snapshot = self.snapshot(&mut lease).await?;
+    /// The row of one task run; none, if it is being cleared out.
+    async fn row_at(&self, snapshot: &mut Snapshot<'_>, spot: Spot) -> JournalResult<Option<Read>> {
         if snapshot.is_leaving(spot.run).await.map_err(self.read_failed())? {
             return Ok(None);
         }
@@ -187,7 +186,20 @@ impl SqliteJournal {
             .tasks(sql, &place, |task| task.spot == spot)
             .await
             .map_err(self.read_failed())?;
-        match found.into_iter().next().map(|read| read.kept) {
+        Ok(found.into_iter().next())
+    }
+
+    pub(super) async fn read_task(&self, spot: Spot) -> JournalResult<Option<StoredTask>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        Ok(self.row_at(&mut snapshot, spot).await?.map(|read| read.task))
+    }
+
+    pub(super) async fn read_result(&self, spot: Spot) -> JournalResult<Option<Vec<u8>>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        let found = self.row_at(&mut snapshot, spot).await?;
+        match found.map(|read| read.kept) {
             None | Some(Kept::Nowhere) => Ok(None),
             Some(Kept::Here(result)) => Ok(Some(result)),
             Some(Kept::Object(name)) => {
