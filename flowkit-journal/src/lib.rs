@@ -10,12 +10,16 @@ mod journal;
 mod memory;
 mod owner;
 pub mod record;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod store;
 mod stored;
 
 pub use journal::Journal;
 pub use memory::MemoryJournal;
 pub use owner::Owner;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteJournal;
 pub use store::{
     Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
     StoredEdge, StoredFlow, StoredLog, StoredTask,

@@ -63,9 +63,9 @@ impl Rows {
             runs.sort_unstable();
             for run in runs {
                 let results = self.tasks.range(spots_of(run));
-                spots.extend(
-                    results.filter_map(|(spot, task)| Some((*spot, task.result.as_ref()?.len() as u64))),
-                );
+                spots.extend(results.filter_map(|(spot, task)| {
+                    Some((*spot, task.result.as_ref()?.len() as u64)).filter(|(_, size)| *size > 0)
+                }));
             }
         }
         let mut bytes: u64 = spots.iter().map(|(_, bytes)| bytes).sum();

@@ -11,7 +11,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+#[cfg(all(feature = "sqlite", feature = "conformance"))]
+mod orphans;
 mod owning;
+#[cfg(all(feature = "sqlite", feature = "conformance"))]
+mod writing;
 
 const ROLE: &str = "FLOWKIT_JOURNAL_TEST_ROLE";
 const DIRECTORY: &str = "FLOWKIT_JOURNAL_TEST_DIRECTORY";
@@ -60,6 +64,10 @@ fn another_process() {
     let directory = Path::new(&directory);
     match role.as_str() {
         "own" => owning::own(directory),
+        #[cfg(all(feature = "sqlite", feature = "conformance"))]
+        "write" => writing::write(directory),
+        #[cfg(all(feature = "sqlite", feature = "conformance"))]
+        "fill" => writing::fill(directory),
         other => unreachable!("no role is called {other}"),
     }
 }

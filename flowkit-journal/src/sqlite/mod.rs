@@ -1,0 +1,222 @@
+//! A journal on disk: one SQLite file for the rows, and a file each for large results.
+//!
+//! `open` opens it, `begin` and `write` are what the one writer does, `read` and `read_tasks` what anybody may do meanwhile, `prune` clears
+//! out. `schema` says what the file consists of, `task_row` how a task run lies in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::MutexGuard;
+
+use self::dictionary::{Dictionary, Numbers};
+use self::objects::Objects;
+use self::readers::Readers;
+use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
+use crate::store::{
+    Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
+    StoredEdge, StoredFlow, StoredLog, StoredTask,
+};
+
+mod begin;
+mod bytes;
+mod dictionary;
+mod errors;
+mod flow_row;
+mod objects;
+mod open;
+mod prune;
+mod read;
+mod read_tasks;
+mod readers;
+mod schema;
+mod task_row;
+#[cfg(test)]
+mod tests;
+mod trim;
+mod write;
+
+/// Keeps a journal in a directory: in the file `journal.sqlite`, and large results beside it in `objects`.
+///
+/// A batch that was written survives the death of the process and a power failure. Every task run carries a digest of its own: one that is not
+/// what was written is reported and counts as not there. One process writes; see [`Owner`](crate::Owner).
+#[derive(Debug)]
+pub struct SqliteJournal {
+    directory: PathBuf,
+    file: PathBuf,
+    objects: Objects,
+    /// None if it is only looked at.
+    writer: Option<tokio::sync::Mutex<Writer>>,
+    readers: Readers,
+    /// What readers know.
+    dictionary: Mutex<Arc<Dictionary>>,
+}
+
+/// The one that writes.
+#[derive(Debug)]
+struct Writer {
+    /// None after it was closed.
+    connection: Option<SqliteConnection>,
+    /// None until they are read, and after an error.
+    numbers: Option<Numbers>,
+    /// Up to where the results of a flow run were cleared out.
+    stripped: Option<(u128, Spot)>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal of a directory, or begins one. One that is damaged beyond reading is set aside, which is reported, and a new one begun.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] when a newer flowkit wrote it; [`JournalError::Io`] when it cannot be opened.
+    pub async fn open(directory: impl AsRef<Path>) -> JournalResult<Self> {
+        let directory = directory.as_ref();
+        let connection = open::open(directory).await?;
+        let writer = Writer {
+            connection: Some(connection),
+            numbers: None,
+            stripped: None,
+        };
+        Ok(Self::new(directory, Some(writer)))
+    }
+
+    /// Opens the journal of a directory only to look at it, while another process may be writing it. It answers every question and refuses every
+    /// change.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] when a newer flowkit wrote it; [`JournalError::Damaged`] when it cannot be read; [`JournalError::Io`] when it cannot be
+    /// opened, or is not there.
+    pub async fn open_read_only(directory: impl AsRef<Path>) -> JournalResult<Self> {
+        let journal = Self::new(directory.as_ref(), None);
+        let connection = open::open_to_read(&journal.file).await?;
+        journal.readers.give(connection);
+        Ok(journal)
+    }
+
+    fn new(directory: &Path, writer: Option<Writer>) -> Self {
+        let file = directory.join(open::FILE);
+        Self {
+            directory: directory.to_owned(),
+            objects: Objects::new(directory.join("objects")),
+            writer: writer.map(tokio::sync::Mutex::new),
+            readers: Readers::new(open::to_read(&file), file.clone()),
+            dictionary: Mutex::default(),
+            file,
+        }
+    }
+
+    /// Closes it, and waits until its files are closed as well. Without it they are closed soon after the last use. Whoever asks it afterwards is
+    /// told so.
+    ///
+    /// # Errors
+    /// When its files could not be put in order; nothing that was written is lost.
+    pub async fn close(&self) -> JournalResult<()> {
+        self.readers.close().await;
+        let Some(writer) = &self.writer else {
+            return Ok(());
+        };
+        match writer.lock().await.connection.take() {
+            Some(connection) => connection
+                .close()
+                .await
+                .map_err(errors::failed(&self.file, "closed")),
+            None => Ok(()),
+        }
+    }
+
+    /// The writer, in its turn.
+    async fn writer(&self) -> JournalResult<MutexGuard<'_, Writer>> {
+        match &self.writer {
+            Some(writer) => Ok(writer.lock().await),
+            None => Err(self.refused("it was opened only to be read")),
+        }
+    }
+
+    fn refused(&self, reason: &str) -> JournalError {
+        JournalError::Io {
+            path: self.file.clone(),
+            action: "written",
+            reason: reason.into(),
+        }
+    }
+
+    fn known(&self) -> Arc<Dictionary> {
+        Arc::clone(&self.dictionary.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Does this where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Objects) -> std::io::Result<T> + Send + 'static,
+    ) -> JournalResult<T> {
+        let objects = self.objects.clone();
+        let done = tokio::task::spawn_blocking(move || work(&objects)).await;
+        let done = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        done.map_err(errors::failed_io(&self.directory, action))
+    }
+}
+
+impl JournalStore for SqliteJournal {
+    fn begin<'a>(&'a self, now: Timestamp, crashed: &'static str) -> BoxFuture<'a, JournalResult<Beginning>> {
+        self.begin_writing(now, crashed).boxed()
+    }
+
+    fn write<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, JournalResult<()>> {
+        self.write_batch(batch).boxed()
+    }
+
+    fn flow(&self, id: u128) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>> {
+        self.read_flow(id).boxed()
+    }
+
+    fn flows<'a>(&'a self, filter: &'a RunFilter) -> BoxFuture<'a, JournalResult<Vec<StoredFlow>>> {
+        self.read_flows(filter).boxed()
+    }
+
+    fn tree(&self, root: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>> {
+        self.read_tree(root).boxed()
+    }
+
+    fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
+        self.read_tasks(run, items).boxed()
+    }
+
+    fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>> {
+        self.read_edges(run).boxed()
+    }
+
+    fn attempts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<AttemptRow>>> {
+        self.read_attempts(run).boxed()
+    }
+
+    fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>> {
+        self.read_logs(run, task).boxed()
+    }
+
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
+        self.read_finished(id).boxed()
+    }
+
+    fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>> {
+        self.read_result(spot).boxed()
+    }
+
+    fn earlier<'a>(
+        &'a self,
+        definition: &'a DefinitionRow,
+        before: Timestamp,
+        limit: u32,
+    ) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>> {
+        self.read_earlier(definition, before, limit).boxed()
+    }
+
+    fn prune<'a>(&'a self, retention: &'a Retention) -> BoxFuture<'a, JournalResult<Pruned>> {
+        self.clear_out(retention).boxed()
+    }
+
+    fn size(&self) -> BoxFuture<'_, JournalResult<JournalSize>> {
+        self.measure().boxed()
+    }
+}

@@ -1,0 +1,212 @@
+//! Reads task runs and their results.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, Row};
+
+use super::SqliteJournal;
+use super::bytes::spot_from_bytes;
+use super::read::{Snapshot, report};
+use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
+use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
+use crate::store::{JournalResult, StoredTask};
+
+impl Snapshot<'_> {
+    /// The task runs that a query finds, of those that were asked for. What is not what was written is left out, and so is what was written
+    /// elsewhere: a damaged file may give an undamaged row in place of another.
+    async fn tasks(
+        &mut self,
+        sql: String,
+        numbers: &[i64],
+        is_asked_for: impl Fn(&StoredTask) -> bool,
+    ) -> Result<Vec<Read>, sqlx::Error> {
+        let mut arguments = SqliteArguments::default();
+        for number in numbers {
+            arguments.add(*number).map_err(sqlx::Error::Encode)?;
+        }
+        let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut *self.transaction);
+        let mut tasks = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            match task_row::read(&row, &self.dictionary) {
+                Some(read) if is_asked_for(&read.task) => tasks.push(read),
+                _ => report("task run", row.try_get(0).ok()),
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// The task runs of a life of a flow run that a query finds, which orders them by their spots.
+    async fn tasks_of(&mut self, sql: String, run: RunNo) -> Result<Vec<StoredTask>, sqlx::Error> {
+        let found = self
+            .tasks(sql, &[run.0 as i64], |task| task.spot.run == run)
+            .await?;
+        let mut tasks: Vec<StoredTask> = Vec::with_capacity(found.len());
+        for Read { task, .. } in found {
+            // Where one is found twice, or out of order, a page lies where another was.
+            if tasks.last().is_none_or(|last| last.spot < task.spot) {
+                tasks.push(task);
+            } else {
+                report("task run out of order", Some(run.0 as i64));
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// The lives of a flow run, and of the subflows below it.
+    async fn lives_and_below(&mut self, id: u128) -> Result<BTreeSet<RunNo>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT f.no, f.id, f.parent FROM flows AS f WHERE f.root IN (SELECT root FROM flows WHERE id = ?) \
+             AND f.root NOT IN (SELECT root FROM leaving) ORDER BY f.no",
+        )
+        .bind(id.to_be_bytes().to_vec())
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        let mut runs = BTreeSet::new();
+        // Whatever is called has a larger number than its caller.
+        for row in &rows {
+            let its: &[u8] = row.try_get(1)?;
+            let parent = row.try_get::<Option<&[u8]>, _>(2)?.and_then(spot_from_bytes);
+            if its == id.to_be_bytes() || parent.is_some_and(|parent| runs.contains(&parent.run)) {
+                runs.insert(RunNo(row.try_get::<i64, _>(0)? as u64));
+            }
+        }
+        Ok(runs)
+    }
+
+    async fn finished(&mut self, id: u128) -> Result<Vec<StoredTask>, sqlx::Error> {
+        let mut finished = Vec::new();
+        for run in self.lives_and_below(id).await? {
+            let sql = format!(
+                "SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND (t.result IS NOT NULL OR t.object IS NOT NULL OR t.effect <> 0 \
+                 OR (t.kind = 1 AND t.item = 0 AND EXISTS (SELECT 1 FROM tasks AS i WHERE i.run = t.run AND i.node = t.node AND i.item > 0))) \
+                 ORDER BY t.node, t.item"
+            );
+            finished.extend(self.tasks_of(sql, run).await?);
+        }
+        Ok(finished)
+    }
+
+    /// The latest task runs of these definitions: those that are no items, then the items of fan-outs, latest fan-out first, until no
+    /// fan-out can hold a later one than what was found.
+    async fn earlier(
+        &mut self,
+        wanted: &DefinitionRow,
+        before: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredTask>, sqlx::Error> {
+        let definitions = self.dictionary.of_same_name(wanted);
+        let is_wanted = |task: &StoredTask| {
+            let (its, wanted) = (&*task.definition, wanted);
+            (&its.package, &its.module, &its.name) == (&wanted.package, &wanted.module, &wanted.name)
+                && task
+                    .ended
+                    .is_some_and(|ended| ended.0.wrapping_sub(EPOCH) < before)
+        };
+        let list = definitions
+            .iter()
+            .map(i64::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
+        let present = "t.run NOT IN (SELECT f.no FROM flows AS f JOIN leaving AS l ON l.root = f.root)";
+        let sql = format!(
+            "SELECT {SELECTED} FROM tasks AS t WHERE t.definition IN ({list}) AND t.item = 0 AND t.created + t.ended < ?1 AND {present} \
+             ORDER BY t.created + t.ended DESC, t.run DESC, t.node DESC LIMIT ?2"
+        );
+        let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+        let single = self.tasks(sql, &[before, rows], is_wanted).await?;
+        let mut found: Vec<StoredTask> = single.into_iter().map(|read| read.task).collect();
+        let sql = format!(
+            "SELECT t.run, t.node, t.created + t.ended FROM tasks AS t WHERE t.definition IN ({list}) AND t.item = 0 AND t.kind = 1 \
+             AND {present} ORDER BY t.created + t.ended IS NOT NULL, t.created + t.ended DESC"
+        );
+        let fan_outs = sqlx::query(AssertSqlSafe(sql))
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        for fan_out in &fan_outs {
+            let ended: Option<i64> = fan_out.try_get(2)?;
+            let last = limit.checked_sub(1).and_then(|last| found.get(last)?.ended);
+            if let (Some(ended), Some(last)) = (ended, last)
+                && last.0.wrapping_sub(EPOCH) > ended
+            {
+                break;
+            }
+            let sql = format!(
+                "SELECT {SELECTED} FROM tasks AS t WHERE t.run = ?1 AND t.node = ?2 AND t.item > 0 AND t.definition IN ({list}) \
+                 AND t.created + t.ended < ?3 ORDER BY t.created + t.ended DESC, t.item DESC LIMIT ?4"
+            );
+            let place = [fan_out.try_get(0)?, fan_out.try_get(1)?, before, rows];
+            let items = self.tasks(sql, &place, is_wanted).await?;
+            found.extend(items.into_iter().map(|read| read.task));
+            found.sort_by_key(|task| std::cmp::Reverse((task.ended, task.spot)));
+            found.truncate(limit);
+        }
+        Ok(found)
+    }
+}
+
+impl SqliteJournal {
+    pub(super) async fn read_tasks(&self, run: RunNo, items: bool) -> JournalResult<Vec<StoredTask>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        if snapshot.is_leaving(run).await.map_err(self.read_failed())? {
+            return Ok(Vec::new());
+        }
+        let sql = if items {
+            format!("SELECT {SELECTED} FROM tasks AS t WHERE t.run = ?1 ORDER BY t.node, t.item")
+        } else {
+            // From node to node, past all items.
+            format!(
+                "WITH RECURSIVE nodes (node) AS (SELECT min(node) FROM tasks WHERE run = ?1 UNION ALL \
+                 SELECT (SELECT min(node) FROM tasks WHERE run = ?1 AND node > nodes.node) FROM nodes WHERE nodes.node IS NOT NULL) \
+                 SELECT {SELECTED} FROM nodes CROSS JOIN tasks AS t ON t.run = ?1 AND t.node = nodes.node AND t.item = 0 ORDER BY t.node"
+            )
+        };
+        snapshot.tasks_of(sql, run).await.map_err(self.read_failed())
+    }
+
+    pub(super) async fn read_finished(&self, id: u128) -> JournalResult<Vec<StoredTask>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        snapshot.finished(id).await.map_err(self.read_failed())
+    }
+
+    pub(super) async fn read_result(&self, spot: Spot) -> JournalResult<Option<Vec<u8>>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        if snapshot.is_leaving(spot.run).await.map_err(self.read_failed())? {
+            return Ok(None);
+        }
+        let sql = format!("SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND t.node = ? AND t.item = ?");
+        let place = [spot.run.0 as i64, spot.node.into(), item_number(spot.item)];
+        let found = snapshot
+            .tasks(sql, &place, |task| task.spot == spot)
+            .await
+            .map_err(self.read_failed())?;
+        match found.into_iter().next().map(|read| read.kept) {
+            None | Some(Kept::Nowhere) => Ok(None),
+            Some(Kept::Here(result)) => Ok(Some(result)),
+            Some(Kept::Object(name)) => {
+                let result = self.blocking("read", move |objects| objects.read(&name)).await?;
+                if result.is_none() {
+                    report("result in a file", Some(spot.run.0 as i64));
+                }
+                Ok(result)
+            }
+        }
+    }
+
+    pub(super) async fn read_earlier(
+        &self,
+        definition: &DefinitionRow,
+        before: Timestamp,
+        limit: u32,
+    ) -> JournalResult<Vec<StoredTask>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        let before = before.0.wrapping_sub(EPOCH);
+        let found = snapshot.earlier(definition, before, limit as usize).await;
+        found.map_err(self.read_failed())
+    }
+}
