@@ -18,6 +18,9 @@ use crate::store::{Beginning, JournalError, JournalResult, JournalStore};
 /// How many records may wait before who makes many is asked to wait, too.
 const ROOM: usize = 16 * 1024;
 
+/// How many bytes of results and logs may wait, likewise.
+const ROOM_BYTES: usize = 64 << 20;
+
 /// How many records are kept for a store that cannot be written, before they are given up.
 const MOST_KEPT: usize = 1 << 20;
 
@@ -44,6 +47,8 @@ struct Inner {
 #[derive(Default)]
 struct Queue {
     records: Vec<Record>,
+    /// What they hold that may be large, in bytes.
+    bytes: usize,
     /// The batch that is being written. It stays until it is.
     batch: Arc<Vec<Record>>,
     /// How many records were appended, and how many of them are written.
@@ -110,9 +115,12 @@ impl Journal {
             }
             return;
         }
+        let bytes = queue.bytes;
+        queue.bytes += large_bytes(&record);
         queue.records.push(record);
         queue.appended += 1;
-        if queue.records.len() == 1 || queue.records.len() == ROOM / 2 {
+        let is_half = bytes < ROOM_BYTES / 2 && queue.bytes >= ROOM_BYTES / 2;
+        if is_half || queue.records.len() == 1 || queue.records.len() == ROOM / 2 {
             self.0.wake.notify_one();
         }
         self.keep_writing(&mut queue);
@@ -121,7 +129,7 @@ impl Journal {
     /// Whether so little waits to be written that more may come.
     pub fn has_room(&self) -> bool {
         let queue = self.0.lock();
-        queue.records.len() < ROOM || queue.trouble.is_some()
+        (queue.records.len() < ROOM && queue.bytes < ROOM_BYTES) || queue.trouble.is_some()
     }
 
     /// Returns when so little waits to be written that more may come. A store that cannot be written keeps nobody waiting.
@@ -219,6 +227,7 @@ impl Inner {
         let batch = {
             let mut queue = self.lock();
             if queue.batch.is_empty() {
+                queue.bytes = 0;
                 queue.batch = Arc::new(last_of_each_place(std::mem::take(&mut queue.records)));
             }
             if queue.batch.is_empty() {
@@ -261,13 +270,22 @@ impl Inner {
 
     fn is_urgent(&self) -> bool {
         let queue = self.lock();
-        queue.wanted > queue.written || queue.records.len() >= ROOM / 2
+        queue.wanted > queue.written || queue.records.len() >= ROOM / 2 || queue.bytes >= ROOM_BYTES / 2
     }
 
     async fn urgent(&self) {
         while !self.is_urgent() {
             self.wake.notified().await;
         }
+    }
+}
+
+/// What a record holds that may be large.
+fn large_bytes(record: &Record) -> usize {
+    match record {
+        Record::Task(row) => row.result.as_ref().map_or(0, |result| result.len()),
+        Record::Log(row) => row.message.len(),
+        Record::Flow(_) | Record::Attempt(_) | Record::Edge(_) => 0,
     }
 }
 
@@ -298,3 +316,6 @@ fn last_of_each_place(records: Vec<Record>) -> Vec<Record> {
     });
     kept
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ impl<T> NoProbe<T> {
     }
 
     /// It is not read.
-    pub fn from_json(&self) -> Option<FromJson<T>> {
+    pub fn json_reader(&self) -> Option<FromJson<T>> {
         None
     }
 }
@@ -196,11 +196,11 @@ pub(crate) type FromJson<T> = fn(serde_json::Value) -> Result<T, BoxError>;
 /// The type can be read from JSON.
 pub trait FromJsonYes<T> {
     /// How.
-    fn from_json(&self) -> Option<FromJson<T>>;
+    fn json_reader(&self) -> Option<FromJson<T>>;
 }
 
 impl<T: DeserializeOwned> FromJsonYes<T> for Probe<T> {
-    fn from_json(&self) -> Option<FromJson<T>> {
+    fn json_reader(&self) -> Option<FromJson<T>> {
         Some(|value| serde_json::from_value(value).map_err(Into::into))
     }
 }
@@ -208,11 +208,11 @@ impl<T: DeserializeOwned> FromJsonYes<T> for Probe<T> {
 /// The type is not known to be `Deserialize`.
 pub trait FromJsonNo<T> {
     /// It cannot be.
-    fn from_json(&self) -> Option<FromJson<T>>;
+    fn json_reader(&self) -> Option<FromJson<T>>;
 }
 
 impl<T> FromJsonNo<T> for &Probe<T> {
-    fn from_json(&self) -> Option<FromJson<T>> {
+    fn json_reader(&self) -> Option<FromJson<T>> {
         None
     }
 }

@@ -74,6 +74,10 @@ mod hook;
 mod ids;
 mod input;
 mod job;
+#[cfg_attr(
+    not(feature = "journal"),
+    allow(dead_code, reason = "without the feature nothing is resumed")
+)]
 mod journaling;
 mod key_probe;
 mod limit;
@@ -81,6 +85,10 @@ mod named;
 mod options;
 mod order;
 mod panics;
+#[cfg_attr(
+    not(feature = "journal"),
+    allow(dead_code, reason = "without the feature nothing is registered")
+)]
 mod parameters;
 mod pause;
 mod random;
@@ -127,6 +135,7 @@ pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
 #[cfg(feature = "journal")]
 pub use journaling::resume::ResumeOptions;
+pub use journaling::retention::KeepRuns;
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
 pub use parameters::ParameterError;

@@ -135,7 +135,7 @@ macro_rules! __flowkit_register_flow {
                 let call = $flow($(given.take::<$type>(
                     $name,
                     (&$crate::__private::$probe::<$type>::NEW).codec(),
-                    (&$crate::__private::$probe::<$type>::NEW).from_json(),
+                    (&$crate::__private::$probe::<$type>::NEW).json_reader(),
                 )?),*);
                 given.finish(&[$($name),*])?;
                 ::core::result::Result::Ok($crate::__private::AnyFlow::new(

@@ -250,6 +250,7 @@ impl<T> FlowRun<T> {
     }
 
     /// The same run, with its value turned into another.
+    #[cfg(feature = "journal")]
     pub(crate) fn map<U>(self, turn: impl FnOnce(T) -> U) -> FlowRun<U> {
         FlowRun {
             outcome: self.outcome.map(turn),

@@ -135,6 +135,13 @@ impl Expansion {
         } else {
             "derive `serde::Serialize`: a resumed flow knows a call by its inputs".to_owned()
         };
+        // The key of a cached task goes through the check; where there is none, it is only asked.
+        let ty = self.hashed_type(parameter);
+        let asked = self
+            .options
+            .cached()
+            .is_none()
+            .then(|| quote!(let _ = <#ty as #check>::add_to_key;));
         let signature = quote! {
             fn add_to_key(&self, hasher: &mut #fk::KeyHasher) -> ::core::result::Result<(), #fk::KeyError>
         };
@@ -150,6 +157,7 @@ impl Expansion {
                     #fk::KeyHasher::value(hasher, #name, self)
                 }
             }
+            #asked
         }
     }
 

@@ -5,6 +5,7 @@
 //! | `calls` | which call of its caller a run is, the same in every life of a flow run |
 //! | `rows` | how a run stands, as a row of the journal |
 //! | `replay` | what earlier lives of a flow run completed |
+//! | `retention` | how much of the past is kept |
 //! | `resume` | a flow run begins another life |
 //!
 //! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
@@ -13,6 +14,7 @@ pub(crate) mod calls;
 pub(crate) mod replay;
 #[cfg(feature = "journal")]
 pub(crate) mod resume;
+pub(crate) mod retention;
 pub(crate) mod rows;
 
 use std::collections::HashMap;
@@ -37,6 +39,7 @@ pub(crate) struct Recorder {
     numbers: Mutex<HashMap<FlowRunId, RunNo>>,
     /// What earlier processes left unfinished, and nobody has resumed yet.
     crashed: Mutex<Vec<FlowRunId>>,
+    clearing: retention::Clearing,
     /// What keeps other processes from writing too.
     _owner: Option<Box<dyn Send + Sync>>,
 }
@@ -55,8 +58,10 @@ impl Recorder {
         journal: Journal,
         crashed: Vec<FlowRunId>,
         owner: Option<Box<dyn Send + Sync>>,
+        keep: retention::KeepRuns,
     ) -> Self {
         Self {
+            clearing: retention::Clearing::new(keep),
             crashed: Mutex::new(crashed),
             journal,
             definitions: Mutex::default(),

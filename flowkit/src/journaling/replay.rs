@@ -27,6 +27,13 @@ struct Item {
     found: Found,
 }
 
+/// A task as it was, and the inputs under which it completed.
+#[derive(Debug)]
+struct Completed {
+    definition: Arc<DefinitionRow>,
+    inputs: BTreeSet<Vec<Digest>>,
+}
+
 /// A task, whatever its code: its package, module and name.
 type Task = (String, String, String);
 
@@ -47,7 +54,7 @@ pub(crate) struct Replay {
     /// Items, by the place of their fan-out and their index: their own place follows from their inputs.
     items: HashMap<(Digest, u32), Item>,
     /// The inputs under which each task completed, by its name, each code of it apart.
-    completed: HashMap<Task, Vec<(Arc<DefinitionRow>, BTreeSet<Vec<Digest>>)>>,
+    completed: HashMap<Task, Vec<Completed>>,
     /// Whether the flow's own code is what it was.
     same_flow: bool,
     /// Whether a call that no longer matches is run.
@@ -141,12 +148,13 @@ impl Replay {
 
     fn note_completed(&mut self, task: &StoredTask) {
         let codes = self.completed.entry(task_of(&task.definition)).or_default();
-        match codes.iter_mut().find(|(known, _)| *known == task.definition) {
-            Some((_, inputs)) => drop(inputs.insert(task.inputs.clone())),
-            None => codes.push((
-                Arc::clone(&task.definition),
-                BTreeSet::from([task.inputs.clone()]),
-            )),
+        let known = codes.iter_mut().find(|known| known.definition == task.definition);
+        match known {
+            Some(known) => drop(known.inputs.insert(task.inputs.clone())),
+            None => codes.push(Completed {
+                definition: Arc::clone(&task.definition),
+                inputs: BTreeSet::from([task.inputs.clone()]),
+            }),
         }
     }
 
@@ -157,10 +165,11 @@ impl Replay {
         }
         let codes = self.completed.get(&task_of(definition))?;
         let name = &definition.name;
-        let other = codes
+        let is_other = |known: &Completed| known.definition.code != definition.code;
+        if codes
             .iter()
-            .find(|(known, completed)| known.code != definition.code && completed.contains(inputs));
-        if other.is_some() {
+            .any(|known| is_other(known) && known.inputs.contains(inputs))
+        {
             return Some(format!(
                 "`{name}` completed with these inputs before, and its code has changed since"
             ));
@@ -168,8 +177,8 @@ impl Replay {
         if self.same_flow {
             return None;
         }
-        let (known, completed) = codes.iter().find(|(known, _)| known.code == definition.code)?;
-        if completed.contains(inputs) {
+        let known = codes.iter().find(|known| !is_other(known))?;
+        if known.inputs.contains(inputs) {
             return None;
         }
         let differing = |earlier: &&Vec<Digest>| {
@@ -179,11 +188,11 @@ impl Replay {
                 .filter(|(earlier, now)| earlier != now)
                 .count()
         };
-        let nearest = completed.iter().min_by_key(differing)?;
+        let nearest = known.inputs.iter().min_by_key(differing)?;
         let names: Vec<_> = nearest
             .iter()
             .zip(inputs)
-            .zip(&known.parameters)
+            .zip(&known.definition.parameters)
             .filter(|((earlier, now), _)| earlier != now)
             .map(|(_, name)| format!("`{name}`"))
             .collect();

@@ -115,7 +115,6 @@ impl Runtime {
     ///
     /// # Errors
     /// When the runtime has no journal.
-    #[expect(clippy::type_complexity, reason = "each run beside its outcome")]
     pub async fn resume_all(
         &self,
     ) -> Result<Vec<(FlowRunId, Result<FlowRun<serde_json::Value>, Error>)>, Error> {

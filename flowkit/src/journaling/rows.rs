@@ -10,7 +10,7 @@ use super::calls::{Called, Calls};
 use super::{CallRecord, Life};
 use crate::clock::Stamp;
 use crate::context::RunContext;
-use crate::definition::{Definition, DefinitionKind};
+use crate::definition::Definition;
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::graph::{Edge, Graph, NodeKind};
@@ -180,10 +180,5 @@ impl Scope {
             result_json: life.result_json.get().cloned(),
         };
         life.append(Record::Flow(Box::new(row)));
-    }
-
-    /// Whether this is a flow, and not a task that was called outside any.
-    pub(crate) fn is_flow(&self) -> bool {
-        self.definition.kind() == DefinitionKind::Flow
     }
 }

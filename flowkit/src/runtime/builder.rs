@@ -26,6 +26,7 @@ use crate::event::{Observer, Observers};
 use crate::hook::{Hook, Moment, RuntimeHooks};
 use crate::ids::{Ids, SystemIds};
 use crate::journaling::Recorder;
+use crate::journaling::retention::KeepRuns;
 use crate::options::TaskOptions;
 use crate::random::{FastRandomness, Randomness};
 use crate::resource::Resources;
@@ -53,6 +54,7 @@ pub struct Builder {
     cache_limit: Option<u64>,
     journal: JournalPlace,
     on_start: OnStart,
+    keep_runs: KeepRuns,
     #[cfg(feature = "testing")]
     faults: Option<Arc<crate::testing::Faults>>,
     #[cfg(feature = "testing")]
@@ -77,6 +79,7 @@ impl Default for Builder {
             cache_limit: None,
             journal: JournalPlace::None,
             on_start: OnStart::default(),
+            keep_runs: KeepRuns::new(),
             #[cfg(feature = "testing")]
             faults: None,
             #[cfg(feature = "testing")]
@@ -121,6 +124,12 @@ impl Builder {
     /// process, or one of your own.
     pub fn journal_store(mut self, store: Arc<dyn JournalStore>) -> Self {
         self.journal = JournalPlace::Store(store);
+        self
+    }
+
+    /// How much of the past the journal keeps. Without this, runs of the last 30 days, 10,000 of them at most, 1 GiB of results and 256 MiB of logs.
+    pub fn keep_runs(mut self, keep: KeepRuns) -> Self {
+        self.keep_runs = keep;
         self
     }
 
@@ -320,7 +329,9 @@ impl Builder {
             return Err(Error::about_runtime(ErrorKind::Build, detail));
         }
         let gates = std::mem::take(&mut self.gates).build()?;
-        let recorder = std::mem::take(&mut self.journal).open(&*self.clock).await?;
+        let recorder = std::mem::take(&mut self.journal)
+            .open(&*self.clock, self.keep_runs)
+            .await?;
         let on_start = self.on_start;
         let runtime = Runtime(self.into_inner(gates, recorder));
         #[cfg(feature = "journal")]

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowkit_journal::record::Timestamp;
-use flowkit_journal::{Journal, JournalStore};
+use flowkit_journal::{Journal, JournalResult, JournalStore, RunFilter};
 
 use super::Runtime;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::ids::FlowRunId;
+use crate::journaling::retention::KeepRuns;
 use crate::journaling::{Recorder, journal_error};
 use crate::state::State;
 
@@ -43,7 +44,11 @@ pub(super) enum JournalPlace {
 
 impl JournalPlace {
     /// Opens it, and marks what an earlier process left unfinished.
-    pub(super) async fn open(self, clock: &dyn Clock) -> Result<Option<Arc<Recorder>>, Error> {
+    pub(super) async fn open(
+        self,
+        clock: &dyn Clock,
+        keep: KeepRuns,
+    ) -> Result<Option<Arc<Recorder>>, Error> {
         let now = Timestamp::from(clock.now());
         let (store, owner) = match self {
             Self::None => return Ok(None),
@@ -52,22 +57,39 @@ impl JournalPlace {
             Self::Directory(directory) => {
                 let owner = flowkit_journal::Owner::take(&directory, now)
                     .map_err(|trouble| journal_error(&trouble))?;
-                let store = flowkit_journal::MemoryJournal::new();
+                let store = flowkit_journal::SqliteJournal::open(&directory)
+                    .await
+                    .map_err(|trouble| journal_error(&trouble))?;
                 let owner: Box<dyn Send + Sync> = Box::new(owner);
                 (Arc::new(store) as Arc<dyn JournalStore>, Some(owner))
             }
             #[cfg(not(feature = "journal"))]
             Self::Directory(_) => return Ok(None),
         };
-        let (journal, beginning) = Journal::begin(store, now, State::Crashed.name())
+        let (journal, _) = Journal::begin(store, now, State::Crashed.name())
             .await
             .map_err(|trouble| journal_error(&trouble))?;
-        let crashed: Vec<_> = beginning.crashed.into_iter().map(FlowRunId::from_u128).collect();
+        let crashed = interrupted(&**journal.store())
+            .await
+            .map_err(|trouble| journal_error(&trouble))?;
         if !crashed.is_empty() {
             tracing::warn!(target: "flowkit", runs = crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
         }
-        Ok(Some(Arc::new(Recorder::new(journal, crashed, owner))))
+        Ok(Some(Arc::new(Recorder::new(journal, crashed, owner, keep))))
     }
+}
+
+/// The flow runs whose process died, this time or an earlier one, and which nobody has resumed since; oldest first. One that panicked says so in its
+/// error.
+async fn interrupted(store: &dyn JournalStore) -> JournalResult<Vec<FlowRunId>> {
+    let filter = RunFilter {
+        state: Some(State::Crashed.name().to_owned()),
+        ..RunFilter::default()
+    };
+    let mut runs = store.flows(&filter).await?;
+    runs.retain(|run| run.error.is_none() && run.definition.is_flow);
+    runs.sort_by_key(|run| run.no);
+    Ok(runs.iter().map(|run| FlowRunId::from_u128(run.id)).collect())
 }
 
 impl Runtime {

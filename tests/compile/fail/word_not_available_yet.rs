@@ -1,6 +1,6 @@
 use flowkit::prelude::*;
 
-#[task(effect)]
+#[task]
 async fn load(n: u8) -> u8 {
     n
 }

@@ -70,9 +70,9 @@ impl Drive {
             return None;
         }
         let recorder = Arc::clone(&self.scope.life.as_ref()?.recorder);
-        let read: BoxFuture<'static, _> =
-            Box::pin(async move { recorder.journal.store().result(found.spot).await });
-        Some(Step::Next(Phase::Restore(read, found)))
+        Some(Step::Next(Phase::Restore(Box::pin(async move {
+            (recorder.journal.store().result(found.spot).await, found)
+        }))))
     }
 
     /// Lets the run's record show when it really ran. Of an item, which has no record of its own, only the journal does.
@@ -104,11 +104,8 @@ impl Drive {
         &mut self,
         mut job: Pin<&mut dyn Job>,
         read: JournalResult<Option<Vec<u8>>>,
+        found: &Found,
     ) -> Step {
-        let Phase::Restore(_, found) = &self.phase else {
-            return self.seek_admission();
-        };
-        let found = *found;
         let trouble = match read {
             Ok(Some(bytes)) => match job.as_mut().decode(&bytes) {
                 Ok(()) => {

@@ -105,7 +105,7 @@ impl More {
 enum Phase {
     Inputs,
     /// Reads what an earlier life of the flow run returned.
-    Restore(BoxFuture<'static, JournalResult<Option<Vec<u8>>>>, Found),
+    Restore(BoxFuture<'static, (JournalResult<Option<Vec<u8>>>, Found)>),
     /// What it needs waits for it: it never begins.
     Stalled(Error),
     LookUp(BoxFuture<'static, Option<Entry>>),
@@ -292,9 +292,9 @@ impl Drive {
     fn poll_phase(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
         let step = match &mut self.phase {
             Phase::Inputs => ready!(self.poll_inputs(job.as_mut(), cx)),
-            Phase::Restore(read, _) => {
-                let read = ready!(read.as_mut().poll(cx));
-                self.after_restore(job, read)
+            Phase::Restore(read) => {
+                let (read, found) = ready!(read.as_mut().poll(cx));
+                self.after_restore(job, read, &found)
             }
             Phase::Stalled(error) => {
                 let error = error.clone();

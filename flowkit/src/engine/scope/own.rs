@@ -118,6 +118,7 @@ impl Scope {
         };
         self.journal_flow_as(state, error, self.epoch.stamp());
         let written = life.recorder.journal.flush().await;
+        life.recorder.note_ended(self.epoch.wall_time(self.epoch.stamp()));
         written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
     }
 }

@@ -1,0 +1,146 @@
+//! How much of the past a journal keeps, and the clearing out of the rest: in the background, slice after slice, after flow runs have ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use flowkit_journal::record::Timestamp;
+use flowkit_journal::{JournalResult, Retention};
+
+use super::Recorder;
+
+/// How many flow runs end before the next clearing out.
+const PERIOD: u64 = 64;
+
+/// What a runtime's journal keeps of flow runs that have ended. Runs that go on are never touched.
+///
+/// ```
+/// use flowkit::KeepRuns;
+/// use std::time::Duration;
+///
+/// let keep = KeepRuns::new()
+///     .age(Duration::from_secs(7 * 24 * 3600))
+///     .runs(1000);
+/// # let _ = keep;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepRuns {
+    age: Option<Duration>,
+    runs: Option<u64>,
+    result_bytes: Option<u64>,
+    log_bytes: Option<u64>,
+}
+
+impl Default for KeepRuns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl KeepRuns {
+    /// Runs of the last 30 days, 10,000 of them at most, 1 GiB of results, 256 MiB of logs.
+    pub const fn new() -> Self {
+        Self {
+            age: Some(Duration::from_secs(30 * 24 * 3600)),
+            runs: Some(10_000),
+            result_bytes: Some(1 << 30),
+            log_bytes: Some(256 << 20),
+        }
+    }
+
+    /// Everything, for ever.
+    pub const fn everything() -> Self {
+        Self {
+            age: None,
+            runs: None,
+            result_bytes: None,
+            log_bytes: None,
+        }
+    }
+
+    /// Runs that ended longer ago than this go.
+    #[must_use]
+    pub const fn age(mut self, age: Duration) -> Self {
+        self.age = Some(age);
+        self
+    }
+
+    /// At most so many runs are kept, subflows not counted; those that ended longest ago go first.
+    #[must_use]
+    pub const fn runs(mut self, runs: u64) -> Self {
+        self.runs = Some(runs);
+        self
+    }
+
+    /// At most so many bytes of results are kept. A run whose results went stays in the history, and can no longer be resumed without
+    /// running its tasks again.
+    #[must_use]
+    pub const fn result_bytes(mut self, bytes: u64) -> Self {
+        self.result_bytes = Some(bytes);
+        self
+    }
+
+    /// At most so many bytes of logs are kept.
+    #[must_use]
+    pub const fn log_bytes(mut self, bytes: u64) -> Self {
+        self.log_bytes = Some(bytes);
+        self
+    }
+
+    /// The same, as a journal's store is told it at `now`.
+    pub fn at(&self, now: SystemTime) -> Retention {
+        let ended_before = self.age.and_then(|age| now.checked_sub(age));
+        Retention {
+            ended_before: ended_before.map(Timestamp::from),
+            runs: self.runs,
+            result_bytes: self.result_bytes,
+            log_bytes: self.log_bytes,
+        }
+    }
+}
+
+/// When the journal is cleared out next.
+#[derive(Debug)]
+pub(super) struct Clearing {
+    keep: KeepRuns,
+    ended: AtomicU64,
+    runs: AtomicBool,
+}
+
+impl Clearing {
+    pub(super) fn new(keep: KeepRuns) -> Self {
+        Self {
+            keep,
+            ended: AtomicU64::new(0),
+            runs: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Recorder {
+    /// A flow run has ended: clears out what is too much, now and then, beside whatever the program does.
+    pub(crate) fn note_ended(self: &Arc<Self>, now: SystemTime) {
+        let nth = self.clearing.ended.fetch_add(1, Ordering::Relaxed);
+        if nth.is_multiple_of(PERIOD)
+            && !self.clearing.runs.swap(true, Ordering::AcqRel)
+            && let Ok(tokio) = tokio::runtime::Handle::try_current()
+        {
+            let recorder = Arc::clone(self);
+            tokio.spawn(async move {
+                if let Err(trouble) = recorder.clear_out(now).await {
+                    tracing::warn!(target: "flowkit", %trouble, "the journal could not be cleared out");
+                }
+                recorder.clearing.runs.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    async fn clear_out(&self, now: SystemTime) -> JournalResult<()> {
+        let retention = self.clearing.keep.at(now);
+        while self.journal.store().prune(&retention).await?.more {
+            // Others may have their turn between two slices.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
