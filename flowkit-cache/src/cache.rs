@@ -258,11 +258,16 @@ impl Cache {
         let Some(run) = self.0.sweeping.begin() else {
             return;
         };
-        let in_memory = !self.0.store.is_slow_to_put(usize::MAX);
+        let in_memory = self.is_in_memory();
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !in_memory => drop(runtime.spawn(sweep_slices(Arc::downgrade(&self.0), run))),
             _ => self.sweep_here(run),
         }
+    }
+
+    /// Whether nothing that the store does takes a disk's time.
+    fn is_in_memory(&self) -> bool {
+        !self.0.store.is_slow_to_put(usize::MAX)
     }
 
     fn sweep_here(&self, mut run: SweepRun) {
@@ -288,6 +293,9 @@ impl Cache {
     /// # Errors
     /// When it could not be written.
     pub async fn flush(&self) -> Result<(), StoreError> {
+        if self.is_in_memory() {
+            return self.0.store.flush();
+        }
         let store = Arc::clone(&self.0.store);
         blocking(move || store.flush()).await
     }

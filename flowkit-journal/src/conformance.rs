@@ -183,6 +183,11 @@ pub async fn a_flow_run_is_seen_in_its_last_life(fresh: Fresh<'_>) {
         store.flow(8).await.expect("a subflow, too"),
         Some(StoredFlow::from(&below))
     );
+    let first = StoredFlow::from(&flow(1, 7));
+    assert_eq!(store.life(RunNo(1)).await.expect("it is read"), Some(first));
+    let subflow = store.life(RunNo(2)).await.expect("it is read");
+    assert_eq!(subflow, Some(StoredFlow::from(&below)));
+    assert_eq!(store.life(RunNo(4)).await.expect("it is read"), None);
 }
 
 /// Each part of a filter narrows what is found.
@@ -291,6 +296,13 @@ pub async fn items_are_read_if_asked_for(fresh: Fresh<'_>) {
     assert_eq!(tasks(&*store, 1).await, stored(&rows.iter().collect::<Vec<_>>()));
     let without = store.tasks(RunNo(1), false).await.expect("they are read");
     assert_eq!(without, stored(&[&task(spot(1, 0)), &fan_out, &task(spot(1, 5))]));
+    for row in &rows {
+        let one = store.task(row.spot).await.expect("it is read");
+        assert_eq!(one, Some(StoredTask::from(row)));
+    }
+    for spot in [spot(1, 1), spot(2, 0), item(1, 2, 700), item(1, 0, 0)] {
+        assert_eq!(store.task(spot).await.expect("it is read"), None);
+    }
 }
 
 /// What is written beside task runs is read, for one life at a time.

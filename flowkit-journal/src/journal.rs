@@ -110,8 +110,12 @@ impl Journal {
     pub fn append(&self, record: Record) {
         let mut queue = self.0.lock();
         if queue.records.len() >= MOST_KEPT {
-            if !std::mem::replace(&mut queue.incomplete, true) {
-                tracing::error!(target: "flowkit", trouble = ?queue.trouble, "the journal cannot be written for too long: from here on the history is lost");
+            let is_news = !std::mem::replace(&mut queue.incomplete, true);
+            let trouble = queue.trouble.clone();
+            // Whoever listens may append what is logged.
+            drop(queue);
+            if is_news {
+                tracing::error!(target: "flowkit", ?trouble, "the journal cannot be written for too long: from here on the history is lost");
             }
             return;
         }
@@ -151,9 +155,9 @@ impl Journal {
         let (target, failures) = {
             let mut queue = self.0.lock();
             queue.wanted = queue.appended;
-            self.0.wake.notify_one();
             (queue.appended, queue.failures)
         };
+        self.0.wake.notify_one();
         loop {
             let progress = self.0.progress.notified();
             {
@@ -259,11 +263,12 @@ impl Inner {
                 }
             }
             Err(trouble) => {
-                if queue.trouble.is_none() {
+                queue.failures += 1;
+                let is_news = queue.trouble.replace(trouble.clone()).is_none();
+                drop(queue);
+                if is_news {
                     tracing::error!(target: "flowkit", %trouble, "the journal cannot be written");
                 }
-                queue.failures += 1;
-                queue.trouble = Some(trouble);
             }
         }
     }

@@ -219,6 +219,14 @@ impl JournalStore for MemoryJournal {
         })
     }
 
+    fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>> {
+        self.with(|rows| rows.flows.get(&no).map(StoredFlow::from))
+    }
+
+    fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>> {
+        self.with(|rows| rows.tasks.get(&spot).map(StoredTask::from))
+    }
+
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
         self.with(|rows| {
             let wanted = rows

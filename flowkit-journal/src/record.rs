@@ -174,7 +174,7 @@ pub struct TaskRow {
     pub cache_key: Option<[u8; 32]>,
     /// The task run whose value it was served.
     pub origin: Option<Arc<str>>,
-    /// Why a cached task ran without its cache.
+    /// Why a cached task ran without its cache, or was not served what the cache had.
     pub uncached: Option<Arc<str>>,
     /// Whether its body may have had an effect that must not be repeated.
     pub effect: Effect,

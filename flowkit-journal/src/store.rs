@@ -56,6 +56,9 @@ pub enum JournalError {
     },
 }
 
+/// What a task run returned, and which.
+pub type KeptResult = (Spot, Vec<u8>);
+
 /// The result of asking a journal.
 pub type JournalResult<T> = Result<T, JournalError>;
 
@@ -138,7 +141,7 @@ pub struct StoredTask {
     pub cache_key: Option<[u8; 32]>,
     /// The task run whose value it was served.
     pub origin: Option<String>,
-    /// Why it ran without its cache.
+    /// Why a cached task ran without its cache, or was not served what the cache had.
     pub uncached: Option<String>,
     /// Its effect.
     pub effect: Effect,
@@ -265,6 +268,18 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn tree(&self, root: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>>;
 
+    /// The life of a flow run that has this number, be it the last or not, a subflow's or not.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
+
+    /// One task run.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>>;
+
     /// The task runs of one life of a flow run, in the order of their spots. Items of a fan-out only if asked for.
     ///
     /// # Errors
@@ -302,7 +317,18 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
 
-    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`.
+    /// What the items of a fan-out returned, from `first` on, as far as it is kept and small: a slice, for who will ask for the next ones too. A store
+    /// that has nothing to gain from reading ahead gives none.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<KeptResult>>> {
+        let _ = first;
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`. Items are found through
+    /// their fan-out, which has the same definition and ends last.
     ///
     /// # Errors
     /// When the journal cannot be read.

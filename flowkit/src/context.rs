@@ -94,6 +94,17 @@ pub(crate) fn with_run<R>(look: impl FnOnce(&RunContext) -> R) -> Option<R> {
     })
 }
 
+/// The run that the code belongs to, if there is one and it has a journal. Unlike the others of its kind it may be asked at any time, also on a thread
+/// that is ending.
+#[cfg(feature = "logs")]
+pub(crate) fn journaled_run() -> Option<RunContext> {
+    let found = CURRENT.try_with(|current| match &*current.try_borrow().ok()? {
+        Some(Ambient::Run(run)) if run.scope.life.is_some() => Some(run.clone()),
+        _ => None,
+    });
+    found.ok()?
+}
+
 /// The slots of the run that the code belongs to.
 pub(crate) fn current_slots() -> Option<Arc<RunSlots>> {
     CURRENT.with(|current| match &*current.borrow() {

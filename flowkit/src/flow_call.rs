@@ -122,7 +122,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
         let caller = current_or_default();
         let (entered, job) = self.enter(&caller, false);
         let scope = Arc::clone(&entered.scope);
-        let (above, place) = match &scope.parent {
+        let (above, place) = match &scope.parent() {
             Some((parent, place)) => (Arc::clone(parent), *place),
             None => (Arc::clone(&scope), Scope::ROOT),
         };
@@ -132,7 +132,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
             place,
         });
         let handle = TaskHandle::new(Arc::clone(&run) as _, 0);
-        let submitted = SubmittedFlow::new(run, scope.parent.is_some());
+        let submitted = SubmittedFlow::new(run, !scope.is_root());
         match tokio::runtime::Handle::try_current() {
             Ok(tokio) => drop(tokio.spawn(submitted.run(entered, job))),
             Err(_) => {
@@ -197,7 +197,7 @@ async fn finish_awaited<T>(entered: Entered, job: BoxedJob<T>) -> Result<T, Erro
             wait.over();
             return Poll::Ready(outcome);
         }
-        let stalled = wait.pending(|visit| match &scope.parent {
+        let stalled = wait.pending(|visit| match &scope.parent() {
             Some((parent, place)) => visit(parent, *place),
             None => visit(&scope, Scope::ROOT),
         });

@@ -116,6 +116,8 @@ pub(crate) struct Extra {
     pub(crate) origin: Option<Arc<str>>,
     /// Why a cached task ran without its cache.
     pub(crate) uncached: Option<Arc<str>>,
+    /// Why a cached task ran although the cache had something, or may have had.
+    pub(crate) missed: Option<&'static str>,
     /// The attempts that failed and were followed by another.
     pub(crate) failed_attempts: Vec<FailedAttempt>,
     /// What hooks did that failed.

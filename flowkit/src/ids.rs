@@ -1,6 +1,7 @@
 //! The identities of runs, and the seam through which new ones come.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -26,6 +27,35 @@ impl FlowRunId {
 impl fmt::Display for FlowRunId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, formatter)
+    }
+}
+
+/// Text that is not the id of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParseRunIdError;
+
+impl fmt::Display for ParseRunIdError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("not the id of a run: those of flow runs are UUIDs, those of task runs such a UUID followed by `/7` or `/7[12]`")
+    }
+}
+
+impl std::error::Error for ParseRunIdError {}
+
+/// An id as it is printed.
+///
+/// ```
+/// let text = "0197a5f0-0000-7000-8000-000000000001";
+/// let run: flowkit::FlowRunId = text.parse()?;
+/// assert_eq!(run.to_string(), text);
+/// # Ok::<(), flowkit::ParseRunIdError>(())
+/// ```
+impl FromStr for FlowRunId {
+    type Err = ParseRunIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRunIdError> {
+        Uuid::try_parse(text).map(Self).map_err(|_| ParseRunIdError)
     }
 }
 
@@ -110,6 +140,30 @@ impl fmt::Display for TaskRunId {
             Some(item) => write!(formatter, "[{item}]"),
             None => Ok(()),
         }
+    }
+}
+
+/// An id as it is printed.
+///
+/// ```
+/// let text = "0197a5f0-0000-7000-8000-000000000001/7[12]";
+/// let run: flowkit::TaskRunId = text.parse()?;
+/// assert_eq!((run.node(), run.item()), (7, Some(12)));
+/// # Ok::<(), flowkit::ParseRunIdError>(())
+/// ```
+impl FromStr for TaskRunId {
+    type Err = ParseRunIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRunIdError> {
+        let Some((flow_run, place)) = text.split_once('/') else {
+            return Ok(Self::new(text.parse()?, NodeRef::ROOT));
+        };
+        let number = |text: &str| text.parse::<u32>().map_err(|_| ParseRunIdError);
+        let place = match place.strip_suffix(']').and_then(|place| place.split_once('[')) {
+            Some((node, item)) => NodeRef::item(number(node)?, number(item)?),
+            None => NodeRef::node(number(place)?),
+        };
+        Ok(Self::new(flow_run.parse()?, place))
     }
 }
 

@@ -57,6 +57,8 @@
 //!
 //! `cli` brings `flowkit::cli`: a `main` that lists the program's flows, runs them, and shows, resumes and cancels their runs.
 //!
+//! `logs` brings `JournalLayer`, a layer of `tracing_subscriber` that keeps what bodies log in the journal, run by run.
+//!
 //! `testing` brings `flowkit::testing`: a runtime for the tests of your own flows, with a clock that jumps, faults on demand, and a log to
 //! assert over. It belongs under `[dev-dependencies]`.
 
@@ -71,6 +73,7 @@ mod definition;
 mod engine;
 mod error;
 mod event;
+pub mod explain;
 mod fan_out;
 mod flow_call;
 mod gather;
@@ -87,6 +90,8 @@ mod job;
 mod journaling;
 mod key_probe;
 mod limit;
+#[cfg(feature = "logs")]
+mod logs;
 mod named;
 mod options;
 mod order;
@@ -132,16 +137,19 @@ pub use definition::{CachePolicy, Definition, DefinitionKind, Place};
 pub use engine::blocking::{Blocking, TokioBlocking};
 pub use error::{BoxError, Error, ErrorKind};
 pub use event::{Event, EventKind, Observer};
+pub use explain::explain;
 pub use fan_out::{AsCompleted, DEFAULT_CONCURRENCY, FanOut, Mapped, Outcomes, SubmitAll, SubmitStream};
 pub use flow_call::FlowCall;
 pub use gather::{AllowFailure, Group, IntoHandle, Tolerable, all, allow_failure};
 pub use handle::{HandleFuture, TaskHandle};
 pub use hook::{Hook, HookFuture, HookOutcome, HookRun};
-pub use ids::{FlowRunId, Ids, SeededIds, SystemIds, TaskRunId};
+pub use ids::{FlowRunId, Ids, ParseRunIdError, SeededIds, SystemIds, TaskRunId};
 pub use input::{Input, IntoInput};
 #[cfg(feature = "journal")]
 pub use journaling::resume::ResumeOptions;
 pub use journaling::retention::KeepRuns;
+#[cfg(feature = "logs")]
+pub use logs::{DEFAULT_LOG_BYTES, JournalLayer};
 pub use options::{Delays, TaskOptions};
 pub use order::{IntoOrder, Order};
 pub use parameters::ParameterError;

@@ -140,7 +140,11 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
             );
             if point.input.get().is_none() {
                 let paused = Paused::begin(&run);
-                without_slots(wait(&point, &self, &run)).await?;
+                if cfg!(flowkit_fault = "slots-held-while-paused") {
+                    wait(&point, &self, &run).await?;
+                } else {
+                    without_slots(wait(&point, &self, &run)).await?;
+                }
                 drop(paused);
             }
             let input = point.input.get().and_then(|input| input.downcast_ref::<T>());
@@ -218,7 +222,7 @@ impl<'a> Paused<'a> {
             return;
         }
         if scope.change_own(from, to)
-            && let Some((parent, place)) = &scope.parent
+            && let Some((parent, place)) = &scope.parent()
             && parent.state_of(*place) == from
         {
             parent.change(*place, to, &change);

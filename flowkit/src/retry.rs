@@ -27,7 +27,7 @@ impl RetryPolicy {
     pub(crate) fn covers(&self, cause: &Cause) -> bool {
         match cause {
             Cause::Returned(_) => true,
-            Cause::TimedOut(_) => self.timeouts,
+            Cause::TimedOut(_) => self.timeouts || cfg!(flowkit_fault = "timeouts-retried-all-the-same"),
             Cause::Panicked(_) => self.panics,
             Cause::Refused(_) => false,
         }

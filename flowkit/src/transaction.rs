@@ -1,7 +1,7 @@
 //! Transactions: a group of runs that counts as done only as a whole. Until it commits, what its tasks would keep in the cache is
 //! kept back; if it fails, the `on_rollback` hooks of what completed are called, the last first.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,10 +50,13 @@ impl Transaction {
             return Err(Error::about_runtime(ErrorKind::Unavailable, detail).into());
         };
         let around = run.transaction.take().filter(|_| !self.eager);
-        let mut open = Open(Some(Arc::new(Group::default())));
-        run.transaction = open.0.clone();
+        let mut open = Open {
+            group: Some(Arc::default()),
+            scope: Arc::clone(&run.scope),
+        };
+        run.transaction.clone_from(&open.group);
         let outcome = scoped(Ambient::Run(run), body).await;
-        let Some(group) = open.0.clone() else {
+        let Some(group) = open.group.clone() else {
             return outcome;
         };
         if outcome.is_err() {
@@ -64,12 +67,11 @@ impl Transaction {
             Some(failure) => Err(failure.into()),
             None => Ok(value),
         });
-        // From here on it is decided; what is dropped now is dropped between two hooks.
-        open.0 = None;
+        // From here on it is decided.
+        open.group = None;
         match (&outcome, around) {
             (Ok(_), Some(around)) => around.take_over(&group),
-            (Ok(_), None) => without_slots(group.commit()).await,
-            (Err(_), _) => without_slots(group.roll_back()).await,
+            (outcome, _) => without_slots(carry_out(&open.scope, group, outcome.is_ok())).await,
         }
         outcome
     }
@@ -125,20 +127,43 @@ pub async fn transaction<T, E: From<Error>>(body: impl Future<Output = Result<T,
     Transaction::new().run(body).await
 }
 
+/// Carries out what was decided on a tokio task of its own, for which the flow run waits: half of it would be neither done nor undone, so
+/// it goes on when whoever waits for it is dropped.
+async fn carry_out(scope: &Arc<Scope>, group: Arc<Group>, commits: bool) {
+    if group.lock().completed.is_empty() {
+        return;
+    }
+    let counted = hooks::Counted::new(Arc::clone(scope));
+    let decision = async move {
+        match commits {
+            true => group.commit().await,
+            false => group.roll_back().await,
+        }
+        drop(counted);
+    };
+    match tokio::runtime::Handle::try_current() {
+        // It fails only with the tokio runtime, and then nobody waits for it.
+        Ok(tokio) => drop(tokio.spawn(decision).await),
+        Err(_) => decision.await,
+    }
+}
+
 /// A transaction that is not decided. Dropped, it is rolled back on a tokio task of its own.
-struct Open(Option<Arc<Group>>);
+struct Open {
+    group: Option<Arc<Group>>,
+    /// The flow run that it was begun in, which ends after it. Those below may be runs of the transaction, which waits for them.
+    scope: Arc<Scope>,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Some(group) = self.0.take() else { return };
+        let Some(group) = self.group.take() else {
+            return;
+        };
         group.stop_live();
         match tokio::runtime::Handle::try_current() {
             Ok(tokio) => {
-                let counted = group
-                    .scopes()
-                    .into_iter()
-                    .map(hooks::Counted::new)
-                    .collect::<Vec<_>>();
+                let counted = hooks::Counted::new(Arc::clone(&self.scope));
                 tokio.spawn(async move {
                     group.drained().await;
                     group.roll_back().await;
@@ -162,8 +187,8 @@ pub(crate) struct Group {
 
 #[derive(Default)]
 struct Runs {
-    /// Those that have not ended.
-    live: HashMap<u64, (Arc<Scope>, NodeRef)>,
+    /// Those that have not ended, in the order in which they began: they are cancelled in the same order each time.
+    live: BTreeMap<u64, (Arc<Scope>, NodeRef)>,
     next: u64,
     /// Those that completed, in order.
     completed: Vec<Completed>,
@@ -206,6 +231,10 @@ impl Group {
             if self.lock().live.is_empty() {
                 return;
             }
+            if cfg!(flowkit_fault = "livelock") {
+                tokio::task::yield_now().await;
+                continue;
+            }
             drained.await;
         }
     }
@@ -214,19 +243,6 @@ impl Group {
     fn stop_live(&self) {
         let live: Vec<_> = self.lock().live.values().cloned().collect();
         live.iter().for_each(|(scope, place)| scope.stop(*place));
-    }
-
-    /// The scopes of its runs.
-    fn scopes(&self) -> Vec<Arc<Scope>> {
-        let runs = self.lock();
-        let live = runs.live.values().map(|(scope, _)| scope);
-        let mut scopes: Vec<_> = live
-            .chain(runs.completed.iter().map(|completed| &completed.scope))
-            .cloned()
-            .collect();
-        scopes.sort_by_key(|scope| scope.id);
-        scopes.dedup_by_key(|scope| scope.id);
-        scopes
     }
 
     /// The error of the first run in it that failed and that nobody looked at. It is looked at by this.
@@ -268,8 +284,11 @@ impl Group {
     }
 
     async fn roll_back(&self) {
-        let completed = std::mem::take(&mut self.lock().completed);
-        for mut done in completed.into_iter().rev() {
+        let mut completed = std::mem::take(&mut self.lock().completed);
+        if !cfg!(flowkit_fault = "rollback-in-the-order-of-completion") {
+            completed.reverse();
+        }
+        for mut done in completed {
             done.run.state = State::RolledBack;
             done.scope
                 .change(done.place, State::RolledBack, &Change::default());

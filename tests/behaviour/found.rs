@@ -1,11 +1,13 @@
 //! What the simulator found, each reduced to the few lines that show it.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flowkit::prelude::*;
-use flowkit::{Event, EventKind, Observer};
+use flowkit::{BoxError, Event, EventKind, HookRun, Observer};
+use futures::FutureExt;
 
 #[task(limit = "db")]
 async fn inner(n: u32) -> u32 {
@@ -307,4 +309,109 @@ async fn a_flow_that_is_cancelled_does_not_go_on_when_the_subflow_that_it_waits_
         .unwrap();
     runtime.run(cancelling()).await.into_result().unwrap();
     assert_eq!(runtime.run(reading()).await.into_result().unwrap(), 0);
+}
+
+// Two flows at once on a runtime of one thread went on in another order each time: the end of a flow that had kept something waited
+// for a thread of the blocking pool, also where the cache is in memory and there is nothing to write.
+#[tokio::test]
+async fn a_flow_that_kept_something_in_memory_ends_without_another_thread() {
+    #[task(cache)]
+    async fn kept(n: u32) -> u32 {
+        n
+    }
+    #[flow]
+    async fn keeps(n: u32) -> Result<u32> {
+        Ok(kept(n).await?)
+    }
+    let runtime = Runtime::builder().build().await.unwrap();
+    // The first opens the cache.
+    runtime.run(keeps(1)).await.into_result().unwrap();
+    let at_once = runtime.run(keeps(2)).now_or_never();
+    assert_eq!(at_once.unwrap().into_result().unwrap(), 2);
+}
+
+type Story = Mutex<Vec<String>>;
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_waits_for_what_was_submitted_in_it_also_where_nothing_of_it_runs_right_now() {
+    static STORY: Story = Mutex::new(Vec::new());
+    fn undone(run: HookRun) {
+        STORY.lock().unwrap().push(run.run_name().to_owned());
+    }
+    #[task(run_name = "{name}", on_rollback = undone)]
+    async fn step(name: String) -> String {
+        name
+    }
+    #[flow]
+    async fn subflow() -> Result<()> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        step("of the subflow".to_owned()).await?;
+        Err("it is undone".into())
+    }
+    #[flow]
+    async fn group() -> Result<()> {
+        let outcome: Result<()> = flowkit::transaction(async {
+            let items = ["item".to_owned()].into_iter().map(step);
+            drop(items.concurrency(NonZeroUsize::MIN).submit_lazily());
+            drop(subflow().submit());
+            Ok(())
+        })
+        .await;
+        assert_eq!(*STORY.lock().unwrap(), ["of the subflow", "item"]);
+        assert!(outcome.unwrap_err().to_string().contains("subflow"));
+        Ok(())
+    }
+    group().run().await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_dropped_is_undone_after_the_subflow_in_it_has_ended() {
+    static STORY: Story = Mutex::new(Vec::new());
+    fn undone(run: HookRun) {
+        STORY.lock().unwrap().push(run.run_name().to_owned());
+    }
+    #[task(on_rollback = undone)]
+    async fn step() {}
+    #[flow]
+    async fn subflow() -> Result<()> {
+        step().await?;
+        std::future::pending().await
+    }
+    #[flow]
+    async fn group() -> Result<()> {
+        let endless = flowkit::transaction(async { subflow().submit().await });
+        let ended = tokio::time::timeout(Duration::from_secs(1), endless).await;
+        assert!(ended.is_err());
+        Ok(())
+    }
+    let run = tokio::time::timeout(Duration::from_secs(9), group().run()).await;
+    run.expect("it does not stall").into_result().unwrap();
+    assert_eq!(*STORY.lock().unwrap(), ["step"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_dropped_while_it_is_undone_is_undone_all_the_same() {
+    static STORY: Story = Mutex::new(Vec::new());
+    async fn undone(run: HookRun) {
+        STORY.lock().unwrap().push(run.run_name().to_owned());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    #[task(run_name = "{name}", on_rollback = undone)]
+    async fn step(name: &str) -> String {
+        name.to_owned()
+    }
+    #[flow]
+    async fn group() -> Result<()> {
+        let failing = flowkit::transaction(async {
+            step("a").await?;
+            step("b").await?;
+            Err::<(), BoxError>("it is undone".into())
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(1), failing).await;
+        assert!(ended.is_err());
+        Ok(())
+    }
+    let run = group().run().await;
+    assert_eq!(*STORY.lock().unwrap(), ["b", "a"]);
+    assert!(run.tasks().iter().all(|task| task.state == State::RolledBack));
 }

@@ -71,11 +71,11 @@ async fn on_success_all_commit_in_the_order_of_completion_and_not_before() {
         transaction(async {
             step("a").await?;
             step("b").await?;
-            assert!(!told(&STORY).contains(&"commit a".to_owned()));
+            assert!(!STORY.lock().unwrap().contains(&"commit a".to_owned()));
             Ok::<_, flowkit::Error>(())
         })
         .await?;
-        assert_eq!(told(&STORY), ["commit a", "commit b"]);
+        assert_eq!(told(&STORY), ["commit before", "commit a", "commit b"]);
         Ok(())
     }
     migrate().run().await.into_result().unwrap();

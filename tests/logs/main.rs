@@ -8,12 +8,14 @@
     reason = "a test says what it expects"
 )]
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once};
 
-use flowkit::current_run;
 use flowkit::prelude::*;
+use flowkit::{JournalLayer, current_run};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -75,7 +77,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeps {
 fn keep_lines() {
     static KEPT: Once = Once::new();
     KEPT.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(Keeps);
+        let subscriber = tracing_subscriber::registry()
+            .with(Keeps)
+            .with(JournalLayer::new());
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
 }

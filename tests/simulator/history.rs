@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,6 +53,8 @@ pub(crate) enum What {
         id: Option<TaskRunId>,
         flow: FlowRunId,
         attempt: u32,
+        /// The transaction that it was called in.
+        group: Option<u64>,
     },
     BodyEnded {
         id: Option<TaskRunId>,
@@ -75,12 +76,55 @@ pub(crate) enum What {
     CancelFlow {
         flow: FlowRunId,
     },
+    /// The runtime is asked to end, while so many root flow runs go on.
+    ShutDownAsked {
+        running: usize,
+    },
+    /// The runtime has ended.
+    ShutDown {
+        cancelled: usize,
+        running: usize,
+    },
     /// A hook was called for a run in this state.
     Hook {
         id: TaskRunId,
         state: State,
     },
+    /// Somebody resumes a pause, if one waits.
+    Resumed {
+        flow: FlowRunId,
+        waits: bool,
+    },
+    /// A transaction begins, which commits with the one around it.
+    GroupBegan {
+        group: u64,
+        around: Option<u64>,
+    },
+    /// The body of a transaction returns a value.
+    GroupDecides {
+        group: u64,
+    },
+    GroupEnded {
+        group: u64,
+        how: GroupEnd,
+    },
+    /// A commit hook was called.
+    Committed {
+        id: TaskRunId,
+    },
+    /// A rollback hook was called.
+    RolledBack {
+        id: TaskRunId,
+    },
     Phase(&'static str),
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupEnd {
+    Returned,
+    Failed,
+    Dropped,
 }
 
 /// Keeps the history. Cheap to clone.
@@ -89,6 +133,8 @@ pub(crate) struct Recorder {
     lines: Arc<Mutex<Vec<Line>>>,
     /// The names of the runs that may hold slots: they run, or wait for some.
     at_gates: Arc<Mutex<BTreeMap<TaskRunId, String>>>,
+    /// From when on runs that pause may hold slots again: they want them back before they go on.
+    back_at: Arc<Mutex<BTreeMap<TaskRunId, Instant>>>,
     start: Instant,
 }
 
@@ -97,6 +143,7 @@ impl Recorder {
         Self {
             lines: Arc::default(),
             at_gates: Arc::default(),
+            back_at: Arc::default(),
             start: Instant::now(),
         }
     }
@@ -112,7 +159,16 @@ impl Recorder {
 
     /// The names of the runs that may hold slots.
     pub(crate) fn at_gates(&self) -> Vec<String> {
-        self.at_gates.lock().unwrap().values().cloned().collect()
+        let (at_gates, back_at) = (self.at_gates.lock().unwrap(), self.back_at.lock().unwrap());
+        let now = Instant::now();
+        let holds = |id| back_at.get(id).is_none_or(|back_at| *back_at <= now);
+        let holding = at_gates.iter().filter(|(id, _)| holds(id));
+        holding.map(|(_, name)| name.clone()).collect()
+    }
+
+    /// A run pauses, and until then holds no slots.
+    pub(crate) fn pauses(&self, id: TaskRunId, until: Instant) {
+        self.back_at.lock().unwrap().insert(id, until);
     }
 
     /// The root flow run that has begun last.
@@ -132,7 +188,11 @@ impl Observer for Recorder {
         if let EventKind::TaskRunState { id, name, to, .. } = &event.kind {
             let mut at_gates = self.at_gates.lock().unwrap();
             match to {
-                State::Running | State::AwaitingSlot => at_gates.insert(*id, (*name).to_owned()),
+                State::Paused => None,
+                State::Running | State::AwaitingSlot => {
+                    self.back_at.lock().unwrap().remove(id);
+                    at_gates.insert(*id, (*name).to_owned())
+                }
                 _ => at_gates.remove(id),
             };
         }
@@ -178,73 +238,6 @@ impl Observer for Recorder {
             other => What::Other(format!("{other:?}")),
         });
     }
-}
-
-/// A history in words. Flow runs are numbered in the order in which they began.
-pub(crate) fn in_words(lines: &[Line]) -> String {
-    let mut flows = BTreeMap::new();
-    let mut text = String::new();
-    for (index, Line { at, what }) in lines.iter().enumerate() {
-        if let What::FlowBegan { flow, .. } = what {
-            let number = flows.len();
-            flows.entry(*flow).or_insert(number);
-        }
-        let flow = |id: &FlowRunId| {
-            flows
-                .get(id)
-                .map_or_else(|| "F?".to_owned(), |number| format!("F{number}"))
-        };
-        let run = |id: &TaskRunId| match id.item() {
-            Some(item) => format!("{}/{}[{item}]", flow(&id.flow_run()), id.node()),
-            None => format!("{}/{}", flow(&id.flow_run()), id.node()),
-        };
-        let who = |id: &Option<TaskRunId>, of: &FlowRunId| id.as_ref().map_or_else(|| flow(of), run);
-        let said = match what {
-            What::FlowBegan { flow: id, parent } => match parent {
-                Some(parent) => format!("{} begins as {}", flow(id), run(parent)),
-                None => format!("{} begins", flow(id)),
-            },
-            What::FlowEnded {
-                flow: id,
-                state,
-                kind,
-            } => format!("{} ends: {state} {kind:?}", flow(id)),
-            What::Changed {
-                id,
-                name,
-                from,
-                to,
-                attempt,
-                kind,
-            } => match from {
-                Some(from) => format!("{} {name}: {from} -> {to}, attempt {attempt} {kind:?}", run(id)),
-                None => format!("{} {name}: {to}", run(id)),
-            },
-            What::Retry {
-                id,
-                name,
-                attempt,
-                delay,
-            } => {
-                format!("{} {name}: waits for {delay:?} after attempt {attempt}", run(id))
-            }
-            What::FannedOut { id } => format!("{} is a fan-out", run(id)),
-            What::BodyBegan { id, flow, attempt } => {
-                format!("{} body begins, attempt {attempt}", who(id, flow))
-            }
-            What::BodyEnded { id, flow, how } => format!("{} body {how}", who(id, flow)),
-            What::Awaits { id } => format!("{}: somebody awaits it", run(id)),
-            What::Looked { id } => format!("{}: somebody looks at its failure", run(id)),
-            What::Cancel { id } => format!("{}: is cancelled", run(id)),
-            What::CancelFlow { flow: id } => format!("{}: is cancelled", flow(id)),
-            What::Breaker { from, to } => format!("the breaker: {from:?} -> {to:?}"),
-            What::Other(said) => said.clone(),
-            What::Hook { id, state } => format!("{}: a hook is told that it is {state}", run(id)),
-            What::Phase(phase) => format!("-- {phase}"),
-        };
-        let _ = writeln!(text, "{index:>4} {:>9} ms  {said}", at.as_secs_f64() * 1e3);
-    }
-    text
 }
 
 /// One number for a whole history: equal histories have equal ones.

@@ -18,17 +18,26 @@ mod interpret;
 mod model;
 mod plan;
 mod simulate;
+mod watchdog;
+mod words;
 mod world;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use check::Verdict;
-use history::{digest, in_words};
+use history::digest;
 use simulate::{Simulated, simulate};
+use watchdog::Watchdog;
+use words::in_words;
 
 /// How many seeds are run unless the environment says otherwise.
 const SEEDS: u64 = 5_000;
+/// How long a seed may take in real time; it takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Of how many seeds one is run twice, to see whether the same happens.
 const TWICE: u64 = 16;
 
@@ -39,6 +48,7 @@ fn number(variable: &str) -> Option<u64> {
 
 /// What is wrong with a seed, in words, or whether it could be foretold.
 fn run(seed: u64) -> Result<bool, String> {
+    let _watchdog = Watchdog::watch(seed, PATIENCE);
     let simulated = simulate(seed);
     let Verdict {
         mut troubles,
@@ -87,6 +97,7 @@ fn every_seed_keeps_every_promise() {
     let next = AtomicU64::new(0);
     // The lowest seed that failed, or none.
     let failed = AtomicU64::new(u64::MAX);
+    let troubles = Mutex::new(BTreeMap::new());
     let foretold = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -96,22 +107,22 @@ fn every_seed_keeps_every_promise() {
                     if seed >= seeds.min(failed.load(Ordering::Relaxed)) {
                         return;
                     }
-                    let Ok(is_foretold) = run(seed) else {
-                        failed.fetch_min(seed, Ordering::Relaxed);
-                        return;
-                    };
-                    foretold.fetch_add(u64::from(is_foretold), Ordering::Relaxed);
+                    match run(seed) {
+                        Ok(is_foretold) => {
+                            foretold.fetch_add(u64::from(is_foretold), Ordering::Relaxed);
+                        }
+                        Err(trouble) => {
+                            failed.fetch_min(seed, Ordering::Relaxed);
+                            troubles.lock().unwrap().insert(seed, trouble);
+                            return;
+                        }
+                    }
                 }
             });
         }
     });
-    let failed = failed.into_inner();
-    if failed < seeds {
-        let trouble = run(failed).err();
-        panic!(
-            "{}",
-            trouble.unwrap_or_else(|| format!("seed {failed} failed, and then did not"))
-        );
+    if let Some((_, trouble)) = troubles.into_inner().unwrap().pop_first() {
+        panic!("{trouble}");
     }
     let foretold = foretold.into_inner();
     assert!(

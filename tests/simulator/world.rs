@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flowkit::{FlowRunId, LimitUse, Runtime, TaskRunId};
 
+use tokio::time::Instant;
+
 use crate::check::call_of;
 use crate::history::{Recorder, What};
-use crate::plan::{LIMITS, Options, Plan};
+use crate::plan::{LIMITS, Options, Pause, Plan};
 
 /// Cheap to clone; all clones are the same world.
 #[derive(Clone)]
@@ -62,6 +65,33 @@ impl World {
         self.0.troubles.lock().unwrap().clone()
     }
 
+    /// A run pauses, and until then holds no slots.
+    pub(crate) fn pauses(&self, id: TaskRunId, until: Instant) {
+        self.0.recorder.pauses(id, until);
+    }
+
+    /// Resumes a pause after a while, which must succeed exactly if it waits then.
+    pub(crate) fn resume_later(&self, flow: FlowRunId, key: String, pause: &Pause) {
+        let (world, pause) = (self.clone(), pause.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(pause.after)).await;
+            let runtime = world.0.runtime.lock().unwrap().clone();
+            let Some(runtime) = runtime else { return };
+            let mut paused = runtime.paused().into_iter();
+            let waits = paused.any(|paused| paused.run == flow && *paused.key == *key);
+            world.note(What::Resumed { flow, waits });
+            if runtime.resume_paused(flow, &key, pause.number).is_ok() != waits {
+                world.trouble(format!(
+                    "{pause:?} waits: {waits}, and resuming it says otherwise"
+                ));
+            }
+        });
+    }
+
+    pub(crate) fn trouble(&self, trouble: String) {
+        self.0.troubles.lock().unwrap().push(trouble);
+    }
+
     /// Counts a body in that works with the slots of these options, and out again when it is dropped.
     pub(crate) fn work(&self, options: &Options) -> Working {
         let weights = options.limits.clone();
@@ -113,8 +143,19 @@ impl World {
         );
     }
 
-    pub(crate) fn enter(&self, id: Option<TaskRunId>, flow: FlowRunId, attempt: u32) -> Inside {
-        self.note(What::BodyBegan { id, flow, attempt });
+    pub(crate) fn enter(
+        &self,
+        id: Option<TaskRunId>,
+        flow: FlowRunId,
+        attempt: u32,
+        group: Option<u64>,
+    ) -> Inside {
+        self.note(What::BodyBegan {
+            id,
+            flow,
+            attempt,
+            group,
+        });
         Inside {
             world: self.clone(),
             id,
@@ -153,7 +194,11 @@ impl Drop for Inside {
         self.world.note(What::BodyEnded {
             id: self.id,
             flow: self.flow,
-            how: self.how,
+            how: if std::thread::panicking() {
+                "failed"
+            } else {
+                self.how
+            },
         });
     }
 }

@@ -16,8 +16,8 @@ use self::objects::Objects;
 use self::readers::Readers;
 use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use crate::store::{
-    Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
-    StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, JournalError, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention,
+    RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 
 mod begin;
@@ -179,6 +179,14 @@ impl JournalStore for SqliteJournal {
         self.read_tree(root).boxed()
     }
 
+    fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>> {
+        self.read_life(no).boxed()
+    }
+
+    fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>> {
+        self.read_task(spot).boxed()
+    }
+
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
         self.read_tasks(run, items).boxed()
     }
@@ -201,6 +209,10 @@ impl JournalStore for SqliteJournal {
 
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>> {
         self.read_result(spot).boxed()
+    }
+
+    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<KeptResult>>> {
+        self.read_results_from(first).boxed()
     }
 
     fn earlier<'a>(

@@ -64,6 +64,23 @@ impl SqliteJournal {
             .filter(|flow| flow.id == id))
     }
 
+    pub(super) async fn read_life(&self, no: RunNo) -> JournalResult<Option<StoredFlow>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        let sql = format!(
+            "SELECT {} FROM flows AS f WHERE f.no = ? AND {NOT_LEAVING}",
+            flow_row::SELECTED
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(no.0 as i64)
+            .fetch_optional(&mut *snapshot.transaction)
+            .await
+            .map_err(self.read_failed())?;
+        Ok(row
+            .and_then(|row| snapshot.flow(&row))
+            .filter(|flow| flow.no == no))
+    }
+
     pub(super) async fn read_flows(&self, filter: &RunFilter) -> JournalResult<Vec<StoredFlow>> {
         let mut lease = self.lease().await?;
         let mut snapshot = self.snapshot(&mut lease).await?;

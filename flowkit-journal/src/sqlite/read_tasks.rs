@@ -11,7 +11,10 @@ use super::bytes::spot_from_bytes;
 use super::read::{Snapshot, report};
 use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
 use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
-use crate::store::{JournalResult, StoredTask};
+use crate::store::{JournalResult, KeptResult, StoredTask};
+
+/// How many items' results are read at once.
+const AHEAD: u32 = 512;
 
 impl Snapshot<'_> {
     /// The task runs that a query finds, of those that were asked for. What is not what was written is left out, and so is what was written
@@ -172,9 +175,8 @@ impl SqliteJournal {
         snapshot.finished(id).await.map_err(self.read_failed())
     }
 
-    pub(super) async fn read_result(&self, spot: Spot) -> JournalResult<Option<Vec<u8>>> {
-        let mut lease = self.lease().await?;
-        let mut snapshot = self.snapshot(&mut lease).await?;
+    /// The row of one task run; none, if it is being cleared out.
+    async fn row_at(&self, snapshot: &mut Snapshot<'_>, spot: Spot) -> JournalResult<Option<Read>> {
         if snapshot.is_leaving(spot.run).await.map_err(self.read_failed())? {
             return Ok(None);
         }
@@ -184,7 +186,20 @@ impl SqliteJournal {
             .tasks(sql, &place, |task| task.spot == spot)
             .await
             .map_err(self.read_failed())?;
-        match found.into_iter().next().map(|read| read.kept) {
+        Ok(found.into_iter().next())
+    }
+
+    pub(super) async fn read_task(&self, spot: Spot) -> JournalResult<Option<StoredTask>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        Ok(self.row_at(&mut snapshot, spot).await?.map(|read| read.task))
+    }
+
+    pub(super) async fn read_result(&self, spot: Spot) -> JournalResult<Option<Vec<u8>>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        let found = self.row_at(&mut snapshot, spot).await?;
+        match found.map(|read| read.kept) {
             None | Some(Kept::Nowhere) => Ok(None),
             Some(Kept::Here(result)) => Ok(Some(result)),
             Some(Kept::Object(name)) => {
@@ -195,6 +210,29 @@ impl SqliteJournal {
                 Ok(result)
             }
         }
+    }
+
+    /// The small results of a fan-out's items from `first` on: as many as are worth being read at once.
+    pub(super) async fn read_results_from(&self, first: Spot) -> JournalResult<Vec<KeptResult>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        if snapshot.is_leaving(first.run).await.map_err(self.read_failed())? {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND t.node = ? AND t.item >= ? ORDER BY t.item LIMIT {AHEAD}"
+        );
+        let place = [first.run.0 as i64, first.node.into(), item_number(first.item)];
+        let is_of_fan_out = |task: &StoredTask| (task.spot.run, task.spot.node) == (first.run, first.node);
+        let found = snapshot
+            .tasks(sql, &place, is_of_fan_out)
+            .await
+            .map_err(self.read_failed())?;
+        let small = found.into_iter().filter_map(|read| match read.kept {
+            Kept::Here(result) => Some((read.task.spot, result)),
+            Kept::Nowhere | Kept::Object(_) => None,
+        });
+        Ok(small.collect())
     }
 
     pub(super) async fn read_earlier(

@@ -75,7 +75,7 @@ fn on_flows() -> [Command; 2] {
     ]
 }
 
-fn on_runs() -> [Command; 7] {
+fn on_runs() -> [Command; 8] {
     let states = State::ALL.map(State::name);
     [
         Command::new("runs").about("Flow runs, the latest first").args([
@@ -135,6 +135,15 @@ fn on_runs() -> [Command; 7] {
                     .help("How it is drawn"),
             )
             .arg(output()),
+        Command::new("explain")
+            .about("Why a task ran, or was served from the cache")
+            .arg(run_id())
+            .arg(
+                Arg::new("task")
+                    .value_name("TASK")
+                    .required(true)
+                    .help("The task run: its name, or its id as `show --json` has it"),
+            ),
         Command::new("resume")
             .about("Go on with a run that did not complete")
             .arg(run_id())

@@ -14,8 +14,8 @@
 //! }
 //! ```
 //!
-//! The program then answers `list`, `run double --number 21`, `runs`, `show last`, `logs RUN`, `graph RUN`, `timeline RUN`, `resume RUN`, `cancel RUN`, `cache stats`,
-//! `prune`, `doctor` and `help`. `RUN` is the id of a flow run, a beginning or an end of it that no other run's id has, or `last`. With `--json`, what is
+//! The program then answers `list`, `run double --number 21`, `runs`, `show last`, `logs RUN`, `graph RUN`, `timeline RUN`, `explain RUN TASK`, `resume RUN`, `cancel RUN`,
+//! `cache stats`, `prune`, `doctor` and `help`. `RUN` is the id of a flow run, a beginning or an end of it that no other run's id has, or `last`. With `--json`, what is
 //! printed is one JSON value.
 //!
 //! Everything is kept in the directory that `--data-dir` names, else `$FLOWKIT_HOME`, else `.flowkit`. `run`, `resume` and `prune` own it while they work; a second
@@ -44,13 +44,14 @@
 //! | `screen`, `trouble`, `times`, `tables` | what is printed, and how the program ends |
 //! | `running`, `progress`, `signals` | `run` and `resume` |
 //! | `history`, `tree` | a run by what somebody typed; all of it out of the journal |
-//! | `listing`, `shown`, `logs`, `drawn`, `graph_svg`, `timeline`, `timeline_svg` | what only looks |
+//! | `listing`, `shown`, `explained`, `logs`, `drawn`, `graph_svg`, `timeline`, `timeline_svg` | what only looks |
 //! | `cancelling`, `caching`, `pruning`, `doctor` | what tends the data directory |
 
 mod caching;
 mod cancelling;
 mod doctor;
 mod drawn;
+mod explained;
 mod given;
 mod grammar;
 mod graph_svg;
@@ -236,6 +237,7 @@ impl Cli {
             "logs" => logs::show(&directory, matches, screen).await,
             "graph" => drawn::graph(&directory, matches, screen).await,
             "timeline" => timeline::show(&directory, matches, screen).await,
+            "explain" => explained::explain(&directory, matches, screen).await,
             "cancel" => cancelling::cancel(&directory, matches, screen).await,
             "cache" => caching::tend(&directory, matches, screen).await,
             "prune" => pruning::prune(&directory, matches, screen).await,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use flowkit_cache::{
-    CacheKey, Entry, KeyError, KeyHasher, LeaderGuard, Lookup, NewEntry, Role, SingleFlight,
+    CacheKey, KeyError, KeyHasher, LeaderGuard, Lookup, MissReason, NewEntry, Role, SingleFlight,
 };
 use futures::future::BoxFuture;
 
@@ -45,12 +45,11 @@ pub(crate) fn key_of(
 }
 
 /// Asks the cache for a value. No cache, or one in trouble, is a miss.
-pub(crate) fn look_up(runtime: Arc<RuntimeInner>, key: CacheKey) -> BoxFuture<'static, Option<Entry>> {
+pub(crate) fn look_up(runtime: Arc<RuntimeInner>, key: CacheKey) -> BoxFuture<'static, Lookup> {
     Box::pin(async move {
-        let cache = runtime.cache().await?;
-        match cache.get(&key, runtime.clock.now()).await {
-            Lookup::Hit(entry) => Some(entry),
-            Lookup::Miss(_) => None,
+        match runtime.cache().await {
+            Some(cache) => cache.get(&key, runtime.clock.now()).await,
+            None => Lookup::Miss(MissReason::Unavailable),
         }
     })
 }

@@ -24,7 +24,7 @@ use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
-use crate::transaction::Group;
+use crate::transaction::{Group, Member};
 
 /// The longest result that a journal shows, in bytes of JSON.
 const MOST_SHOWN: usize = 64 * 1024;
@@ -50,6 +50,8 @@ pub(crate) struct Entered {
     transaction: Option<Arc<Group>>,
     /// The calls of its caller, where a journal must know this one again.
     calls: Option<Arc<Calls>>,
+    /// Its place in that transaction: between two runs of its body that is all that says that it goes on.
+    member: Option<Member>,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
 }
@@ -86,19 +88,22 @@ pub(crate) fn enter(
     if let Some(timeout) = timeout {
         plan.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
     }
+    let transaction = match caller {
+        Ambient::Run(run) => run.transaction.clone(),
+        Ambient::Runtime(..) => None,
+    };
+    let member = transaction.as_ref().zip(scope.parent());
     Entered {
+        member: member.map(|(group, (parent, place))| group.enter(&parent, place)),
         scope,
         orders: wait_for,
         plan,
         tags,
-        transaction: match caller {
-            Ambient::Run(run) => run.transaction.clone(),
-            Ambient::Runtime(..) => None,
-        },
         calls: match caller {
             Ambient::Run(run) => run.calls.clone(),
             Ambient::Runtime(..) => None,
         },
+        transaction,
         awaited,
     }
 }
@@ -117,7 +122,7 @@ fn enter_subflow(
     let may_close = stall::may_close(parent, false, &edges);
     let scope = parent.add_subflow(definition, caller.place, name, tags.clone(), edges);
     if may_close
-        && let Some((_, place)) = &scope.parent
+        && let Some((_, place)) = &scope.parent()
         && let Some(stalled) = stall::of_entered(parent, *place)
     {
         scope.stall(stalled);
@@ -134,7 +139,17 @@ impl Entered {
     }
 
     /// Runs the flow to its end. The value is then in the job.
-    pub(crate) async fn run(mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
+    pub(crate) async fn run(mut self, job: Pin<&mut dyn Job>) -> Result<(), Error> {
+        let outcome = self.run_to_end(job).await;
+        if let (Some(member), Some((parent, place))) = (self.member.take(), &self.scope.parent())
+            && parent.state_of(*place).is_failure()
+        {
+            member.failed(parent, *place);
+        }
+        outcome
+    }
+
+    async fn run_to_end(&mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
         let scope = Arc::clone(&self.scope);
         let mut guard =
             RunGuard::entered(&scope, self.awaited).inspect_err(|refused| self.refuse(refused))?;
@@ -196,7 +211,7 @@ impl Entered {
     /// Ends a run that nothing takes in.
     pub(crate) fn refuse(&self, refused: &Error) {
         self.scope.end(State::Cancelled, Some(refused));
-        if let Some((parent, place)) = &self.scope.parent {
+        if let Some((parent, place)) = &self.scope.parent() {
             let change = Change {
                 error: Some(refused),
                 ..Change::default()
@@ -209,8 +224,10 @@ impl Entered {
     /// begins to remember.
     fn enter_memo(&self, mut job: Pin<&mut dyn Job>) -> Recalled {
         let scope = &self.scope;
-        let parent = scope.parent.as_ref();
-        let above = parent.and_then(|(parent, place)| Some((parent, *place, parent.memo()?)));
+        let parent = scope.parent();
+        let above = parent
+            .as_ref()
+            .and_then(|(parent, place)| Some((parent, *place, parent.memo()?)));
         let mut found = None;
         if let Some((parent, place, memo)) = above
             && let Some(occurrence) = memo.occurrence(scope.definition, &*job)
@@ -406,7 +423,7 @@ impl Failed {
 
 /// Keeps the value of a subflow for later attempts of the flow above.
 fn remember(scope: &Scope, occurrence: Occurrence, job: &dyn Job) {
-    if let Some((parent, place)) = &scope.parent
+    if let Some((parent, place)) = &scope.parent()
         && let (Some(memo), Some(value)) = (parent.memo(), job.remember())
     {
         let origin = parent.task_run_id(*place);
@@ -416,7 +433,7 @@ fn remember(scope: &Scope, occurrence: Occurrence, job: &dyn Job) {
 
 pub(super) fn flow_error(scope: &Scope, kind: ErrorKind) -> Error {
     let error = Error::new(kind, DefinitionKind::Flow, scope.name()).in_flow_run(scope.id);
-    match &scope.parent {
+    match &scope.parent() {
         Some((parent, place)) => error.in_task_run(parent.task_run_id(*place)),
         None => error,
     }

@@ -43,7 +43,7 @@ impl HookQueue {
         let (finish, finished) = oneshot::channel();
         let owner = match place {
             Some(_) => Some(Arc::clone(scope)),
-            None => scope.parent.as_ref().map(|(parent, _)| Arc::clone(parent)),
+            None => scope.parent().map(|(parent, _)| parent),
         };
         let counted = owner.map(Counted::new);
         let scope = Arc::clone(scope);

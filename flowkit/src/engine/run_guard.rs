@@ -27,7 +27,7 @@ pub(crate) struct RunGuard {
 impl RunGuard {
     /// A run that waits for its inputs.
     pub(super) fn entered(scope: &Arc<Scope>, awaited: bool) -> Result<Self, Error> {
-        if scope.parent.is_none() {
+        if scope.is_root() {
             scope.runtime.register(scope)?;
         }
         Ok(Self {
@@ -35,7 +35,7 @@ impl RunGuard {
             awaited,
             ended: false,
             is_last: false,
-            registered: scope.parent.is_none(),
+            registered: scope.is_root(),
             attempt: 0,
             hooks: None,
         })
@@ -53,7 +53,7 @@ impl RunGuard {
         self.attempt += 1;
         self.scope.begin(self.attempt);
         self.call_hooks(State::Running, None);
-        if let Some((parent, place)) = &self.scope.parent {
+        if let Some((parent, place)) = &self.scope.parent() {
             let change = Change {
                 attempt: self.attempt,
                 ..Change::default()
@@ -66,7 +66,7 @@ impl RunGuard {
     pub(super) fn await_retry(&self, error: &Error, delay: Duration) {
         let scope = &self.scope;
         scope.await_retry(error, self.attempt, delay);
-        if let Some((parent, place)) = &scope.parent {
+        if let Some((parent, place)) = &scope.parent() {
             let change = Change {
                 attempt: self.attempt,
                 error: Some(error),
@@ -101,7 +101,7 @@ impl RunGuard {
             self.scope.stop_live();
         }
         self.scope.drained().await;
-        if self.scope.parent.is_none() {
+        if self.scope.is_root() {
             self.scope.runtime.flush_kept().await;
         }
         if error.is_none() && self.scope.is_cancelled() {
@@ -110,7 +110,7 @@ impl RunGuard {
         if error.is_none() {
             error = unhandled(&self.scope);
         }
-        if self.scope.parent.is_none()
+        if self.scope.is_root()
             && let Err(trouble) = self
                 .scope
                 .commit_end(self.state_of(error.as_ref()), error.as_ref())
@@ -147,13 +147,13 @@ impl RunGuard {
             self.hooks = HookQueue::start(scope, None, scope.definition);
         }
         if let Some(hooks) = &self.hooks {
-            let place = scope.parent.as_ref();
+            let place = scope.parent();
             hooks.call(HookRun {
                 kind: DefinitionKind::Flow,
                 name: Arc::from(scope.definition.name()),
                 run_name: Arc::from(scope.name()),
                 flow_run: scope.id,
-                task_run: place.map(|(parent, place)| parent.task_run_id(*place)),
+                task_run: place.map(|(parent, place)| parent.task_run_id(place)),
                 state,
                 attempt: self.attempt,
                 error: error.cloned(),
@@ -181,7 +181,7 @@ impl RunGuard {
         self.ended = true;
         let scope = &self.scope;
         scope.end(state, error);
-        if let Some((parent, place)) = &scope.parent {
+        if let Some((parent, place)) = &scope.parent() {
             parent.change(
                 *place,
                 state,
@@ -209,7 +209,7 @@ pub(super) fn unhandled(scope: &Scope) -> Option<Error> {
 impl RunGuard {
     /// A guard of the same run, which is dropped when everything submitted in the run has ended.
     fn after_the_rest(&mut self) -> Self {
-        if let Some((parent, _)) = &self.scope.parent {
+        if let Some((parent, _)) = &self.scope.parent() {
             // The flow above waits for it too.
             parent.enter();
         }
@@ -245,7 +245,7 @@ impl Drop for RunGuard {
         self.end_in(State::of_error(&cancelled), Some(&cancelled));
         self.hooks = None;
         self.unregister();
-        if let (Some((parent, _)), true) = (&self.scope.parent, self.is_last) {
+        if let (Some((parent, _)), true) = (&self.scope.parent(), self.is_last) {
             parent.leave();
         }
     }

@@ -15,6 +15,7 @@ use crate::engine::scope::{Change, Scope};
 use crate::error::Error;
 use crate::ids::NodeRef;
 use crate::state::State;
+use crate::transaction::Member;
 
 /// Stands for the whole fan-out where an index is asked for: done when every item has ended.
 pub(crate) const WHOLE: u32 = u32::MAX;
@@ -37,6 +38,8 @@ pub(crate) struct SharedFanOut<T> {
     pub(super) cancelled: AtomicBool,
     /// Whether others than its owner may ask for values, which the owner then leaves in place.
     is_shared: AtomicBool,
+    /// Its place in the transaction that it was submitted in, until it ends: between two items that is all that says that it goes on.
+    member: Mutex<Option<Member>>,
 }
 
 pub(super) struct Items<T> {
@@ -125,6 +128,8 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     ) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(known, || Slot::Open);
+        let group = caller.transaction.as_ref();
+        let member = group.map(|group| group.enter(&scope, node));
         Self {
             scope,
             node,
@@ -147,6 +152,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             }),
             cancelled: AtomicBool::new(false),
             is_shared: AtomicBool::new(false),
+            member: Mutex::new(member),
         }
     }
 
@@ -245,6 +251,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             waker.wake();
         }
         if close {
+            drop(self.member.lock().unwrap_or_else(PoisonError::into_inner).take());
             self.scope.leave();
         }
     }

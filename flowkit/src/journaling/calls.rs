@@ -69,6 +69,9 @@ impl Called {
 pub(crate) struct Calls {
     caller: Digest,
     made: Mutex<HashMap<Digest, u32>>,
+    /// What it logs, counted, too.
+    #[cfg(feature = "logs")]
+    pub(crate) logged: super::logged::Logged,
 }
 
 impl Calls {
@@ -84,6 +87,8 @@ impl Calls {
         Self {
             caller: place,
             made: Mutex::default(),
+            #[cfg(feature = "logs")]
+            logged: super::logged::Logged::default(),
         }
     }
 

@@ -3,7 +3,9 @@
 //! | room | idea |
 //! |---|---|
 //! | `calls` | which call of its caller a run is, the same in every life of a flow run |
+//! | `logged` | how much an attempt may still log |
 //! | `rows` | how a run stands, as a row of the journal |
+//! | `read_ahead` | the results of fan-outs, in slices |
 //! | `replay` | what earlier lives of a flow run completed |
 //! | `retention` | how much of the past is kept |
 //! | `resume` | a flow run begins another life |
@@ -11,6 +13,9 @@
 //! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
 
 pub(crate) mod calls;
+#[cfg(feature = "logs")]
+pub(crate) mod logged;
+mod read_ahead;
 pub(crate) mod replay;
 #[cfg(feature = "journal")]
 pub(crate) mod resume;
@@ -19,6 +24,7 @@ pub(crate) mod rows;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowkit_journal::record::{DefinitionRow, Effect, Parameters, Record, RunNo, Spot, Timestamp};
@@ -29,6 +35,13 @@ use self::replay::Replay;
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+
+/// Why a cached run was not served, in the words of its row.
+pub(crate) const EXPIRED: &str = "its cached result had expired";
+/// The same.
+pub(crate) const DAMAGED: &str = "its cached result was damaged, and removed";
+/// The same.
+pub(crate) const REFRESHED: &str = "the call asked for a fresh result";
 
 /// What a runtime writes its runs into.
 pub(crate) struct Recorder {
@@ -127,6 +140,8 @@ pub(crate) struct Life {
     pub(crate) replay: Option<Arc<Replay>>,
     pub(crate) parameters: OnceLock<Arc<Parameters>>,
     pub(crate) result_json: OnceLock<Arc<str>>,
+    /// Whether the last row of it is written: nothing may follow that.
+    pub(crate) ended: AtomicBool,
 }
 
 impl Life {
@@ -176,6 +191,7 @@ impl Life {
             replay,
             parameters: OnceLock::new(),
             result_json: OnceLock::new(),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -214,6 +230,8 @@ impl Life {
     }
 
     pub(crate) fn append(&self, record: Record) {
+        #[cfg(feature = "logs")]
+        let _appending = logged::Appending::begin();
         self.recorder.journal.append(record);
     }
 }

@@ -8,6 +8,7 @@ use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Spot};
 use flowkit_journal::{JournalResult, StoredTask};
 
 use super::Original;
+use super::read_ahead::ReadAhead;
 use crate::ids::FlowRunId;
 
 /// A call that an earlier life knows.
@@ -55,6 +56,8 @@ pub(crate) struct Replay {
     items: HashMap<(Digest, u32), Item>,
     /// The inputs under which each task completed, by its name, each code of it apart.
     completed: HashMap<Task, Vec<Completed>>,
+    /// Results that are likely to be asked for next.
+    pub(crate) ahead: ReadAhead,
     /// Whether the flow's own code is what it was.
     same_flow: bool,
     /// Whether a call that no longer matches is run.

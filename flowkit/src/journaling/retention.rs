@@ -1,16 +1,20 @@
-//! How much of the past a journal keeps, and the clearing out of the rest: in the background, slice after slice, after flow runs have ended.
+//! How much of the past a journal keeps, and the clearing out of the rest: slice after slice, at the ends of flow runs.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use flowkit_journal::Retention;
 use flowkit_journal::record::Timestamp;
-use flowkit_journal::{JournalResult, Retention};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::Recorder;
 
 /// How many flow runs end before the next clearing out.
 const PERIOD: u64 = 64;
+
+/// How long a flow run's end may take for it.
+const TURN: Duration = Duration::from_millis(50);
 
 /// What a runtime's journal keeps of flow runs that have ended. Runs that go on are never touched.
 ///
@@ -104,7 +108,8 @@ impl KeepRuns {
 pub(super) struct Clearing {
     keep: KeepRuns,
     ended: AtomicU64,
-    runs: AtomicBool,
+    /// One clears out at a time; whether there is more to do than it had time for.
+    turn: Mutex<bool>,
 }
 
 impl Clearing {
@@ -112,35 +117,32 @@ impl Clearing {
         Self {
             keep,
             ended: AtomicU64::new(0),
-            runs: AtomicBool::new(false),
+            turn: Mutex::new(false),
         }
     }
 }
 
 impl Recorder {
-    /// A flow run has ended: clears out what is too much, now and then, beside whatever the program does.
-    pub(crate) fn note_ended(self: &Arc<Self>, now: SystemTime) {
+    /// A flow run has ended: clears out some of what is too much, now and then, and does not take long.
+    pub(crate) async fn clear_out(&self, now: SystemTime) {
         let nth = self.clearing.ended.fetch_add(1, Ordering::Relaxed);
-        if nth.is_multiple_of(PERIOD)
-            && !self.clearing.runs.swap(true, Ordering::AcqRel)
-            && let Ok(tokio) = tokio::runtime::Handle::try_current()
-        {
-            let recorder = Arc::clone(self);
-            tokio.spawn(async move {
-                if let Err(trouble) = recorder.clear_out(now).await {
-                    tracing::warn!(target: "flowkit", %trouble, "the journal could not be cleared out");
-                }
-                recorder.clearing.runs.store(false, Ordering::Release);
-            });
+        let Ok(mut more) = self.clearing.turn.try_lock() else {
+            return;
+        };
+        if !(*more || nth.is_multiple_of(PERIOD)) {
+            return;
         }
-    }
-
-    async fn clear_out(&self, now: SystemTime) -> JournalResult<()> {
         let retention = self.clearing.keep.at(now);
-        while self.journal.store().prune(&retention).await?.more {
-            // Others may have their turn between two slices.
-            tokio::task::yield_now().await;
+        let end = Instant::now() + TURN;
+        *more = true;
+        while *more && Instant::now() < end {
+            match self.journal.store().prune(&retention).await {
+                Ok(pruned) => *more = pruned.more,
+                Err(trouble) => {
+                    tracing::warn!(target: "flowkit", %trouble, "the journal could not be cleared out");
+                    return;
+                }
+            }
         }
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! How a run stands, as a row of the journal.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flowkit_journal::record::{
     AttemptRow, EdgeRow, FlowRow, NodeKind as RowKind, Record, TaskRow, Timestamp,
@@ -78,7 +79,7 @@ impl Scope {
             inputs: call.map(|call| call.inputs.clone()).unwrap_or_default(),
             cache_key: extra.and_then(|extra| extra.cache_key).map(|key| *key.as_bytes()),
             origin: extra.and_then(|extra| extra.origin.clone()),
-            uncached: extra.and_then(|extra| extra.uncached.clone()),
+            uncached: extra.and_then(|extra| extra.uncached.clone().or_else(|| extra.missed.map(Arc::from))),
             effect: call.map(|call| call.effect).unwrap_or_default(),
             result: call.and_then(|call| call.result.clone()),
         })
@@ -152,15 +153,17 @@ impl Scope {
     pub(crate) fn journal_flow(&self) {
         let outcome = self.outcome();
         self.journal_flow_as(outcome.state, outcome.error.as_ref(), outcome.ended);
+        if let Some(life) = self.life.as_ref().filter(|_| outcome.ended != Stamp::NEVER) {
+            life.ended.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Appends the flow run as it would stand, in this state.
     pub(crate) fn journal_flow_as(&self, state: State, error: Option<&Error>, ended: Stamp) {
         let Some(life) = &self.life else { return };
         let parent = self
-            .parent
-            .as_ref()
-            .and_then(|(parent, place)| Some(parent.life.as_ref()?.spot(*place)));
+            .parent()
+            .and_then(|(parent, place)| Some(parent.life.as_ref()?.spot(place)));
         let attempts = self.graph().attempts;
         let row = FlowRow {
             no: life.no,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowkit::State;
+use flowkit::{FlowRunId, State, TaskRunId};
 
-use super::Case;
+use super::{Case, Change};
 use crate::history::What;
 
 pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
@@ -13,18 +13,17 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     let mut ended = BTreeMap::new();
     for (index, line) in case.lines.iter().enumerate() {
         match &line.what {
-            What::BodyBegan { id, flow, attempt } => {
+            What::BodyBegan {
+                id, flow, attempt, ..
+            } => {
                 if !inside.insert((*flow, *id)) {
                     troubles.push(format!("line {index}: a body is in two attempts at once"));
                 }
                 if ended.contains_key(flow) {
                     troubles.push(format!("line {index}: a body begins after its flow ended"));
                 }
-                let attempts = begun.entry((*flow, *id)).or_insert(0);
-                *attempts += 1;
-                if attempts != attempt {
-                    troubles.push(format!("line {index}: body {attempts} of attempt {attempt}"));
-                }
+                let begun = begun.entry((*flow, *id)).or_insert(0);
+                check_attempt(case, index, *id, *attempt, begun, troubles);
             }
             What::BodyEnded { id, flow, .. } => {
                 inside.remove(&(*flow, *id));
@@ -41,7 +40,10 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
                     troubles.push(format!("line {index}: {working} bodies are at work still"));
                 }
             }
-            What::Changed { id, .. } if ended.contains_key(&id.flow_run()) => {
+            // What a transaction undoes may have ended long before.
+            What::Changed { id, to, .. }
+                if *to != State::RolledBack && ended.contains_key(&id.flow_run()) =>
+            {
                 troubles.push(format!("line {index}: the flow had ended"));
             }
             _ => {}
@@ -50,13 +52,50 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     if !inside.is_empty() {
         troubles.push(format!("bodies are at work when all is over: {inside:?}"));
     }
+    check_numbers(case, &begun, troubles);
+}
+
+/// A body that begins is the attempt of its run of that moment, and the next one.
+fn check_attempt(
+    case: &Case<'_>,
+    index: usize,
+    id: Option<TaskRunId>,
+    attempt: u32,
+    begun: &mut u32,
+    troubles: &mut Vec<String>,
+) {
+    *begun += 1;
+    let run = id.and_then(|id| case.runs.get(&id));
+    // What blocks may be given up before its body begins, and then that does not begin.
+    if run
+        .and_then(|run| case.call(&run.name))
+        .is_some_and(|call| call.blocks)
+    {
+        *begun = attempt;
+    }
+    let before = |change: &&Change| change.line < index;
+    let now = run.and_then(|run| run.changes.iter().rfind(before));
+    if now.is_some_and(|now| now.to != State::Running || now.attempt != attempt) {
+        troubles.push(format!("line {index}: a body begins, and its run does not run"));
+    }
+    if *begun != attempt {
+        troubles.push(format!("line {index}: body {begun} of attempt {attempt}"));
+    }
+}
+
+/// There are as many bodies as attempts.
+fn check_numbers(
+    case: &Case<'_>,
+    begun: &BTreeMap<(FlowRunId, Option<TaskRunId>), u32>,
+    troubles: &mut Vec<String>,
+) {
     for (id, run) in &case.runs {
         let bodies = begun.get(&(id.flow_run(), Some(*id))).copied().unwrap_or(0);
-        if case.call(&run.name).is_some() && bodies as usize != run.count(State::Running) {
+        if case.call(&run.name).is_some_and(|call| !call.blocks) && bodies as usize != run.attempts() {
             troubles.push(format!(
                 "{} ({id}): {bodies} bodies in {} attempts",
                 run.name,
-                run.count(State::Running)
+                run.attempts()
             ));
         }
     }

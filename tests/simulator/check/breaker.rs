@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flowkit::{BreakerState, ErrorKind, State};
+use flowkit::{BreakerState, ErrorKind, State, TaskRunId};
 
-use super::call_of;
-use crate::history::What;
+use super::{begins, call_of};
+use crate::history::{Line, What};
 use crate::plan::BreakerRules;
 use crate::simulate::Simulated;
 
@@ -20,6 +20,8 @@ struct Model {
     probing: u32,
     succeeded: u32,
     changes: Vec<(BreakerState, BreakerState)>,
+    /// The periods of the attempts that go on.
+    attempts: BTreeMap<TaskRunId, u32>,
 }
 
 impl Model {
@@ -71,6 +73,36 @@ impl Model {
         }
     }
 
+    /// Follows a change of a guarded call. Whether an attempt begins only where this lets it.
+    fn agrees(&mut self, line: &Line) -> bool {
+        let What::Changed {
+            id, from, to, kind, ..
+        } = &line.what
+        else {
+            return true;
+        };
+        if begins(*from, *to) {
+            let admitted = self.admit(line.at);
+            self.attempts.insert(*id, self.period);
+            return admitted;
+        }
+        if *kind == Some(ErrorKind::CircuitOpen) {
+            return !self.admit(line.at);
+        }
+        let success = match to {
+            State::Running | State::Paused => return true,
+            State::Completed => Some(true),
+            State::Cancelled => None,
+            _ => Some(false),
+        };
+        if matches!(from, Some(State::Running | State::Paused))
+            && let Some(period) = self.attempts.remove(id)
+        {
+            self.end(period, success, line.at);
+        }
+        true
+    }
+
     fn open(&mut self, now: Duration) {
         self.enter(BreakerState::Open);
         self.until = now + Duration::from_millis(self.rules.reset);
@@ -88,47 +120,20 @@ pub(super) fn check(simulated: &Simulated, troubles: &mut Vec<String>) {
         probing: 0,
         succeeded: 0,
         changes: Vec::new(),
+        attempts: BTreeMap::new(),
     };
     let mut told = Vec::new();
-    let mut attempts = BTreeMap::new();
     for part in &simulated.parts {
         for (index, line) in part.lines.iter().enumerate() {
             if let What::Breaker { from, to } = line.what {
                 told.push((from, to));
             }
-            let What::Changed {
-                id,
-                name,
-                from,
-                to,
-                kind,
-                ..
-            } = &line.what
-            else {
+            let What::Changed { name, .. } = &line.what else {
                 continue;
             };
             let guarded = call_of(&part.plan, name).is_some_and(|call| call.options.breaker);
-            if !guarded && name != "probe" {
-                continue;
-            }
-            if *to == State::Running {
-                if !model.admit(line.at) {
-                    troubles.push(format!("line {index}: the breaker is {:?}", model.state));
-                }
-                attempts.insert(*id, model.period);
-            } else if *kind == Some(ErrorKind::CircuitOpen) {
-                if model.admit(line.at) {
-                    troubles.push(format!("line {index}: the breaker is {:?}", model.state));
-                }
-            } else if *from == Some(State::Running)
-                && let Some(period) = attempts.remove(id)
-            {
-                let success = match to {
-                    State::Completed => Some(true),
-                    State::Cancelled => None,
-                    _ => Some(false),
-                };
-                model.end(period, success, line.at);
+            if (guarded || name == "probe") && !model.agrees(line) {
+                troubles.push(format!("line {index}: the breaker is {:?}", model.state));
             }
         }
     }

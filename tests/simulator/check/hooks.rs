@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowkit::{State, TaskRunId};
 
-use super::Case;
+use super::{Case, Change};
 use crate::history::What;
 use crate::plan::Gates;
 
@@ -33,11 +33,11 @@ pub(super) fn check(case: &Case<'_>, gates: &Gates, troubles: &mut Vec<String>) 
         }
     }
     for (id, run) in case.runs.iter().filter(|(_, run)| case.call(&run.name).is_some()) {
-        let worth_telling = |state: &State| *state == State::Running || state.is_terminal();
+        let worth_telling = |change: &&Change| change.begins() || change.to.is_terminal();
         // For what did not begin there is no hook, but for its being cancelled.
-        let states = run.changes.iter().map(|change| change.to).filter(worth_telling);
+        let states = run.changes.iter().filter(worth_telling).map(|change| change.to);
         let states: Vec<_> = states
-            .filter(|state| *state != State::UpstreamFailed && gates.hooks)
+            .filter(|state| !matches!(state, State::UpstreamFailed | State::RolledBack) && gates.hooks)
             .collect();
         let told = called.remove(id).unwrap_or_default();
         if told != states {

@@ -6,7 +6,10 @@ mod cache;
 mod ends;
 mod hooks;
 mod pace;
+mod retries;
+mod shutdown;
 mod states;
+mod transactions;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -38,8 +41,11 @@ pub(crate) fn verdict(simulated: &Simulated) -> Verdict {
         pace::check(&case, &simulated.gates, &mut troubles);
         ends::check(&case, &mut troubles);
         hooks::check(&case, &simulated.gates, &mut troubles);
+        transactions::check(&case, &mut troubles);
+        shutdown::check(&case, &mut troubles);
         is_foretold |= model::compare(part, &mut troubles);
     }
+    retries::check(simulated, &mut troubles);
     breaker::check(simulated, &mut troubles);
     cache::check(simulated, &mut troubles);
     Verdict {
@@ -71,10 +77,27 @@ pub(crate) struct Change {
     pub(crate) attempt: u32,
 }
 
+impl Change {
+    /// Whether an attempt begins.
+    pub(crate) fn begins(&self) -> bool {
+        begins(self.from, self.to)
+    }
+}
+
+/// Whether an attempt begins with this change: one that was paused goes on.
+pub(crate) fn begins(from: Option<State>, to: State) -> bool {
+    to == State::Running && from != Some(State::Paused)
+}
+
 impl Run {
     /// The state it is in at the end.
     pub(crate) fn state(&self) -> State {
         self.changes.last().map_or(State::Scheduled, |change| change.to)
+    }
+
+    /// How many attempts have begun.
+    pub(crate) fn attempts(&self) -> usize {
+        self.changes.iter().filter(|change| change.begins()).count()
     }
 
     pub(crate) fn count(&self, state: State) -> usize {

@@ -64,7 +64,7 @@ fn check_rate(case: &Case<'_>, gates: &Gates, troubles: &mut Vec<String>) {
     let mut starts: Vec<u64> = Vec::new();
     for run in case.runs.values() {
         if case.call(&run.name).is_some_and(|call| call.options.rate) {
-            let attempts = run.changes.iter().filter(|change| change.to == State::Running);
+            let attempts = run.changes.iter().filter(|change| change.begins());
             starts.extend(attempts.map(|change| change.at.as_millis() as u64));
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
                 }
                 _ => {}
             }
-            if change.to == State::Running {
+            if change.begins() {
                 attempts += 1;
                 if change.attempt != attempts {
                     say(format!("attempt {attempts} is counted as {}", change.attempt));
@@ -33,7 +33,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
         if !run.state().is_terminal() {
             say(format!("ended nowhere: {}", run.state()));
         }
-        if case.part.sound && !run.state().is_success() {
+        if case.plan.sound && !run.state().is_success() {
             say(format!("nothing was wrong, and it ended as {}", run.state()));
         }
         let retries = case.call(&run.name).map(|call| call.options.retries);
@@ -41,7 +41,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
             say(format!("{attempts} attempts"));
         }
     }
-    if let Some(record) = &case.part.record {
+    for record in &case.part.records {
         agrees(case, record, troubles);
     }
 }
@@ -56,7 +56,7 @@ fn agrees(case: &Case<'_>, record: &RunRecord, troubles: &mut Vec<String>) {
             ));
             continue;
         };
-        if run.state() != task.state || run.count(State::Running) != task.attempts as usize {
+        if run.state() != task.state || run.attempts() != task.attempts as usize {
             troubles.push(format!(
                 "{} ({}): the record says {} after {}, the events {} after {}",
                 task.name,
@@ -64,7 +64,7 @@ fn agrees(case: &Case<'_>, record: &RunRecord, troubles: &mut Vec<String>) {
                 task.state,
                 task.attempts,
                 run.state(),
-                run.count(State::Running)
+                run.attempts()
             ));
         }
         if let Some(subflow) = &task.subflow {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flowkit::{FlowRunId, RunRecord, State, TaskRunId};
 
-use super::{Case, Change, Run};
+use super::{Case, Change, Run, begins};
 use crate::history::What;
 
 /// Who called whom.
@@ -21,7 +21,7 @@ impl Parents {
             nodes: BTreeMap::new(),
             flows: BTreeMap::new(),
         };
-        if let Some(record) = &case.part.record {
+        for record in &case.part.records {
             parents.read(record);
         }
         parents
@@ -61,7 +61,7 @@ pub(super) fn check(case: &Case<'_>, troubles: &mut Vec<String>) {
     // A fan-out as a whole is said to run for a moment, to come to its end.
     let whole = |run: &Run| case.call(&run.name).is_none() && case.flow(&run.name).is_none();
     for (id, run) in case.runs.iter().filter(|(_, run)| !whole(run)) {
-        for start in run.changes.iter().filter(|change| change.to == State::Running) {
+        for start in run.changes.iter().filter(|change| change.begins()) {
             if let Some(above) = stopped_above(case, &parents, *id, start.line) {
                 troubles.push(format!(
                     "line {}: {} begins an attempt, and {above} above it was stopped",
@@ -109,11 +109,8 @@ fn check_cancelled(case: &Case<'_>, whole: impl Fn(&Run) -> bool, troubles: &mut
             _ => false,
         };
         for (index, later) in case.lines.iter().enumerate().skip(asked) {
-            if let What::Changed {
-                id,
-                to: State::Running,
-                ..
-            } = &later.what
+            if let What::Changed { id, from, to, .. } = &later.what
+                && begins(*from, *to)
                 && late(id)
                 && case.runs.get(id).is_some_and(|run| !whole(run))
             {
@@ -136,7 +133,7 @@ fn check_flow_retries(case: &Case<'_>, troubles: &mut Vec<String>) {
             let late = run
                 .changes
                 .iter()
-                .any(|change| change.to == State::Running && change.line > failed);
+                .any(|change| change.begins() && change.line > failed);
             if id.flow_run() == root.flow_run() && created(run) < failed && late {
                 troubles.push(format!(
                     "{} begins after the attempt of its flow failed in line {failed}",

@@ -5,7 +5,7 @@ use flowkit::{ErrorKind, State};
 use super::memo::Scope;
 use super::trace::Trace;
 use super::{End, Failure, Model};
-use crate::plan::{Body, FanEnd, Handle, Step};
+use crate::plan::{Body, FanEnd, Handle, Pause, Step};
 
 /// A body at work.
 struct Work<'a> {
@@ -104,17 +104,7 @@ impl Model<'_> {
                 let trace = self.flow(*flow, now, work.scope);
                 return work.waited_for(trace, *pass);
             }
-            Step::Abandon { call, after } => {
-                let before = work.scope.counts();
-                let mut trace = self.call(*call, now, now, Vec::new(), work.scope);
-                if !self.is_before(trace.ended, now + after) {
-                    self.cut(&mut trace, now + after);
-                    work.scope.recount(before, [&trace]);
-                }
-                work.waited_for(trace, false)?;
-                // The body waits properly before it goes on.
-                work.now += 1;
-            }
+            Step::Abandon { call, after } => return self.abandon(*call, *after, work),
             Step::Submit {
                 call,
                 inputs,
@@ -139,33 +129,63 @@ impl Model<'_> {
                 work.now = at;
                 return failed.filter(|_| *pass).map_or(Ok(()), Err);
             }
-            Step::Peek { handle, at_most } => {
-                let ended = work.of(*handle).ended;
-                if ended > now {
-                    let in_time = self.is_before(ended, now + at_most);
-                    work.of(*handle).is_settled |= in_time;
-                    work.now = if in_time { ended } else { now + at_most };
-                }
-            }
-            Step::Cancel { handle } => {
-                let run = work.of(*handle);
-                // One that still waits would have looked at what it waits for: that is beyond this model.
-                self.is_tied |= run.ready > now || (run.ended == now && !run.is_settled);
-                if run.ended > now {
-                    self.cut(run, now);
-                    run.is_settled = true;
-                }
-            }
+            Step::Peek { handle, at_most } => self.peek(*handle, *at_most, work),
+            Step::Cancel { handle } => self.cancel(*handle, work),
             Step::FanOut {
                 calls,
                 concurrency,
                 end,
                 ..
             } => return self.fan_out(calls, *concurrency, end, work),
+            Step::Pause(pause) => return self.pause(pause, work),
             // Only where things are shared.
-            Step::Both { .. } => self.is_tied = true,
+            Step::Both { .. } | Step::Group(_) => self.is_tied = true,
         }
         Ok(())
+    }
+
+    fn abandon(&mut self, call: usize, after: u64, work: &mut Work<'_>) -> Result<(), Failure> {
+        let now = work.now;
+        let before = work.scope.counts();
+        let mut trace = self.call(call, now, now, Vec::new(), work.scope);
+        if !self.is_before(trace.ended, now + after) {
+            self.cut(&mut trace, now + after);
+            work.scope.recount(before, [&trace]);
+        }
+        work.waited_for(trace, false)?;
+        // The body waits properly before it goes on.
+        work.now += 1;
+        Ok(())
+    }
+
+    fn peek(&mut self, handle: Handle, at_most: u64, work: &mut Work<'_>) {
+        let (now, ended) = (work.now, work.of(handle).ended);
+        if ended > now {
+            let in_time = self.is_before(ended, now + at_most);
+            work.of(handle).is_settled |= in_time;
+            work.now = if in_time { ended } else { now + at_most };
+        }
+    }
+
+    fn cancel(&mut self, handle: Handle, work: &mut Work<'_>) {
+        let now = work.now;
+        let run = work.of(handle);
+        // One that still waits would have looked at what it waits for: that is beyond this model.
+        self.is_tied |= run.ready > now || (run.ended == now && !run.is_settled);
+        if run.ended > now {
+            self.cut(run, now);
+            run.is_settled = true;
+        }
+    }
+
+    fn pause(&mut self, pause: &Pause, work: &mut Work<'_>) -> Result<(), Failure> {
+        let until = work.now + pause.after;
+        let timeout = pause.timeout.map_or(u64::MAX, |timeout| work.now + timeout);
+        work.now = until.min(timeout);
+        match self.is_before(until, timeout) || !pause.pass {
+            true => Ok(()),
+            false => Err(Failure::of(ErrorKind::TimedOut)),
+        }
     }
 
     fn submit(

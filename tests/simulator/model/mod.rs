@@ -106,15 +106,15 @@ pub(crate) fn compare(part: &Part, troubles: &mut Vec<String>) -> bool {
                 submitted: first.at.as_millis() as u64 - began,
                 ended: last.at.as_millis() as u64 - began,
                 state: last.to,
-                attempts: run.count(State::Running),
+                attempts: run.attempts(),
             });
         }
     }
     for line in &part.lines {
         if let What::FlowEnded { flow, state, .. } = line.what
-            && part.record.as_ref().is_some_and(|record| record.id == flow)
+            && let Some(record) = part.records.iter().find(|record| record.id == flow)
         {
-            let attempts = part.record.as_ref().map_or(0, |record| record.attempts);
+            let attempts = record.attempts;
             happened.entry("f0".into()).or_default().push(Course {
                 submitted: 0,
                 ended: line.at.as_millis() as u64 - began,

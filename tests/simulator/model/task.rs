@@ -61,7 +61,11 @@ impl Model<'_> {
                     return trace.complete(self.value());
                 }
                 End::Error(_) => (State::Failed, ErrorKind::Failed, true),
-                End::TimedOut => (State::TimedOut, ErrorKind::TimedOut, true),
+                End::TimedOut => (
+                    State::TimedOut,
+                    ErrorKind::TimedOut,
+                    !options.gives_up_on_timeouts,
+                ),
                 End::Panic => (State::Crashed, ErrorKind::Crashed, options.retry_panics),
             };
             trace = trace.fail(state, Failure::of(kind), end);

@@ -3,13 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flowkit_cache::{CacheKey, Entry, NewEntry, Role};
+use flowkit_cache::{CacheKey, Lookup, MissReason, NewEntry, Role};
 
 use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient, Leading};
 use crate::engine::caching::{self, Caching, Shared};
 use crate::event::EventKind;
 use crate::job::Job;
+use crate::journaling::{DAMAGED, EXPIRED, REFRESHED};
 use crate::state::State;
 
 impl Drive {
@@ -30,6 +31,7 @@ impl Drive {
             more.caching = Some(Caching { key, leader: None });
         }
         if refresh {
+            self.missed(REFRESHED);
             return self.seek_admission();
         }
         Step::Next(Phase::LookUp(caching::look_up(
@@ -42,10 +44,20 @@ impl Drive {
         Some(self.more.as_ref()?.caching.as_ref()?.key)
     }
 
-    pub(super) fn after_look_up(&mut self, job: Pin<&mut dyn Job>, found: Option<Entry>) -> Step {
+    pub(super) fn after_look_up(&mut self, job: Pin<&mut dyn Job>, found: Lookup) -> Step {
         match found {
-            Some(entry) => self.serve(job, &entry.value, Some(entry.origin.as_ref())),
-            None => self.join_flight(),
+            Lookup::Hit(entry) => return self.serve(job, &entry.value, Some(entry.origin.as_ref())),
+            Lookup::Miss(MissReason::Expired) => self.missed(EXPIRED),
+            Lookup::Miss(MissReason::Damaged) => self.missed(DAMAGED),
+            Lookup::Miss(_) => {}
+        }
+        self.join_flight()
+    }
+
+    /// Has the journal say why the run is not served.
+    fn missed(&self, reason: &'static str) {
+        if self.journaled.is_some() {
+            self.scope.note(self.place, |extra| extra.missed = Some(reason));
         }
     }
 
@@ -140,8 +152,8 @@ impl Drive {
         }
     }
 
-    pub(super) fn after_look_again(&mut self, job: Pin<&mut dyn Job>, found: Option<Entry>) -> Step {
-        let Some(entry) = found else {
+    pub(super) fn after_look_again(&mut self, job: Pin<&mut dyn Job>, found: Lookup) -> Step {
+        let Lookup::Hit(entry) = found else {
             return self.seek_admission();
         };
         let step = self.serve(job, &entry.value, Some(entry.origin.as_ref()));
@@ -215,7 +227,9 @@ impl Drive {
                 if let Some(expires) = caching::expiry(now, expiration) {
                     entry = entry.expires(expires);
                 }
-                if let Some(more) = self.more.as_mut().filter(|more| more.member.is_some()) {
+                let in_transaction =
+                    self.is_in_transaction() && !cfg!(flowkit_fault = "kept-before-the-commit");
+                if let Some(more) = self.more.as_mut().filter(|_| in_transaction) {
                     more.uncommitted = Some((key, entry));
                     return self.complete();
                 }

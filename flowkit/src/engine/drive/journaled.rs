@@ -69,9 +69,11 @@ impl Drive {
         if !found.has_result {
             return None;
         }
-        let recorder = Arc::clone(&self.scope.life.as_ref()?.recorder);
+        let life = self.scope.life.as_ref()?;
+        let (recorder, replay) = (Arc::clone(&life.recorder), Arc::clone(life.replay.as_ref()?));
         Some(Step::Next(Phase::Restore(Box::pin(async move {
-            (recorder.journal.store().result(found.spot).await, found)
+            let store = recorder.journal.store();
+            (replay.ahead.result(&**store, found.spot).await, found)
         }))))
     }
 

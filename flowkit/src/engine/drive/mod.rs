@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use flowkit_cache::{CacheKey, Entry, NewEntry, Role};
+use flowkit_cache::{CacheKey, Lookup, NewEntry, Role};
 use flowkit_journal::JournalResult;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
@@ -108,10 +108,10 @@ enum Phase {
     Restore(BoxFuture<'static, (JournalResult<Option<Vec<u8>>>, Found)>),
     /// What it needs waits for it: it never begins.
     Stalled(Error),
-    LookUp(BoxFuture<'static, Option<Entry>>),
+    LookUp(BoxFuture<'static, Lookup>),
     Join(BoxFuture<'static, Role<Shared>>),
     /// The leader looks again: another run may have filled the cache in between.
-    LookAgain(BoxFuture<'static, Option<Entry>>),
+    LookAgain(BoxFuture<'static, Lookup>),
     /// A stored value could not be decoded and is forgotten first.
     Forget(BoxFuture<'static, ()>),
     /// Waits for a permit of a rate limit.

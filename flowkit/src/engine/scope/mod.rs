@@ -7,7 +7,7 @@ mod own;
 mod telling;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -31,7 +31,7 @@ pub(crate) struct Scope {
     pub(crate) definition: &'static Definition,
     pub(crate) epoch: Epoch,
     /// The node that stands for this run in the flow it was called from.
-    pub(crate) parent: Option<(Arc<Self>, NodeRef)>,
+    above: Option<(Weak<Self>, NodeRef)>,
     name: OnceLock<Box<str>>,
     tags: Vec<Arc<str>>,
     graph: Mutex<Graph>,
@@ -132,7 +132,7 @@ impl Scope {
             runtime: Arc::clone(runtime),
             definition,
             epoch,
-            parent,
+            above: parent.map(|(parent, place)| (Arc::downgrade(&parent), place)),
             name: OnceLock::new(),
             tags,
             graph: Mutex::new(Graph::default()),
@@ -150,6 +150,19 @@ impl Scope {
             }),
             pauses: Pauses::default(),
         })
+    }
+
+    /// The flow run that this one was called in, and the node that stands for it there.
+    ///
+    /// It holds this one by that node, so it is not held by it. As long as a subflow goes on the flow above does, which waits for it.
+    pub(crate) fn parent(&self) -> Option<(Arc<Self>, NodeRef)> {
+        let (parent, place) = self.above.as_ref()?;
+        Some((parent.upgrade()?, *place))
+    }
+
+    /// Whether no flow called it.
+    pub(crate) fn is_root(&self) -> bool {
+        self.above.is_none()
     }
 
     pub(crate) fn graph(&self) -> MutexGuard<'_, Graph> {

@@ -27,10 +27,7 @@ impl Scope {
         if attempt > 1 {
             return;
         }
-        let parent = self
-            .parent
-            .as_ref()
-            .map(|(scope, place)| scope.task_run_id(*place));
+        let parent = self.parent().map(|(scope, place)| scope.task_run_id(place));
         self.tell(self.epoch.stamp(), || EventKind::FlowRunStarted { parent });
     }
 
@@ -38,7 +35,7 @@ impl Scope {
     pub(crate) fn await_retry(&self, error: &Error, attempt: u32, delay: Duration) {
         self.set_outcome(State::AwaitingRetry, Some(error));
         tracing::info!(target: "flowkit", flow = self.name(), attempt, ?delay, error = format_args!("{error:#}"), "retrying");
-        let id = match &self.parent {
+        let id = match &self.parent() {
             Some((parent, place)) => parent.task_run_id(*place),
             None => self.task_run_id(NodeRef::ROOT),
         };
@@ -118,7 +115,10 @@ impl Scope {
         };
         self.journal_flow_as(state, error, self.epoch.stamp());
         let written = life.recorder.journal.flush().await;
-        life.recorder.note_ended(self.epoch.wall_time(self.epoch.stamp()));
+        if written.is_ok() {
+            let now = self.epoch.wall_time(self.epoch.stamp());
+            life.recorder.clear_out(now).await;
+        }
         written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
     }
 }

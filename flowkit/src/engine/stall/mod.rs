@@ -134,7 +134,7 @@ impl Drop for Lasting {
 
 /// The run whose body waits.
 fn waiter(run: &RunContext) -> Run {
-    match (run.place, &run.scope.parent) {
+    match (run.place, &run.scope.parent()) {
         (Some(place), _) => Run::new(&run.scope, place),
         (None, Some((parent, place))) => Run::new(parent, *place),
         (None, None) => Run::new(&run.scope, NodeRef::ROOT),

@@ -1,87 +1,16 @@
-//! Draws plans from a seed.
+//! Draws what a body does.
 
-use fastrand::Rng;
-
-use crate::plan::{
-    Body, BreakerRules, Cached, Call, FanEnd, Fate, FlowPlan, Gates, Handle, Options, Plan, Step,
-};
-
-/// How many cache keys there are. A body of one key calls only tasks of higher ones: others would wait for each other.
-const KEYS: u32 = 4;
-const DEEPEST: u32 = 4;
-
-/// What a plan may hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Profile {
-    /// Anything that needs nothing shared and races with nothing: long times, drawn so widely that no two moments fall together.
-    Exact,
-    /// Everything, with times so short that many things happen in one moment.
-    Shared,
-    /// Everything that is shared, and no faults: all of it completes.
-    Sound,
-}
-
-pub(crate) fn gates(rng: &mut Rng) -> Gates {
-    Gates {
-        limits: [rng.u32(1..=3), rng.u32(1..=2)],
-        task_limit: rng.bool().then(|| rng.u32(1..=4)),
-        hooks: rng.u8(..4) == 0,
-        rate: (rng.u32(1..=3), rng.u64(1..=3)),
-        breaker: BreakerRules {
-            threshold: rng.u32(1..=3),
-            reset: rng.u64(1..=8),
-            probes: rng.u32(1..=2),
-        },
-    }
-}
-
-pub(crate) fn plan(rng: &mut Rng, profile: Profile, gates: &Gates) -> Plan {
-    let size = rng.i32(2..=14);
-    let guarded = if rng.u8(..3) == 0 { 70 } else { 10 };
-    let mut generator = Generator {
-        rng,
-        profile,
-        gates,
-        left: size,
-        guarded,
-        calls: Vec::new(),
-        flows: Vec::new(),
-    };
-    generator.flow(0, 0);
-    let (calls, mut flows) = (generator.calls, generator.flows);
-    if let Some(root) = flows.first_mut() {
-        root.is_looked_at = true;
-    }
-    let shared = profile == Profile::Shared;
-    Plan {
-        exact: profile == Profile::Exact,
-        calls,
-        flows,
-        cancel_at: (shared && rng.u8(..10) == 0).then(|| rng.u64(0..20)),
-        drop_at: (shared && rng.u8(..20) == 0).then(|| rng.u64(0..20)),
-    }
-}
-
-struct Generator<'a> {
-    rng: &'a mut Rng,
-    profile: Profile,
-    gates: &'a Gates,
-    /// How many more calls there may be.
-    left: i32,
-    /// What share of the calls goes through the breaker, in percent.
-    guarded: u8,
-    calls: Vec<Call>,
-    flows: Vec<FlowPlan>,
-}
+use super::{DEEPEST, Generator};
+use crate::plan::{Body, FanEnd, Fate, Handle, Pause, Step};
 
 /// The handles of a body that is being drawn.
 #[derive(Default)]
-struct Open {
-    handles: Vec<Drawn>,
+pub(super) struct Open {
+    handles: Vec<Opened>,
 }
 
 #[derive(Clone, Copy)]
-struct Drawn {
+struct Opened {
     of: Of,
     joined: bool,
     cancelled: bool,
@@ -96,108 +25,7 @@ enum Of {
 }
 
 impl Generator<'_> {
-    fn chance(&mut self, percent: u8) -> bool {
-        self.rng.u8(..100) < percent
-    }
-
-    fn is_sound(&self) -> bool {
-        self.profile == Profile::Sound
-    }
-
-    fn is_exact(&self) -> bool {
-        self.profile == Profile::Exact
-    }
-
-    fn time(&mut self) -> u64 {
-        match self.profile {
-            Profile::Exact => self.rng.u64(1..5_000_000),
-            _ => self.rng.u64(0..=4),
-        }
-    }
-
-    /// A time that cuts off about half of what takes a time.
-    fn bound(&mut self) -> u64 {
-        match self.profile {
-            Profile::Exact => self.rng.u64(1..15_000_000),
-            _ => self.rng.u64(1..=8),
-        }
-    }
-
-    fn flow(&mut self, depth: u32, key: u32) -> usize {
-        let index = self.flows.len();
-        let (faulty, sound) = (self.chance(30), self.is_sound());
-        let retries = if self.chance(40) { self.rng.u32(1..=2) } else { 0 };
-        let timeout = (!sound && self.chance(10)).then(|| self.bound());
-        self.flows.push(FlowPlan {
-            retries,
-            timeout,
-            body: Body::default(),
-            is_looked_at: false,
-            may_be_looked_at: false,
-        });
-        let body = self.body(depth, key, faulty && !sound);
-        self.flows[index].body = body;
-        index
-    }
-
-    fn call(&mut self, depth: u32, key: u32) -> usize {
-        self.left -= 1;
-        let index = self.calls.len();
-        self.calls.push(Call::default());
-        let sound = self.is_sound();
-        let cached = (!self.is_exact() && key + 1 < KEYS && self.chance(35)).then(|| Cached {
-            key: self.rng.u32(key + 1..=KEYS - 1),
-            expires: self.rng.bool().then(|| self.rng.u64(1..=6)),
-            refresh: self.rng.u8(..8) == 0,
-        });
-        let options = self.options(cached.is_some());
-        let faulty = self.chance(35) && !sound;
-        let key = cached.as_ref().map_or(key, |cached| cached.key);
-        let body = self.body(depth, key, faulty);
-        self.calls[index] = Call {
-            cached,
-            options,
-            body,
-            ..Call::default()
-        };
-        index
-    }
-
-    fn options(&mut self, cached: bool) -> Options {
-        let (exact, sound) = (self.is_exact(), self.is_sound());
-        let mut options = Options {
-            backoff: 1.0,
-            ..Options::default()
-        };
-        if self.chance(50) {
-            options.retries = self.rng.u32(1..=3);
-            options.delays = (0..self.rng.usize(0..=2)).map(|_| self.time()).collect();
-            options.backoff = [1.0, 1.5, 2.0][self.rng.usize(..3)];
-            options.jitter = if !exact && self.chance(30) { 0.5 } else { 0.0 };
-            options.max_delay = self.chance(20).then(|| self.bound());
-            options.deadline = self.chance(10).then(|| self.bound());
-            options.retry_panics = self.rng.bool();
-        }
-        if !sound && self.chance(20) {
-            options.timeout = Some(self.bound());
-        }
-        if !sound && self.chance(10) {
-            options.total = Some(self.bound());
-        }
-        if !exact {
-            let gates = self.gates.limits;
-            for (limit, capacity) in gates.into_iter().enumerate() {
-                if self.chance(30) {
-                    options.limits.push((limit, self.rng.u32(1..=capacity)));
-                }
-            }
-            options.rate = options.limits.is_empty() && self.chance(12);
-            options.breaker = !cached && self.chance(self.guarded);
-        }
-        options
-    }
-
-    fn body(&mut self, depth: u32, key: u32, faulty: bool) -> Body {
+    pub(super) fn body(&mut self, depth: u32, key: u32, faulty: bool) -> Body {
         let mut open = Open::default();
         let mut steps = Vec::new();
         let wanted = self.rng.usize(1..=5);
@@ -208,12 +36,20 @@ impl Generator<'_> {
             let step = self.step(depth, key, &mut open);
             steps.push(step);
         }
-        for handle in 0..open.handles.len() {
-            let drawn = open.handles[handle];
-            if !drawn.joined && (self.is_sound() || self.chance(65)) {
-                steps.push(self.join(handle, &mut open));
-            }
+        self.join_rest(&mut open, &mut steps);
+        self.with_fates(steps, faulty)
+    }
+
+    /// A body that blocks: it submits calls and waits for none.
+    pub(super) fn blocking_body(&mut self, depth: u32, key: u32, faulty: bool) -> Body {
+        let mut steps = Vec::new();
+        while depth < DEEPEST && self.left > 0 && self.chance(40) {
+            steps.push(self.submit(depth + 1, key, &mut Open::default()));
         }
+        self.with_fates(steps, faulty)
+    }
+
+    fn with_fates(&mut self, steps: Vec<Step>, faulty: bool) -> Body {
         let mut fates = Vec::new();
         if faulty {
             for _ in 0..self.rng.usize(1..=3) {
@@ -226,7 +62,17 @@ impl Generator<'_> {
         Body { fates, steps }
     }
 
-    fn step(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
+    /// Awaits most of what nobody has awaited.
+    pub(super) fn join_rest(&mut self, open: &mut Open, steps: &mut Vec<Step>) {
+        for handle in 0..open.handles.len() {
+            let drawn = open.handles[handle];
+            if !drawn.joined && (self.is_sound() || self.chance(65)) {
+                steps.push(self.join(handle, open));
+            }
+        }
+    }
+
+    pub(super) fn step(&mut self, depth: u32, key: u32, open: &mut Open) -> Step {
         if depth >= DEEPEST || self.left <= 0 {
             return if self.rng.bool() {
                 Step::Work(self.time())
@@ -238,7 +84,8 @@ impl Generator<'_> {
         let sound = self.is_sound();
         match self.rng.u8(..100) {
             0..=14 => Step::Work(self.time()),
-            15..=19 => Step::Rest(self.time()),
+            15..=17 => Step::Rest(self.time()),
+            18..=19 => self.pause(),
             20..=33 => {
                 let call = self.call(deeper, key);
                 self.calls[call].is_looked_at = true;
@@ -258,19 +105,31 @@ impl Generator<'_> {
                     after: self.bound(),
                 }
             }
-            85..=87 if !self.is_exact() => {
+            85 if !self.is_exact() => {
                 let calls = [self.call(deeper, key), self.call(deeper, key)];
                 calls
                     .iter()
                     .for_each(|&call| self.calls[call].is_looked_at = true);
                 Step::Both { calls }
             }
+            86..=92 if !self.is_exact() => self.group(deeper, key),
             _ => self.on_handle(open),
         }
     }
 
+    fn pause(&mut self) -> Step {
+        let (exact, sound) = (self.is_exact(), self.is_sound());
+        Step::Pause(Pause {
+            number: self.rng.u64(..),
+            fresh: exact || self.rng.bool(),
+            after: self.time(),
+            timeout: (!sound && self.chance(40)).then(|| self.bound()),
+            pass: self.pass(),
+        })
+    }
+
     /// Whether a failure is passed on. One in a sound plan would be a surprise, so it is.
-    fn pass(&mut self) -> bool {
+    pub(super) fn pass(&mut self) -> bool {
         self.is_sound() || self.chance(40)
     }
 
@@ -284,7 +143,7 @@ impl Generator<'_> {
                 pass: self.pass(),
             };
         }
-        open.handles.push(Drawn::of(Of::Flow(flow)));
+        open.handles.push(Opened::of(Of::Flow(flow)));
         Step::FlowSubmit { flow }
     }
 
@@ -305,7 +164,7 @@ impl Generator<'_> {
             open.handles[handle].needed = true;
             self.may_look(open.handles[handle].of);
         }
-        open.handles.push(Drawn::of(Of::Call(call)));
+        open.handles.push(Opened::of(Of::Call(call)));
         Step::Submit {
             call,
             inputs,
@@ -396,7 +255,7 @@ impl Generator<'_> {
     }
 }
 
-impl Drawn {
+impl Opened {
     fn of(of: Of) -> Self {
         Self {
             of,

@@ -1,5 +1,10 @@
 //! The tasks and flows of every simulation: each looks up in the plan what it is to do, and does it.
 
+pub(crate) mod blocking;
+mod group;
+pub(crate) mod hooks;
+mod pause;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -22,6 +27,24 @@ async fn step(id: usize, inputs: Vec<u64>, #[resource] world: &World) -> Result<
 async fn cached(key: u32, id: usize, inputs: Vec<u64>, #[resource] world: &World) -> Result<u64> {
     drop((key, inputs));
     perform_call(world, id).await
+}
+
+#[task(on_commit = hooks::committed, on_rollback = hooks::rolled_back)]
+async fn hooked_step(id: usize, inputs: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    drop(inputs);
+    perform_call(world, id).await
+}
+
+#[task(cache, cache_exclude(id, inputs), on_commit = hooks::committed, on_rollback = hooks::rolled_back)]
+async fn hooked_cached(key: u32, id: usize, inputs: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    drop((key, inputs));
+    perform_call(world, id).await
+}
+
+#[task]
+fn blocking_step(id: usize, inputs: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    drop(inputs);
+    blocking::perform(world, id)
 }
 
 #[flow]
@@ -59,9 +82,12 @@ pub(crate) fn flow(world: &World, index: usize) -> FlowCall<u64> {
 fn call(world: &World, id: usize, inputs: Vec<TaskHandle<u64>>) -> TaskCall<u64> {
     let plan = world.plan();
     let planned = &plan.calls[id];
-    let call = match &planned.cached {
-        Some(key) => cached(key.key, id, all(inputs)),
-        None => step(id, all(inputs)),
+    let call = match (&planned.cached, planned.is_hooked()) {
+        (Some(key), false) => cached(key.key, id, all(inputs)),
+        (Some(key), true) => hooked_cached(key.key, id, all(inputs)),
+        (None, _) if planned.blocks => blocking_step(id, all(inputs)),
+        (None, false) => step(id, all(inputs)),
+        (None, true) => hooked_step(id, all(inputs)),
     };
     call.named(format!("t{id}"))
         .with(planned.options.of_task(planned.cached.as_ref()))
@@ -82,23 +108,17 @@ fn perform<'a>(world: &'a World, body: &'a Body, options: &'a Options) -> BoxFut
     async move {
         let run = current_run().ok_or("a body belongs to a run")?;
         let attempt = run.attempt();
-        let mut inside = world.enter(run.task_run_id(), run.flow_run_id(), attempt);
+        let group = group::group_of(&run.tags());
+        let mut inside = world.enter(run.task_run_id(), run.flow_run_id(), attempt, group);
         let in_task = run.task_run_id().is_some();
         let mut performer = Performer {
             world,
             options: in_task.then_some(options),
             handles: Vec::new(),
+            group,
         };
-        let fate = body.fates.get(attempt as usize - 1);
         for after in 0..=body.steps.len() {
-            if let Some(fate) = fate.filter(|fate| fate.after == after) {
-                inside.how = "failed";
-                if fate.panics {
-                    // Without the hook, which would print it.
-                    std::panic::resume_unwind(Box::new("as planned"));
-                }
-                return Err("as planned".into());
-            }
+            step_fate(body, attempt, after).inspect_err(|_| inside.how = "failed")?;
             if let Some(step) = body.steps.get(after)
                 && let Err(error) = performer.take(step).await
             {
@@ -112,6 +132,16 @@ fn perform<'a>(world: &'a World, body: &'a Body, options: &'a Options) -> BoxFut
     .boxed()
 }
 
+/// Fails, or panics, if that is the fate of the attempt after so many steps.
+fn step_fate(body: &Body, attempt: u32, after: usize) -> Result<()> {
+    match body.fates.get(attempt as usize - 1) {
+        // Without the hook, which would print it.
+        Some(fate) if fate.after == after && fate.panics => std::panic::resume_unwind(Box::new("as planned")),
+        Some(fate) if fate.after == after => Err("as planned".into()),
+        _ => Ok(()),
+    }
+}
+
 /// A body at work.
 struct Performer<'a> {
     world: &'a World,
@@ -119,6 +149,8 @@ struct Performer<'a> {
     options: Option<&'a Options>,
     /// None once it was used up.
     handles: Vec<Option<TaskHandle<u64>>>,
+    /// The transaction that it is in.
+    group: Option<u64>,
 }
 
 fn passed(outcome: std::result::Result<u64, Error>, pass: bool) -> Result<()> {
@@ -183,6 +215,8 @@ impl Performer<'_> {
             } => {
                 return self.fan_out(calls, *concurrency, *lazy, end).await;
             }
+            Step::Pause(pause) => return self.pause(pause).await,
+            Step::Group(group) => return self.group(group).await,
         }
         Ok(())
     }

@@ -16,13 +16,33 @@ pub(crate) const BREAKER: &str = "breaker";
 pub(crate) struct Plan {
     /// Whether nothing in it is shared or races, so that its course can be foretold.
     pub(crate) exact: bool,
+    /// Whether there are no faults in it, so that all of it must complete.
+    pub(crate) sound: bool,
     pub(crate) calls: Vec<Call>,
-    /// The first is the root.
     pub(crate) flows: Vec<FlowPlan>,
-    /// When the root is cancelled from outside.
+    /// One flow run, or two at once.
+    pub(crate) roots: Vec<Root>,
+    /// How the runtime ends meanwhile.
+    pub(crate) shutdown: Option<Shutdown>,
+}
+
+/// A flow run that no other calls.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) flow: usize,
+    /// When it begins.
+    pub(crate) at: u64,
+    /// When it is cancelled from outside, after it began.
     pub(crate) cancel_at: Option<u64>,
-    /// When the future of the root is dropped.
+    /// When its future is dropped, after it began.
     pub(crate) drop_at: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Shutdown {
+    pub(crate) at: u64,
+    /// How long it waits for what goes on.
+    pub(crate) grace: u64,
 }
 
 /// What the runtime has.
@@ -35,6 +55,16 @@ pub(crate) struct Gates {
     /// Permits, and the time from one to the next.
     pub(crate) rate: (u32, u64),
     pub(crate) breaker: BreakerRules,
+    pub(crate) budget: Option<BudgetRules>,
+}
+
+/// How many retries all calls together may make.
+#[derive(Debug, Clone)]
+pub(crate) struct BudgetRules {
+    /// For each call, in thousandths.
+    pub(crate) thousandths: u64,
+    pub(crate) per_second: u32,
+    pub(crate) window: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -48,6 +78,10 @@ pub(crate) struct BreakerRules {
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     pub(crate) cached: Option<Cached>,
+    /// Whether it is told of commits and rollbacks; of cached calls those of one key are.
+    pub(crate) hooked: bool,
+    /// Whether its body blocks: then all it does is submit others.
+    pub(crate) blocks: bool,
     pub(crate) options: Options,
     pub(crate) body: Body,
     /// Whether its caller always looks at how it ended.
@@ -55,6 +89,18 @@ pub(crate) struct Call {
     /// Whether somebody else may look at that: a run that needs it, or who takes the outcomes of its fan-out.
     pub(crate) may_be_looked_at: bool,
 }
+
+impl Call {
+    pub(crate) fn is_hooked(&self) -> bool {
+        match &self.cached {
+            Some(cached) => cached.key == HOOKED_KEY,
+            None => self.hooked && !self.blocks,
+        }
+    }
+}
+
+/// The cache key whose calls have hooks.
+pub(crate) const HOOKED_KEY: u32 = 2;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Cached {
@@ -72,6 +118,8 @@ pub(crate) struct Options {
     pub(crate) max_delay: Option<u64>,
     pub(crate) deadline: Option<u64>,
     pub(crate) retry_panics: bool,
+    /// Whether an attempt that timed out is not retried.
+    pub(crate) gives_up_on_timeouts: bool,
     pub(crate) timeout: Option<u64>,
     pub(crate) total: Option<u64>,
     /// The index of a limit, and the weight.
@@ -86,6 +134,7 @@ impl Options {
         let mut options = TaskOptions::new()
             .retries(self.retries)
             .retry_panics(self.retry_panics)
+            .retry_timeouts(!self.gives_up_on_timeouts)
             .retry_backoff(self.backoff)
             .retry_jitter(self.jitter);
         if !self.delays.is_empty() {
@@ -228,6 +277,41 @@ pub(crate) enum Step {
         lazy: bool,
         end: FanEnd,
     },
+    Group(Group),
+    Pause(Pause),
+}
+
+/// Waits to be resumed from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Pause {
+    /// What it is given.
+    pub(crate) number: u64,
+    /// Whether each time that it is reached asks anew.
+    pub(crate) fresh: bool,
+    /// When somebody resumes it.
+    pub(crate) after: u64,
+    pub(crate) timeout: Option<u64>,
+    /// Whether it passes on that nobody did in time.
+    pub(crate) pass: bool,
+}
+
+/// Steps that are done as a transaction. They have handles of their own.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) eager: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) fate: GroupFate,
+    /// Whether its failure is passed on.
+    pub(crate) pass: bool,
+    pub(crate) drop_after: Option<u64>,
+}
+
+/// How the body of a transaction ends, if its steps go well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum GroupFate {
+    Value,
+    Error,
+    Panic,
 }
 
 /// What becomes of a fan-out.
@@ -260,11 +344,10 @@ pub(crate) enum FanEnd {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            formatter,
-            "exact: {}, cancelled at {:?}, dropped at {:?}",
-            self.exact, self.cancel_at, self.drop_at
-        )?;
+        writeln!(formatter, "exact: {}, shut down: {:?}", self.exact, self.shutdown)?;
+        for root in &self.roots {
+            writeln!(formatter, "{root:?}")?;
+        }
         for (index, flow) in self.flows.iter().enumerate() {
             writeln!(
                 formatter,
