@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 
@@ -25,13 +24,15 @@ pub(super) fn read(
     screen: &mut Screen<'_>,
     data_dir: PathBuf,
 ) -> Result<Wanted, Trouble> {
-    let name = matches.get_one::<String>("flow").map_or("", String::as_str);
+    let (name, typed) = matches
+        .subcommand()
+        .ok_or_else(|| Trouble::usage("say which flow to run: `list` tells what there is"))?;
     let flow = RegisteredFlow::find(name).map_err(|error| {
         let advice = "`list` tells what there is";
         Trouble::usage(format!("flow `{name}`: {error}; {advice}"))
     })?;
-    let typed: Vec<OsString> = matches
-        .get_many::<OsString>("parameters")
+    let typed: Vec<OsString> = typed
+        .get_many::<OsString>("")
         .map(|typed| typed.cloned().collect())
         .unwrap_or_default();
     let known = flow.parameters();
@@ -88,7 +89,7 @@ fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
             .any(|parameter| long(parameter) == option || parameter.name() == option)
     };
     let mut command = Command::new(definition.name())
-        .override_usage(StyledStr::from(usage(flow, parameters)))
+        .bin_name(format!("run {}", definition.name()))
         .about(definition.description())
         .disable_help_flag(taken("help"))
         .disable_version_flag(true);
@@ -100,20 +101,6 @@ fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
     parameters
         .iter()
         .fold(command, |command, parameter| command.arg(arg(parameter)))
-}
-
-fn usage(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> String {
-    let mut usage = format!("run {}", flow.definition().name());
-    for parameter in parameters {
-        let kind = Kind::of(&parameter.schema());
-        let one = format!("--{} <{}>", long(parameter), kind.name());
-        usage.push_str(&if parameter.is_required() {
-            format!(" {one}")
-        } else {
-            format!(" [{one}]")
-        });
-    }
-    usage
 }
 
 fn arg(parameter: &FlowParameter) -> Arg {

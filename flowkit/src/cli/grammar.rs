@@ -15,7 +15,6 @@ pub(super) fn command() -> Command {
             "RUN is the id of a flow run, a beginning or an end of it that no other has, or `last`.\n\
              Exit codes: 0 completed, 1 failed, 2 not understood, 3 the data directory cannot be used.",
         )
-        .no_binary_name(false)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(json().global(true))
@@ -61,17 +60,14 @@ fn output() -> Arg {
 fn on_flows() -> [Command; 2] {
     [
         Command::new("list").about("The flows of this program, and their parameters"),
+        // What comes after the flow's name is read by the flow's own grammar.
         Command::new("run")
             .about("Run a flow: `run FLOW --help` tells its parameters")
-            .arg(Arg::new("flow").value_name("FLOW").required(true))
-            .arg(
-                Arg::new("parameters")
-                    .value_name("--PARAMETER VALUE")
-                    .num_args(0..)
-                    .allow_hyphen_values(true)
-                    .trailing_var_arg(true)
-                    .value_parser(value_parser!(std::ffi::OsString)),
-            ),
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .allow_external_subcommands(true)
+            .disable_help_subcommand(true)
+            .subcommand_value_name("FLOW --PARAMETER VALUE"),
     ]
 }
 

@@ -181,7 +181,7 @@ impl Cli {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|said| !said.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let exit = tokio.block_on(async {
-            let mut signals = Signals::listen();
+            let mut signals = Signals::new(true);
             let mut screen = Screen::new(&mut out, &mut err);
             screen.colour = io::stdout().is_terminal() && !plain;
             screen.progress = io::stderr().is_terminal() && !plain;
@@ -202,7 +202,7 @@ impl Cli {
         err: &mut dyn Write,
     ) -> Exit {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        self.answer(arguments, Screen::new(out, err), &mut Signals::none())
+        self.answer(arguments, Screen::new(out, err), &mut Signals::new(false))
             .await
     }
 

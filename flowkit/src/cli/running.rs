@@ -35,6 +35,7 @@ pub(super) async fn run(
     screen: &mut Screen<'_>,
     signals: &mut Signals,
 ) -> Result<Exit, Trouble> {
+    signals.listen();
     let progress = Progress::default();
     let runtime = build(builder, wanted.data_dir, &progress).await?;
     let running = runtime.clone();
@@ -60,6 +61,7 @@ pub(super) async fn resume(
     } else {
         ResumeOptions::new()
     };
+    signals.listen();
     let progress = Progress::default();
     let runtime = build(builder, data_dir.to_owned(), &progress).await?;
     let running = runtime.clone();

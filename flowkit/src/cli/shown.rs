@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::ArgMatches;
+use flowkit_journal::record::NodeKind;
 
 use super::Exit;
 use super::history::{History, id_of};
@@ -95,6 +96,11 @@ fn head(tree: &Tree, interrupted: bool, screen: &mut Screen<'_>) {
 fn row(line: &Line<'_>) -> Vec<String> {
     let task = line.task;
     let mut remarks = Vec::new();
+    match task.kind {
+        NodeKind::FanOut => remarks.push("a fan-out: `--items` shows its runs".to_owned()),
+        NodeKind::Subflow => remarks.push("a subflow".to_owned()),
+        NodeKind::Task => {}
+    }
     if let Some(origin) = &task.origin {
         remarks.push(format!("made by {origin}"));
     }

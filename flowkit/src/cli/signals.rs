@@ -1,7 +1,8 @@
 //! Being asked to end: ctrl-c, and on Unix SIGTERM too.
 
-/// What a program listens to.
+/// What a program listens to, once it has something that can be cancelled. Before that the signals do what they do by themselves.
 pub(super) struct Signals {
+    wanted: bool,
     #[cfg(unix)]
     listening: Option<[tokio::signal::unix::Signal; 2]>,
     #[cfg(not(unix))]
@@ -9,9 +10,10 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Nothing.
-    pub(super) fn none() -> Self {
+    /// Nothing is ever listened to, or as soon as there is need.
+    pub(super) fn new(wanted: bool) -> Self {
         Self {
+            wanted,
             #[cfg(unix)]
             listening: None,
             #[cfg(not(unix))]
@@ -19,19 +21,22 @@ impl Signals {
         }
     }
 
-    /// Listens from now on. Where the system does not let us, the signals do what they do by themselves.
-    pub(super) fn listen() -> Self {
+    /// Listens from now on, if that is wanted and the system lets us.
+    pub(super) fn listen(&mut self) {
+        if !self.wanted {
+            return;
+        }
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
             let interrupt = signal(SignalKind::interrupt());
             let terminate = signal(SignalKind::terminate());
-            Self {
-                listening: interrupt.ok().zip(terminate.ok()).map(<[_; 2]>::from),
-            }
+            self.listening = interrupt.ok().zip(terminate.ok()).map(<[_; 2]>::from);
         }
         #[cfg(not(unix))]
-        Self { listening: true }
+        {
+            self.listening = true;
+        }
     }
 
     /// Returns when somebody asks.

@@ -39,6 +39,7 @@ impl fmt::Display for FlowNotFound {
                 "there is no flow of this name, nor any other, in this program: a flow is a function with `#[flow]` and without type parameters, in a \
                  crate that the program names (`use my_flows as _;`)",
             ),
+            [only] => write!(formatter, "there is no flow of this name: it may be {only}"),
             _ => write!(
                 formatter,
                 "there is no flow of this name: it may be one of {candidates}"
