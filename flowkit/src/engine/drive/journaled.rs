@@ -134,10 +134,7 @@ impl Drive {
 
     /// Before the body of a task with an effect begins, its intent is on the disk.
     pub(super) fn intend(&mut self) -> Option<Step> {
-        let journaled = self
-            .journaled
-            .as_mut()
-            .filter(|_| self.definition.has_effect() && !cfg!(flowkit_fault = "effect-without-intent"))?;
+        let journaled = self.journaled.as_mut().filter(|_| self.definition.has_effect())?;
         if journaled.record.effect == Effect::Intended {
             return None;
         }
