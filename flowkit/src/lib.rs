@@ -106,6 +106,8 @@ mod retry;
 mod retry_budget;
 mod run;
 mod runtime;
+mod secret;
+mod secret_key;
 mod state;
 mod sync;
 #[cfg(feature = "testing")]
@@ -157,6 +159,7 @@ pub use run::{
     TaskRunKind,
 };
 pub use runtime::{Builder, LimitUse, OnStart, Runtime};
+pub use secret::Secret;
 pub use state::State;
 pub use transaction::{Transaction, transaction};
 pub use wait_graph::{WaitingRun, WaitsFor};

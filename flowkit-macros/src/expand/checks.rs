@@ -152,9 +152,9 @@ impl Expansion {
                 #signature;
             }
             #[diagnostic::do_not_recommend]
-            impl<T: #fk::serde::Serialize> #check for T {
+            impl<T: #fk::KeyInput> #check for T {
                 #signature {
-                    #fk::KeyHasher::value(hasher, #name, self)
+                    #fk::KeyInput::add_to_key(self, #name, hasher)
                 }
             }
             #asked
