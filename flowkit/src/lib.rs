@@ -104,6 +104,7 @@ mod render;
 mod resource;
 mod retry;
 mod retry_budget;
+mod rfc3339;
 mod run;
 mod runtime;
 mod secret;

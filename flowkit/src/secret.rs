@@ -21,6 +21,9 @@ pub(crate) const SHOWN: &str = "[secret]";
 /// has not this file, the keys tell nothing. Runtimes without a data directory use a key of the process: what such a one keeps in a store of
 /// its own under a secret, no other process finds.
 ///
+/// A secret inside of another type has no key, since what is around it would have to be `Serialize`: one that may be missing is a `Secret<Option<T>>`,
+/// and several are a `Secret<Vec<T>>`.
+///
 /// What the program itself does with [`expose_secret`](Self::expose_secret), it does: a log line or an error that the exposed value is written into has it.
 /// The memory is not wiped. A type that wipes itself can be inside.
 ///
