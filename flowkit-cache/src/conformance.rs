@@ -27,6 +27,7 @@ pub fn run_all(fresh: Fresh<'_>) {
     expired_entries_are_swept_first(fresh);
     surplus_goes_by_last_use(fresh);
     a_slice_stays_within_its_budget(fresh);
+    a_list_goes_on_where_it_ended(fresh);
     clearing_leaves_nothing(fresh);
     keys_do_not_disturb_each_other(fresh);
 }
@@ -157,6 +158,36 @@ pub fn a_slice_stays_within_its_budget(fresh: Fresh<'_>) {
         }
     }
     assert_eq!(slices, [8, 8, 4]);
+}
+
+/// Every entry is listed once, in pages, with its times.
+pub fn a_list_goes_on_where_it_ended(fresh: Fresh<'_>) {
+    let store = fresh();
+    let names: Vec<String> = (0..7).map(|number| format!("entry {number}")).collect();
+    for (created, name) in (1..).zip(&names) {
+        put(
+            &*store,
+            name,
+            &entry(&[1; 10_000], created).expires(at(created + 50)),
+        );
+    }
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().map(|last: &crate::store::Listed| last.key);
+        let page = store.list(after.as_ref(), 3).expect("the store lists");
+        assert!(page.len() <= 3, "a page is no longer than was asked for");
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    let mut keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    keys.sort_unstable();
+    assert_eq!(listed.iter().map(|listed| listed.key).collect::<Vec<_>>(), keys);
+    for entry in listed {
+        assert!(entry.bytes >= 10_000, "the size counts the value");
+        assert_eq!(entry.expires, Some(entry.created + Duration::from_secs(50)));
+    }
 }
 
 /// After clearing, nothing is left.

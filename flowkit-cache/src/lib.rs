@@ -60,4 +60,4 @@ pub use memory::MemoryStore;
 pub use redb::RedbStore;
 #[cfg(feature = "sled")]
 pub use sled::SledStore;
-pub use store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
+pub use store::{CacheStore, Found, Listed, StoreError, StoreErrorKind, StoreStats, SweepBudget};

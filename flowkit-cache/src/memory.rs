@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::entry::{Entry, NewEntry, micros};
 use crate::key::CacheKey;
-use crate::store::{CacheStore, Found, StoreError, StoreStats, SweepBudget};
+use crate::store::{CacheStore, Found, Listed, StoreError, StoreStats, SweepBudget};
 
 /// Keeps entries in memory. Nothing outlives it.
 #[derive(Debug, Default)]
@@ -137,6 +137,24 @@ impl CacheStore for MemoryStore {
             entries: entries.entries.len() as u64,
             bytes: entries.bytes,
         })
+    }
+
+    fn list(&self, after: Option<&CacheKey>, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let entries = self.lock();
+        let mut listed: Vec<_> = entries
+            .entries
+            .iter()
+            .filter(|(key, _)| after.is_none_or(|after| *key > after))
+            .map(|(key, kept)| Listed {
+                key: *key,
+                bytes: kept.bytes(),
+                created: kept.entry.created,
+                expires: kept.entry.expires,
+            })
+            .collect();
+        listed.sort_unstable_by_key(|listed| listed.key);
+        listed.truncate(limit);
+        Ok(listed)
     }
 
     fn clear(&self) -> Result<u64, StoreError> {

@@ -4,8 +4,11 @@
 //! Layout, numbers big-endian: kind, created and expires in microseconds since 1970 (0: never), the entry's size in bytes, the
 //! turn in which it was put, and the rest. That the rest is an undamaged entry is what its own digest says.
 
-use crate::entry::{NewEntry, micros};
+use std::time::UNIX_EPOCH;
+
+use crate::entry::{NewEntry, micros, time};
 use crate::key::CacheKey;
+use crate::store::Listed;
 
 /// The largest entry that is kept in its record, in bytes. A larger one is a file of its own.
 pub(crate) const INLINE: usize = 4 * 1024;
@@ -53,6 +56,16 @@ impl<'a> Record<'a> {
             turn: number(24)?,
             content,
         })
+    }
+
+    /// The record as a list shows it, under this key.
+    pub(crate) fn listed(&self, key: CacheKey) -> Listed {
+        Listed {
+            key,
+            bytes: self.size,
+            created: time(self.created).unwrap_or(UNIX_EPOCH),
+            expires: (self.expires != 0).then(|| time(self.expires)).flatten(),
+        }
     }
 
     /// The file that the entry is in, if it is in one.

@@ -38,6 +38,19 @@ pub struct StoreStats {
     pub bytes: u64,
 }
 
+/// An entry as a list of entries shows it, without its value. That it is undamaged, only [`CacheStore::get`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: CacheKey,
+    /// Its size, header included.
+    pub bytes: u64,
+    /// When it was made.
+    pub created: SystemTime,
+    /// From when on it is not served any more; none means never.
+    pub expires: Option<SystemTime>,
+}
+
 /// What a slice of removing may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepBudget {
@@ -101,6 +114,18 @@ pub trait CacheStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store could not be asked.
     fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// The entries that come after a key in the order of keys, at most `limit` of them. To be listed is not to be used.
+    ///
+    /// # Errors
+    /// When the store could not be asked, or cannot list what it has, as one that does not say otherwise.
+    fn list(&self, after: Option<&CacheKey>, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let _ = (after, limit);
+        Err(StoreError::new(
+            StoreErrorKind::Place,
+            "this cache store cannot list its entries",
+        ))
+    }
 
     /// Forgets everything, and gives how many entries there were.
     ///

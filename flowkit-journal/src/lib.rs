@@ -21,6 +21,6 @@ pub use owner::Owner;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteJournal;
 pub use store::{
-    Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
-    StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, JournalError, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention,
+    RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
 };

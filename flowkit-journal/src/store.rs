@@ -56,6 +56,9 @@ pub enum JournalError {
     },
 }
 
+/// What a task run returned, and which.
+pub type KeptResult = (Spot, Vec<u8>);
+
 /// The result of asking a journal.
 pub type JournalResult<T> = Result<T, JournalError>;
 
@@ -319,7 +322,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<(Spot, Vec<u8>)>>> {
+    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<KeptResult>>> {
         let _ = first;
         Box::pin(std::future::ready(Ok(Vec::new())))
     }

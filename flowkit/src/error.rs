@@ -312,10 +312,11 @@ impl Error {
                     failed.name()
                 )
             }
-            ErrorKind::Input | ErrorKind::MissingResource | ErrorKind::Internal => {
-                write!(formatter, "{subject} `{name}`: {detail}")
-            }
-            ErrorKind::MissingLimit | ErrorKind::CircuitOpen => {
+            ErrorKind::Input
+            | ErrorKind::MissingResource
+            | ErrorKind::Internal
+            | ErrorKind::MissingLimit
+            | ErrorKind::CircuitOpen => {
                 if !name.is_empty() {
                     write!(formatter, "{subject} `{name}`: ")?;
                 }

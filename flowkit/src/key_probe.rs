@@ -56,6 +56,12 @@ impl<T> NoProbe<T> {
         None
     }
 
+    /// Nothing is known of its form.
+    #[cfg(feature = "cli")]
+    pub fn schema(&self) -> Option<SchemaOf> {
+        None
+    }
+
     /// It is not read.
     pub fn json_reader(&self) -> Option<FromJson<T>> {
         None
@@ -236,6 +242,41 @@ pub trait FromJsonNo<T> {
 
 impl<T> FromJsonNo<T> for &Probe<T> {
     fn json_reader(&self) -> Option<FromJson<T>> {
+        None
+    }
+}
+
+/// How the JSON schema of a type is made. Without the feature `cli` there is none.
+#[cfg(feature = "cli")]
+pub(crate) type SchemaOf = fn(&mut schemars::SchemaGenerator) -> schemars::Schema;
+/// How the JSON schema of a type is made. Without the feature `cli` there is none.
+#[cfg(all(feature = "journal", not(feature = "cli")))]
+pub(crate) type SchemaOf = std::convert::Infallible;
+
+/// The type says which form its JSON has.
+#[cfg(feature = "cli")]
+pub trait SchemaYes<T> {
+    /// How its schema is made.
+    fn schema(&self) -> Option<SchemaOf>;
+}
+
+#[cfg(feature = "cli")]
+impl<T: schemars::JsonSchema> SchemaYes<T> for Probe<T> {
+    fn schema(&self) -> Option<SchemaOf> {
+        Some(schemars::SchemaGenerator::subschema_for::<T>)
+    }
+}
+
+/// The type does not say it.
+#[cfg(feature = "cli")]
+pub trait SchemaNo<T> {
+    /// It has no schema.
+    fn schema(&self) -> Option<SchemaOf>;
+}
+
+#[cfg(feature = "cli")]
+impl<T> SchemaNo<T> for &Probe<T> {
+    fn schema(&self) -> Option<SchemaOf> {
         None
     }
 }

@@ -53,6 +53,10 @@
 //! `Runtime::builder().cache_store(RedbStore::open(directory)?)`. Every result that is kept is synced to the disk, which takes some
 //! milliseconds; where one process has the directory for itself, the default is faster by far.
 //!
+//! `journal` records every run below the data directory, in SQLite, so that one whose process died can be resumed.
+//!
+//! `cli` brings `flowkit::cli`: a `main` that lists the program's flows, runs them, and shows, resumes and cancels their runs.
+//!
 //! `logs` brings `JournalLayer`, a layer of `tracing_subscriber` that keeps what bodies log in the journal, run by run.
 //!
 //! `testing` brings `flowkit::testing`: a runtime for the tests of your own flows, with a clock that jumps, faults on demand, and a log to
@@ -60,6 +64,8 @@
 
 mod breaker;
 mod call;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 mod completion;
 mod context;
@@ -153,7 +159,7 @@ pub use parameters::ParameterError;
 pub use pause::{Pause, PausedRun, pause};
 pub use random::{FastRandomness, Randomness};
 #[cfg(feature = "journal")]
-pub use registry::{RegisteredFlow, registered_flows};
+pub use registry::{FlowNotFound, FlowParameter, RegisteredFlow, registered_flows};
 pub use retry_budget::RetryBudget;
 pub use run::{
     AttemptRecord, Counts, FanOutRecord, FlowRun, ItemRecord, RunEdge, RunGraph, RunRecord, TaskRun,

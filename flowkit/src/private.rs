@@ -16,13 +16,15 @@ pub use crate::key_probe::{
     CloneNo, CloneYes, Codec, CodecNo, CodecYes, FromJsonNo, FromJsonYes, HashNo, HashYes, JsonNo, JsonYes,
     KeyInput, KeyNo, KeyYes, NoProbe, Probe,
 };
+#[cfg(feature = "cli")]
+pub use crate::key_probe::{SchemaNo, SchemaYes};
 #[cfg(feature = "journal")]
 pub use inventory;
 
 pub use crate::options::{Declared, TaskOptions};
 pub use crate::parameters::{Given, Shown};
 #[cfg(feature = "journal")]
-pub use crate::registry::{AnyFlow, RegisteredFlow};
+pub use crate::registry::{AnyFlow, FlowParameter, RegisteredFlow};
 
 use crate::job::BoundCall;
 
@@ -85,6 +87,28 @@ macro_rules! __flowkit_codec {
     };
 }
 
+/// How the JSON schema of a type is made, if it can be and there may be a command line.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_schema {
+    ($probe:ident, $type:ty) => {{
+        #[allow(unused_imports)]
+        use $crate::__private::{SchemaNo as _, SchemaYes as _};
+        (&$crate::__private::$probe::<$type>::NEW).schema()
+    }};
+}
+
+/// Without a command line nobody asks.
+#[cfg(not(feature = "cli"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __flowkit_schema {
+    ($probe:ident, $type:ty) => {
+        ::core::option::Option::None
+    };
+}
+
 /// Writes a flow's parameters down, where there may be a journal.
 #[cfg(feature = "journal")]
 #[doc(hidden)]
@@ -142,6 +166,14 @@ macro_rules! __flowkit_register_flow {
                     call,
                     (&$crate::__private::$output_probe::<$output>::NEW).to_json(),
                 ))
+            }, || {
+                #[allow(unused_imports)]
+                use $crate::__private::{FromJsonNo as _, FromJsonYes as _};
+                ::std::vec![$($crate::__private::FlowParameter::new::<$type>(
+                    $name,
+                    (&$crate::__private::$probe::<$type>::NEW).json_reader(),
+                    $crate::__private::schema!($probe, $type),
+                )),*]
             })
         }
     };
@@ -202,6 +234,6 @@ macro_rules! __flowkit_user_key {
 
 pub use crate::{
     __flowkit_clone_fn as clone_fn, __flowkit_codec as codec, __flowkit_hash_fn as hash_fn,
-    __flowkit_place as place, __flowkit_register_flow as register_flow, __flowkit_show_inputs as show_inputs,
-    __flowkit_user_key as user_key,
+    __flowkit_place as place, __flowkit_register_flow as register_flow, __flowkit_schema as schema,
+    __flowkit_show_inputs as show_inputs, __flowkit_user_key as user_key,
 };

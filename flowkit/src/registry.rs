@@ -1,4 +1,12 @@
 //! The flows of a program, by their names: each registers itself by being annotated.
+//!
+//! | room | idea |
+//! |---|---|
+//! | `parameter` | what is known of a flow's parameters before it is called |
+//! | `naming` | finding a flow by what somebody typed, and running it |
+
+pub(crate) mod naming;
+pub(crate) mod parameter;
 
 use std::fmt;
 
@@ -11,6 +19,8 @@ use crate::journaling::replay::Resumed;
 use crate::key_probe::ToJson;
 use crate::parameters::{Given, ParameterError};
 use crate::run::FlowRun;
+pub use naming::FlowNotFound;
+pub use parameter::FlowParameter;
 
 type Start =
     Box<dyn FnOnce(Ambient, Option<Resumed>) -> BoxFuture<'static, FlowRun<serde_json::Value>> + Send>;
@@ -51,6 +61,7 @@ impl AnyFlow {
 pub struct RegisteredFlow {
     definition: &'static Definition,
     call: fn(Given) -> Result<AnyFlow, ParameterError>,
+    parameters: fn() -> Vec<FlowParameter>,
 }
 
 impl fmt::Debug for RegisteredFlow {
@@ -70,13 +81,30 @@ impl RegisteredFlow {
     pub const fn new(
         definition: &'static Definition,
         call: fn(Given) -> Result<AnyFlow, ParameterError>,
+        parameters: fn() -> Vec<FlowParameter>,
     ) -> Self {
-        Self { definition, call }
+        Self {
+            definition,
+            call,
+            parameters,
+        }
     }
 
     /// The flow's definition.
     pub const fn definition(&self) -> &'static Definition {
         self.definition
+    }
+
+    /// Its parameters, in order; those that it takes as `#[resource]` are not among them.
+    pub fn parameters(&self) -> Vec<FlowParameter> {
+        (self.parameters)()
+    }
+
+    /// The JSON schema of its parameters, as one object. A parameter whose type does not implement schemars' `JsonSchema` has the schema `true`, which
+    /// allows everything.
+    #[cfg(feature = "cli")]
+    pub fn schema(&self) -> serde_json::Value {
+        parameter::schema_of(self.definition.name(), &self.parameters())
     }
 
     pub(crate) fn call(&self, given: Given) -> Result<AnyFlow, ParameterError> {

@@ -14,17 +14,19 @@ pub(crate) fn json(record: &RunRecord) -> String {
 }
 
 /// A node of a drawing: an id without special characters, what it says, and its state.
-struct Shape {
-    id: String,
-    text: String,
-    state: State,
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) state: State,
 }
 
 /// The lines of a drawing: the nodes of a run and, indented below them, those of its subflows.
-struct Drawing {
-    shapes: Vec<Shape>,
+#[derive(Debug, Default)]
+pub(crate) struct Drawing {
+    pub(crate) shapes: Vec<Shape>,
     /// From, to, and what the line says.
-    lines: Vec<(String, String, String)>,
+    pub(crate) lines: Vec<(String, String, String)>,
 }
 
 fn draw(record: &RunRecord, prefix: &str, drawing: &mut Drawing) {
@@ -95,16 +97,13 @@ fn text_of(task: &TaskRun) -> String {
 }
 
 fn drawing_of(record: &RunRecord) -> Drawing {
-    let mut drawing = Drawing {
-        shapes: Vec::new(),
-        lines: Vec::new(),
-    };
+    let mut drawing = Drawing::default();
     draw(record, "", &mut drawing);
     drawing
 }
 
 /// A colour by state: what went well, what went wrong, what was spared.
-fn colour(state: State) -> &'static str {
+pub(crate) fn colour(state: State) -> &'static str {
     match state {
         State::Completed => "#c8e6c9",
         State::Cached => "#bbdefb",
@@ -116,55 +115,65 @@ fn colour(state: State) -> &'static str {
 
 /// A Mermaid flowchart.
 pub(crate) fn mermaid(record: &RunRecord) -> String {
-    let drawing = drawing_of(record);
-    let mut out = String::from("flowchart TD\n");
-    for shape in &drawing.shapes {
-        let text = shape.text.replace('"', "#quot;").replace('\n', "<br/>");
-        let _ = writeln!(out, "    {}[\"{text}\"]:::{}", shape.id, shape.state.name());
-    }
-    for (from, to, text) in &drawing.lines {
-        let arrow = if text == "calls" { "-.->" } else { "-->" };
-        let _ = writeln!(out, "    {from} {arrow}|{text}| {to}");
-    }
-    let mut states: Vec<State> = drawing.shapes.iter().map(|shape| shape.state).collect();
-    states.sort_unstable();
-    states.dedup();
-    for state in states {
-        let _ = writeln!(
-            out,
-            "    classDef {} fill:{},stroke:#616161,color:#212121",
-            state.name(),
-            colour(state)
-        );
-    }
-    out
+    drawing_of(record).mermaid()
 }
 
 /// A Graphviz digraph.
 pub(crate) fn dot(record: &RunRecord) -> String {
-    let drawing = drawing_of(record);
-    let escape = |text: &str| {
-        text.replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n")
-    };
-    let mut out = format!(
-        "digraph \"{}\" {{\n    node [shape=box, style=\"rounded,filled\"];\n",
-        escape(&record.name)
-    );
-    for shape in &drawing.shapes {
-        let _ = writeln!(
-            out,
-            "    {} [label=\"{}\", fillcolor=\"{}\"];",
-            shape.id,
-            escape(&shape.text),
-            colour(shape.state)
+    drawing_of(record).dot(&record.name)
+}
+
+impl Drawing {
+    /// A Mermaid flowchart.
+    pub(crate) fn mermaid(&self) -> String {
+        let mut out = String::from("flowchart TD\n");
+        for shape in &self.shapes {
+            let text = shape.text.replace('"', "#quot;").replace('\n', "<br/>");
+            let _ = writeln!(out, "    {}[\"{text}\"]:::{}", shape.id, shape.state.name());
+        }
+        for (from, to, text) in &self.lines {
+            let arrow = if text == "calls" { "-.->" } else { "-->" };
+            let _ = writeln!(out, "    {from} {arrow}|{text}| {to}");
+        }
+        let mut states: Vec<State> = self.shapes.iter().map(|shape| shape.state).collect();
+        states.sort_unstable();
+        states.dedup();
+        for state in states {
+            let _ = writeln!(
+                out,
+                "    classDef {} fill:{},stroke:#616161,color:#212121",
+                state.name(),
+                colour(state)
+            );
+        }
+        out
+    }
+
+    /// A Graphviz digraph.
+    pub(crate) fn dot(&self, name: &str) -> String {
+        let escape = |text: &str| {
+            text.replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n")
+        };
+        let mut out = format!(
+            "digraph \"{}\" {{\n    node [shape=box, style=\"rounded,filled\"];\n",
+            escape(name)
         );
+        for shape in &self.shapes {
+            let _ = writeln!(
+                out,
+                "    {} [label=\"{}\", fillcolor=\"{}\"];",
+                shape.id,
+                escape(&shape.text),
+                colour(shape.state)
+            );
+        }
+        for (from, to, text) in &self.lines {
+            let style = if text == "calls" { ", style=dashed" } else { "" };
+            let _ = writeln!(out, "    {from} -> {to} [label=\"{}\"{style}];", escape(text));
+        }
+        out.push_str("}\n");
+        out
     }
-    for (from, to, text) in &drawing.lines {
-        let style = if text == "calls" { ", style=dashed" } else { "" };
-        let _ = writeln!(out, "    {from} -> {to} [label=\"{}\"{style}];", escape(text));
-    }
-    out.push_str("}\n");
-    out
 }

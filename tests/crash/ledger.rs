@@ -73,6 +73,9 @@ impl Ledger {
         let mut ended = false;
         for (what, of) in &self.0 {
             match what.as_str() {
+                "began" if of == "0" && !(committed.is_empty() && reported.is_empty()) => {
+                    return Err("the whole run was committed to, and is missing".to_owned());
+                }
                 "began" => has.clear(),
                 "known" => {
                     if let Some(missing) = committed.union(&reported).find(|of| !has.contains(*of)) {

@@ -11,6 +11,8 @@
 )]
 
 mod ledger;
+#[cfg(target_os = "linux")]
+mod power;
 mod program;
 
 use std::io::{BufRead, BufReader};
@@ -29,9 +31,19 @@ fn rounds() -> u64 {
 
 /// Starts the program on a directory, kills it after so many lines, and says whether it had come to its end before.
 fn start(directory: &Path, lines: Option<usize>) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    play(program(directory), lines)
+}
+
+fn program(directory: &Path) -> Command {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program
         .args(["--exact", "program::the_program", "--ignored", "--nocapture"])
-        .env(program::DIRECTORY, directory)
+        .env(program::DIRECTORY, directory);
+    program
+}
+
+fn play(mut program: Command, lines: Option<usize>) -> bool {
+    let mut child = program
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -76,6 +88,35 @@ fn a_program_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() 
     println!("{} flow runs were killed {kills} times", rounds());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_whose_power_fails_again_and_again_loses_nothing_and_repeats_nothing() {
+    let power = power::PowerFailures::new();
+    let mut failures = 0;
+    for seed in 0..rounds() {
+        let mut random = Rng::with_seed(seed);
+        let directory = tempfile::tempdir().unwrap();
+        let mut lives = 0;
+        loop {
+            let mut program = program(directory.path());
+            power.watch(&mut program, directory.path());
+            if play(program, Some(random.usize(1..60 + 5 * lives))) {
+                power::PowerFailures::spare(directory.path());
+                break;
+            }
+            power::PowerFailures::fail(directory.path());
+            lives += 1;
+            assert!(lives < 1000, "seed {seed}: it never comes to its end");
+        }
+        failures += lives;
+        let ledger = Ledger::read(directory.path());
+        if let Err(broken) = ledger.check() {
+            panic!("seed {seed}: {broken}\n{ledger}");
+        }
+    }
+    println!("the power failed {failures} times in {} flow runs", rounds());
+}
+
 #[test]
 fn a_program_that_is_killed_after_each_of_its_first_lines_loses_nothing_and_repeats_nothing() {
     for line in 1..40 {
@@ -99,6 +140,12 @@ fn the_ledger_notices_what_it_is_there_to_notice() {
     assert!(
         check(&format!(
             "began 1\neffect p\nreported p\nbegan 1\nknown all\nended {value}\n"
+        ))
+        .is_err()
+    );
+    assert!(
+        check(&format!(
+            "began 0\neffect p\nreported p\nbegan 0\nended {value}\n"
         ))
         .is_err()
     );

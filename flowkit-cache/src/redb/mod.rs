@@ -22,7 +22,7 @@ use crate::entry::{Entry, NewEntry, micros};
 use crate::key::CacheKey;
 use crate::objects::Objects;
 use crate::record::{Content, INLINE, NewRecord, Record};
-use crate::store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
+use crate::store::{CacheStore, Found, Listed, StoreError, StoreErrorKind, StoreStats, SweepBudget};
 
 /// No more last uses than this are kept in memory; those beyond it go unnoted.
 const USES: usize = 8 * 1024;
@@ -218,6 +218,10 @@ impl CacheStore for RedbStore {
 
     fn stats(&self) -> Result<StoreStats, StoreError> {
         tables::stats(&self.0.database).map_err(|error| redb_error("asking the cache", error))
+    }
+
+    fn list(&self, after: Option<&CacheKey>, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        tables::list(&self.0.database, after, limit).map_err(|error| redb_error("listing the cache", error))
     }
 
     fn clear(&self) -> Result<u64, StoreError> {

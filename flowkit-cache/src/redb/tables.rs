@@ -1,6 +1,8 @@
 //! The tables: entries, their places, the orders of expiry and of last use, and how much there is of all. A transaction keeps them in line.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Bound;
+use std::time::UNIX_EPOCH;
 
 use redb::{
     Database, Error, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction,
@@ -9,7 +11,7 @@ use redb::{
 use crate::entry::micros;
 use crate::key::CacheKey;
 use crate::record::{Record, in_order, ordered};
-use crate::store::{StoreStats, SweepBudget};
+use crate::store::{Listed, StoreStats, SweepBudget};
 
 const ENTRIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("entries");
 /// For each key its last use, its expiry (0: never), and its size.
@@ -74,6 +76,32 @@ pub(super) fn record(database: &Database, key: &CacheKey) -> Result<Option<Vec<u
     let entries = transaction.open_table(ENTRIES)?;
     let record = ReadableTable::get(&entries, key.as_bytes())?;
     Ok(record.map(|record| record.value().to_vec()))
+}
+
+/// Entries after a key, at most so many.
+pub(super) fn list(
+    database: &Database,
+    after: Option<&CacheKey>,
+    limit: usize,
+) -> Result<Vec<Listed>, Error> {
+    let transaction = database.begin_read()?;
+    let entries = transaction.open_table(ENTRIES)?;
+    let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes()));
+    let mut listed = Vec::new();
+    for found in entries.range::<&[u8; 32]>((from, Bound::Unbounded))?.take(limit) {
+        let (key, record) = found?;
+        let key = CacheKey::from_bytes(*key.value());
+        listed.push(match Record::read(record.value()) {
+            Some(record) => record.listed(key),
+            None => Listed {
+                key,
+                bytes: 0,
+                created: UNIX_EPOCH,
+                expires: None,
+            },
+        });
+    }
+    Ok(listed)
 }
 
 pub(super) fn stats(database: &Database) -> Result<StoreStats, Error> {

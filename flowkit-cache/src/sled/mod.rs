@@ -24,7 +24,7 @@ use crate::entry::{Entry, NewEntry, micros};
 use crate::key::CacheKey;
 use crate::objects::Objects;
 use crate::record::{Content, INLINE, NewRecord, Record};
-use crate::store::{CacheStore, Found, StoreError, StoreErrorKind, StoreStats, SweepBudget};
+use crate::store::{CacheStore, Found, Listed, StoreError, StoreErrorKind, StoreStats, SweepBudget};
 
 /// Keeps entries in a directory. One process at a time; within it, opening the same directory again gives the same store.
 ///
@@ -232,6 +232,10 @@ impl CacheStore for SledStore {
 
     fn stats(&self) -> Result<StoreStats, StoreError> {
         Ok(self.inner().trees.stats())
+    }
+
+    fn list(&self, after: Option<&CacheKey>, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        self.inner().trees.list(after, limit)
     }
 
     fn clear(&self) -> Result<u64, StoreError> {

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use sled::{IVec, Tree};
 
@@ -11,7 +13,7 @@ use super::orders::{Hint, Order, Orders};
 use super::sled_error;
 use crate::key::CacheKey;
 use crate::record::{NewRecord, Record};
-use crate::store::{StoreError, StoreStats};
+use crate::store::{Listed, StoreError, StoreStats};
 
 /// The trees.
 pub(super) struct Trees {
@@ -133,6 +135,30 @@ impl Trees {
             .first()
             .map_err(|error| sled_error("clearing the cache", error))?;
         Ok(first.and_then(|(key, _)| Some(CacheKey::from_bytes(key.as_ref().try_into().ok()?))))
+    }
+
+    /// Entries after a key, at most so many. A record that cannot be read is listed as empty: whoever asks for it hears that it is damaged.
+    pub(super) fn list(&self, after: Option<&CacheKey>, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, |after| {
+            Bound::Excluded(after.as_bytes().as_slice())
+        });
+        let entries = self.entries.range::<&[u8], _>((from, Bound::Unbounded));
+        entries
+            .filter_map(|found| match found {
+                Ok((key, record)) => {
+                    let key = CacheKey::from_bytes(key.as_ref().try_into().ok()?);
+                    let listed = Record::read(&record).map(|record| record.listed(key));
+                    Some(Ok(listed.unwrap_or_else(|| Listed {
+                        key,
+                        bytes: 0,
+                        created: UNIX_EPOCH,
+                        expires: None,
+                    })))
+                }
+                Err(error) => Some(Err(sled_error("listing the cache", error))),
+            })
+            .take(limit)
+            .collect()
     }
 
     /// Writes everything out. sled's own flush does not sync: the file is synced after it.

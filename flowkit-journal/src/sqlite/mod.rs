@@ -16,8 +16,8 @@ use self::objects::Objects;
 use self::readers::Readers;
 use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use crate::store::{
-    Beginning, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter,
-    StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, JournalError, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention,
+    RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 
 mod begin;
@@ -211,7 +211,7 @@ impl JournalStore for SqliteJournal {
         self.read_result(spot).boxed()
     }
 
-    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<(Spot, Vec<u8>)>>> {
+    fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<KeptResult>>> {
         self.read_results_from(first).boxed()
     }
 

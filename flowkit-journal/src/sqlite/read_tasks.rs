@@ -11,7 +11,7 @@ use super::bytes::spot_from_bytes;
 use super::read::{Snapshot, report};
 use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
 use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
-use crate::store::{JournalResult, StoredTask};
+use crate::store::{JournalResult, KeptResult, StoredTask};
 
 /// How many items' results are read at once.
 const AHEAD: u32 = 512;
@@ -213,7 +213,7 @@ impl SqliteJournal {
     }
 
     /// The small results of a fan-out's items from `first` on: as many as are worth being read at once.
-    pub(super) async fn read_results_from(&self, first: Spot) -> JournalResult<Vec<(Spot, Vec<u8>)>> {
+    pub(super) async fn read_results_from(&self, first: Spot) -> JournalResult<Vec<KeptResult>> {
         let mut lease = self.lease().await?;
         let mut snapshot = self.snapshot(&mut lease).await?;
         if snapshot.is_leaving(first.run).await.map_err(self.read_failed())? {

@@ -335,11 +335,17 @@ impl Builder {
             return Err(Error::about_runtime(ErrorKind::Build, detail));
         }
         let gates = std::mem::take(&mut self.gates).build()?;
+        #[cfg(feature = "cli")]
+        let directory = self.journal.directory().map(std::path::Path::to_owned);
         let recorder = std::mem::take(&mut self.journal)
             .open(&*self.clock, self.keep_runs)
             .await?;
         let on_start = self.on_start;
         let runtime = Runtime(self.into_inner(gates, recorder));
+        #[cfg(feature = "cli")]
+        if let Some(directory) = directory {
+            runtime.0.own_requests(&directory);
+        }
         #[cfg(feature = "journal")]
         runtime.start(on_start);
         #[cfg(not(feature = "journal"))]
@@ -371,6 +377,8 @@ impl Builder {
             secrets: Arc::new(RuntimeKey::new(self.secret_key)),
             cache: CacheSlot::new(self.cache, self.cache_limit),
             recorder,
+            #[cfg(feature = "cli")]
+            requests: std::sync::OnceLock::new(),
             runs: Mutex::new(BTreeMap::new()),
             no_runs: Notify::new(),
             shut_down: AtomicBool::new(false),

@@ -43,6 +43,15 @@ pub(super) enum JournalPlace {
 }
 
 impl JournalPlace {
+    /// The data directory that it lies in.
+    #[cfg(feature = "cli")]
+    pub(super) fn directory(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Directory(directory) => Some(directory),
+            Self::None | Self::Store(_) => None,
+        }
+    }
+
     /// Opens it, and marks what an earlier process left unfinished.
     pub(super) async fn open(
         self,

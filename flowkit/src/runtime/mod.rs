@@ -5,6 +5,8 @@ mod builder;
 mod cache;
 mod gates;
 mod journal;
+#[cfg(feature = "cli")]
+pub(crate) mod requests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,6 +103,9 @@ pub(crate) struct RuntimeInner {
     secrets: Arc<RuntimeKey>,
     /// What writes the runs into the journal, if there is one.
     pub(crate) recorder: Option<Arc<Recorder>>,
+    /// None if the runtime owns no data directory.
+    #[cfg(feature = "cli")]
+    requests: OnceLock<requests::Requests>,
     /// In order: a shutdown cancels them in the same order each time.
     runs: Mutex<BTreeMap<FlowRunId, Arc<Scope>>>,
     no_runs: Notify,
@@ -143,7 +148,7 @@ impl RuntimeInner {
     }
 
     /// Counts a flow run in that has no flow above it.
-    pub(crate) fn register(&self, scope: &Arc<Scope>) -> Result<(), Error> {
+    pub(crate) fn register(self: &Arc<Self>, scope: &Arc<Scope>) -> Result<(), Error> {
         let mut runs = self.lock_runs();
         if self.shut_down.load(Ordering::Acquire) {
             return Err(Error::about_runtime(
@@ -156,6 +161,9 @@ impl RuntimeInner {
         if let Some(watch) = &self.stall_watch {
             watch.begin(scope);
         }
+        drop(runs);
+        #[cfg(feature = "cli")]
+        self.look_for_requests();
         Ok(())
     }
 

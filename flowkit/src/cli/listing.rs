@@ -1,0 +1,142 @@
+//! `list` and `runs`.
+
+use std::path::Path;
+
+use clap::ArgMatches;
+use flowkit_journal::{RunFilter, StoredFlow};
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::given::Kind;
+use super::history::{History, short_id};
+use super::screen::{Screen, one_line};
+use super::times::{between, length, now, short_moment, typed_moment};
+use super::tree::flow_json;
+use super::trouble::Trouble;
+use crate::registry::{FlowParameter, RegisteredFlow, registered_flows};
+use crate::state::State;
+
+/// Lists the flows of the program.
+pub(super) fn flows(screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
+    let flows = registered_flows();
+    if screen.json {
+        let listed: Vec<Value> = flows.iter().map(|flow| flow_json_of(flow)).collect();
+        screen.value(&Value::Array(listed));
+        return Ok(Exit::Completed);
+    }
+    if flows.is_empty() {
+        screen.tell("this program has no flows that can be called by name");
+    }
+    for flow in flows {
+        let definition = flow.definition();
+        let parameters: Vec<_> = flow.parameters().iter().map(parameter_text).collect();
+        let heading = screen.heading(definition.name());
+        screen.line(
+            &format!("{heading} {}", parameters.join(" "))
+                .trim_end()
+                .to_owned(),
+        );
+        if let Some(first) = definition
+            .description()
+            .lines()
+            .find(|line| !line.trim().is_empty())
+        {
+            screen.line(&format!("    {}", one_line(first.trim())));
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn parameter_text(parameter: &FlowParameter) -> String {
+    let text = format!(
+        "--{} {}",
+        parameter.name().replace('_', "-"),
+        Kind::of(&parameter.schema()).name()
+    );
+    if parameter.is_required() {
+        text
+    } else {
+        format!("[{text}]")
+    }
+}
+
+fn flow_json_of(flow: &RegisteredFlow) -> Value {
+    let definition = flow.definition();
+    json!({
+        "name": definition.name(),
+        "path": flow.path(),
+        "package": definition.place().package,
+        "description": definition.description(),
+        "tags": definition.tags(),
+        "version": definition.version(),
+        "parameters": flow.schema(),
+    })
+}
+
+/// Lists flow runs.
+pub(super) async fn runs(
+    data_dir: &Path,
+    matches: &ArgMatches,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, Trouble> {
+    let since = matches.get_one::<String>("since");
+    let filter = RunFilter {
+        flow: matches.get_one::<String>("flow").cloned(),
+        state: matches
+            .get_one::<String>("state")
+            .map(|state| canonical(state).to_owned()),
+        since: since.map(|since| typed_moment(since)).transpose()?,
+        until: None,
+        limit: matches.get_one::<u32>("limit").copied(),
+    };
+    let history = History::open(data_dir).await?;
+    let flows = history.flows(&filter).await;
+    let gone = history.owner_is_gone();
+    history.close().await;
+    let flows = flows?;
+    let interrupted = |flow: &StoredFlow| gone && flow.ended.is_none();
+    if screen.json {
+        let runs = flows.iter().map(|flow| flow_json(flow, interrupted(flow)));
+        screen.value(&runs.collect());
+        return Ok(Exit::Completed);
+    }
+    if flows.is_empty() {
+        screen.tell("no runs");
+        return Ok(Exit::Completed);
+    }
+    let rows: Vec<_> = flows.iter().map(|flow| row(flow, interrupted(flow))).collect();
+    screen.table(&["RUN", "FLOW", "STATE", "BEGAN", "TOOK", ""], &rows);
+    Ok(Exit::Completed)
+}
+
+fn row(flow: &StoredFlow, interrupted: bool) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if flow.name != flow.definition.name {
+        remarks.push(flow.name.clone());
+    }
+    if flow.life > 1 {
+        remarks.push(format!("life {}", flow.life));
+    }
+    if interrupted {
+        remarks.push("its process is gone: `resume` goes on with it".to_owned());
+    }
+    vec![
+        short_id(flow),
+        flow.definition.name.clone(),
+        flow.state.clone(),
+        short_moment(flow.created),
+        length(between(flow.created, flow.ended.unwrap_or_else(now))),
+        remarks.join(", "),
+    ]
+}
+
+/// The name of a state, however it was typed.
+fn canonical(typed: &str) -> &str {
+    let state = State::ALL
+        .into_iter()
+        .find(|state| state.name().eq_ignore_ascii_case(typed));
+    match state {
+        Some(state) => state.name(),
+        None => typed,
+    }
+}
