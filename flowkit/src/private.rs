@@ -14,7 +14,7 @@ pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
 pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_after, outcome_if};
 pub use crate::key_probe::{
     CloneNo, CloneYes, Codec, CodecNo, CodecYes, FromJsonNo, FromJsonYes, HashNo, HashYes, JsonNo, JsonYes,
-    KeyNo, KeyYes, NoProbe, Probe,
+    KeyInput, KeyNo, KeyYes, NoProbe, Probe,
 };
 #[cfg(feature = "cli")]
 pub use crate::key_probe::{SchemaNo, SchemaYes};
