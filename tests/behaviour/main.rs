@@ -27,6 +27,7 @@ mod journal_faults;
 mod kept;
 mod keys;
 mod limits;
+mod named;
 mod pauses;
 mod recorder;
 mod released;
