@@ -156,6 +156,7 @@ macro_rules! __flowkit_register_flow {
             $crate::__private::RegisteredFlow::new($flow::DEFINITION, |mut given| {
                 #[allow(unused_imports)]
                 use $crate::__private::{CodecNo as _, CodecYes as _, FromJsonNo as _, FromJsonYes as _, JsonNo as _, JsonYes as _};
+                #[allow(deprecated)]
                 let call = $flow($(given.take::<$type>(
                     $name,
                     (&$crate::__private::$probe::<$type>::NEW).codec(),

@@ -148,7 +148,7 @@ impl Trees {
                 Ok((key, record)) => {
                     let key = CacheKey::from_bytes(key.as_ref().try_into().ok()?);
                     let listed = Record::read(&record).map(|record| record.listed(key));
-                    Some(Ok(listed.unwrap_or_else(|| Listed {
+                    Some(Ok(listed.unwrap_or(Listed {
                         key,
                         bytes: 0,
                         created: UNIX_EPOCH,

@@ -31,11 +31,7 @@ pub(super) fn flows(screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
         let definition = flow.definition();
         let parameters: Vec<_> = flow.parameters().iter().map(parameter_text).collect();
         let heading = screen.heading(definition.name());
-        screen.line(
-            &format!("{heading} {}", parameters.join(" "))
-                .trim_end()
-                .to_owned(),
-        );
+        screen.line(format!("{heading} {}", parameters.join(" ")).trim_end());
         if let Some(first) = definition
             .description()
             .lines()

@@ -53,6 +53,6 @@ impl Signals {
         if self.listening && tokio::signal::ctrl_c().await.is_ok() {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -7,11 +7,14 @@ use serde_json::Value;
 use crate::error::BoxError;
 use crate::key_probe::{FromJson, SchemaOf};
 
+/// Reads a value and lets it go.
+type Read = Box<dyn Fn(Value) -> Result<(), BoxError>>;
+
 /// A parameter of a flow that registered itself.
 pub struct FlowParameter {
     name: &'static str,
-    /// Reads a value and lets it go; none if the type is not `Deserialize`.
-    read: Option<Box<dyn Fn(Value) -> Result<(), BoxError>>>,
+    /// None if the type is not `Deserialize`.
+    read: Option<Read>,
     #[cfg_attr(
         not(feature = "cli"),
         expect(dead_code, reason = "schemas come with the feature")
@@ -32,9 +35,7 @@ impl FlowParameter {
     /// What the attribute says of one.
     #[doc(hidden)]
     pub fn new<T: 'static>(name: &'static str, read: Option<FromJson<T>>, schema: Option<SchemaOf>) -> Self {
-        let read = read.map(|read| -> Box<dyn Fn(Value) -> Result<(), BoxError>> {
-            Box::new(move |value| read(value).map(drop))
-        });
+        let read = read.map(|read| -> Read { Box::new(move |value| read(value).map(drop)) });
         Self { name, read, schema }
     }
 
