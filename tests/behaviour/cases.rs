@@ -249,6 +249,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("hooks", include_str!("hooks.rs")),
     ("handles", include_str!("handles.rs")),
     ("kept", include_str!("kept.rs")),
+    ("journaled", include_str!("journaled.rs")),
     ("keys", include_str!("keys.rs")),
     ("limits", include_str!("limits.rs")),
     ("pauses", include_str!("pauses.rs")),
