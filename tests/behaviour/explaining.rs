@@ -46,14 +46,14 @@ async fn area(width: u32, height: u32) -> u32 {
 }
 
 #[flow]
-async fn measure(width: u32, height: u32) -> Result<u32> {
+async fn plot_of(width: u32, height: u32) -> Result<u32> {
     Ok(area(width, height).await?)
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_run_of_a_cached_task_has_nothing_to_be_compared_with() {
     let (store, runtime) = journal().await;
-    let run = runtime.run(measure(2u32, 3u32)).await;
+    let run = runtime.run(plot_of(2u32, 3u32)).await;
     let explanation = explained(&store, run.id(), "area").await;
     assert_eq!(explanation.reason, Reason::First);
     assert_eq!(explanation.compared, None);
@@ -63,9 +63,9 @@ async fn the_first_run_of_a_cached_task_has_nothing_to_be_compared_with() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_input_is_named_against_the_run_that_shares_the_most() {
     let (store, runtime) = journal().await;
-    let near = runtime.run(measure(2u32, 3u32)).await;
-    drop(runtime.run(measure(7u32, 7u32)).await);
-    let run = runtime.run(measure(2u32, 4u32)).await;
+    let near = runtime.run(plot_of(2u32, 3u32)).await;
+    drop(runtime.run(plot_of(7u32, 7u32)).await);
+    let run = runtime.run(plot_of(2u32, 4u32)).await;
     let explanation = explained(&store, run.id(), "area").await;
     assert_eq!(explanation.reason, Reason::Changed);
     let compared = compared(&explanation);
@@ -83,8 +83,8 @@ async fn a_changed_input_is_named_against_the_run_that_shares_the_most() {
 #[tokio::test(start_paused = true)]
 async fn a_served_run_names_the_one_whose_value_it_was_given() {
     let (store, runtime) = journal().await;
-    let first = runtime.run(measure(2u32, 3u32)).await;
-    let second = runtime.run(measure(2u32, 3u32)).await;
+    let first = runtime.run(plot_of(2u32, 3u32)).await;
+    let second = runtime.run(plot_of(2u32, 3u32)).await;
     let explanation = explained(&store, second.id(), "area").await;
     let Reason::Served {
         by: Some(by),
@@ -106,12 +106,12 @@ async fn equal_runs_at_one_time_share_a_value_and_say_whose() {
         n
     }
     #[flow]
-    async fn twice(n: u32) -> Result<u32> {
+    async fn equal_calls(n: u32) -> Result<u32> {
         let (one, two) = (slow(n).submit(), slow(n).submit());
         Ok(one.await? + two.await?)
     }
     let (store, runtime) = journal().await;
-    let run = runtime.run(twice(4u32)).await;
+    let run = runtime.run(equal_calls(4u32)).await;
     let explanation = explained(&store, run.id(), "1").await;
     let Reason::Served {
         origin: None,
@@ -127,9 +127,9 @@ async fn equal_runs_at_one_time_share_a_value_and_say_whose() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_a_refreshed_and_a_lost_entry_are_told_apart() {
     let (store, runtime) = journal().await;
-    drop(runtime.run(measure(2u32, 3u32)).await);
+    drop(runtime.run(plot_of(2u32, 3u32)).await);
     tokio::time::advance(Duration::from_secs(2 * 3600)).await;
-    let run = runtime.run(measure(2u32, 3u32)).await;
+    let run = runtime.run(plot_of(2u32, 3u32)).await;
     let explanation = explained(&store, run.id(), "area").await;
     assert_eq!(explanation.reason, Reason::Expired);
     assert_eq!(compared(&explanation).changes, []);
@@ -145,7 +145,7 @@ async fn an_expired_a_refreshed_and_a_lost_entry_are_told_apart() {
 
     // Another runtime has another cache.
     let other = self::runtime(&store).await;
-    let run = other.run(measure(2u32, 3u32)).await;
+    let run = other.run(plot_of(2u32, 3u32)).await;
     assert_eq!(explained(&store, run.id(), "area").await.reason, Reason::Gone);
 }
 
@@ -329,7 +329,7 @@ async fn a_run_that_was_rolled_back_left_nothing_to_be_served() {
 #[flow]
 async fn many(n: u32) -> Result<u32> {
     let areas: Vec<u32> = (0..n).map(|width| area(width, 1u32)).submit_all().await?;
-    Ok(areas.iter().sum::<u32>() + measure(9u32, 9u32).await?)
+    Ok(areas.iter().sum::<u32>() + plot_of(9u32, 9u32).await?)
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,7 +344,7 @@ async fn items_subflows_and_what_is_in_them_are_found() {
     let ran = explained(&store, run.id(), "0[3]").await;
     assert_eq!(compared(&ran).changes, [input("width")]);
     assert_eq!(
-        explained(&store, run.id(), "measure").await.reason,
+        explained(&store, run.id(), "plot_of").await.reason,
         Reason::Subflow
     );
     assert_eq!(explain(&*store, run.id(), ran.run).await.unwrap(), ran);
