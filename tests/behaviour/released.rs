@@ -27,7 +27,7 @@ async fn above(n: u64) -> Result<u64> {
     let submitted = below(n).submit();
     let awaited = below(n).await?;
     let items = (0..n).map(double).submit_all();
-    let grouped = flowkit::transaction(async { Ok::<_, flowkit::Error>(double(n).await?) }).await?;
+    let grouped = flowkit::transaction(async { double(n).await }).await?;
     let failed = fails().submit();
     let failed = u64::from(failed.await.is_err());
     Ok(submitted.await? + awaited + items.await?.iter().sum::<u64>() + grouped + failed)
