@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::BoxError;
+use crate::secret::{SHOWN, Secret};
 
 /// Stands for a type.
 pub struct Probe<T: ?Sized>(PhantomData<fn() -> Box<T>>);
@@ -94,19 +95,34 @@ impl<T> CloneNo<T> for &Probe<T> {
 /// How a value is added to a key, with the name of its parameter.
 pub(crate) type HashFn<T> = fn(&T, &str, &mut KeyHasher) -> Result<(), KeyError>;
 
-/// The type is `Serialize`.
+/// What can be part of a key: whatever serializes, and secrets.
+pub trait KeyInput {
+    /// Adds it, with the name of its parameter.
+    ///
+    /// # Errors
+    /// When it refuses to be serialized.
+    fn add_to_key(&self, name: &str, hasher: &mut KeyHasher) -> Result<(), KeyError>;
+}
+
+impl<T: Serialize + ?Sized> KeyInput for T {
+    fn add_to_key(&self, name: &str, hasher: &mut KeyHasher) -> Result<(), KeyError> {
+        hasher.value(name, self)
+    }
+}
+
+/// The type can be part of a key.
 pub trait HashYes<T> {
     /// How it is added to a key.
     fn hash_fn(&self) -> Option<HashFn<T>>;
 }
 
-impl<T: Serialize> HashYes<T> for Probe<T> {
+impl<T: KeyInput> HashYes<T> for Probe<T> {
     fn hash_fn(&self) -> Option<HashFn<T>> {
-        Some(|value, name, hasher| hasher.value(name, value))
+        Some(T::add_to_key)
     }
 }
 
-/// The type is not known to be `Serialize`.
+/// The type is not known to be one that can.
 pub trait HashNo<T> {
     /// It has no key.
     fn hash_fn(&self) -> Option<HashFn<T>>;
@@ -171,6 +187,13 @@ impl<T> CodecNo<T> for &Probe<T> {
 
 /// How a value is shown as JSON.
 pub(crate) type ToJson<T> = fn(&T) -> Result<serde_json::Value, BoxError>;
+
+impl<T> Probe<Secret<T>> {
+    /// A secret is shown as what stands for one: a method of the type's own comes before those of the traits.
+    pub fn to_json(&self) -> Option<ToJson<Secret<T>>> {
+        Some(|_| Ok(SHOWN.into()))
+    }
+}
 
 /// The type has a JSON form.
 pub trait JsonYes<T> {

@@ -110,8 +110,11 @@ mod render;
 mod resource;
 mod retry;
 mod retry_budget;
+mod rfc3339;
 mod run;
 mod runtime;
+mod secret;
+mod secret_key;
 mod state;
 mod sync;
 #[cfg(feature = "testing")]
@@ -163,6 +166,7 @@ pub use run::{
     TaskRunKind,
 };
 pub use runtime::{Builder, LimitUse, OnStart, Runtime};
+pub use secret::Secret;
 pub use state::State;
 pub use transaction::{Transaction, transaction};
 pub use wait_graph::{WaitingRun, WaitsFor};

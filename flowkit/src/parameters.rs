@@ -48,7 +48,7 @@ impl Shown {
             }
             None => {
                 self.refused.get_or_insert_with(|| {
-                    format!("the type of `{name}` is not both `Serialize` and `Deserialize`")
+                    format!("`{name}` is a secret, or its type is not both `Serialize` and `Deserialize`")
                 });
             }
         }
@@ -115,8 +115,8 @@ impl Given {
         };
         let bytes = parameters.map_or(&[][..], |parameters| &parameters.bytes);
         if bytes.is_empty() {
-            let reason = "the run's parameters were not recorded, since one of them cannot be stored (its type is not both `Serialize` and \
-                          `Deserialize`): resume it with `resume_with`, and give them again";
+            let reason = "the run's parameters were not recorded, since one of them cannot be stored (it is a `Secret`, or its type is not both \
+                          `Serialize` and `Deserialize`): resume it with `resume_with`, and give them again";
             return Err(about_all(reason.to_owned()));
         }
         let stored: Vec<(String, Vec<u8>)> = codec::decode(bytes)

@@ -14,7 +14,7 @@ pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
 pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_after, outcome_if};
 pub use crate::key_probe::{
     CloneNo, CloneYes, Codec, CodecNo, CodecYes, FromJsonNo, FromJsonYes, HashNo, HashYes, JsonNo, JsonYes,
-    KeyNo, KeyYes, NoProbe, Probe,
+    KeyInput, KeyNo, KeyYes, NoProbe, Probe,
 };
 #[cfg(feature = "cli")]
 pub use crate::key_probe::{SchemaNo, SchemaYes};
@@ -156,6 +156,7 @@ macro_rules! __flowkit_register_flow {
             $crate::__private::RegisteredFlow::new($flow::DEFINITION, |mut given| {
                 #[allow(unused_imports)]
                 use $crate::__private::{CodecNo as _, CodecYes as _, FromJsonNo as _, FromJsonYes as _, JsonNo as _, JsonYes as _};
+                #[allow(deprecated)]
                 let call = $flow($(given.take::<$type>(
                     $name,
                     (&$crate::__private::$probe::<$type>::NEW).codec(),

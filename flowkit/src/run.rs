@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::clock::{Epoch, Stamp};
 use crate::engine::scope::{Scope, tags_of};
@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::graph::{Edge, Extra, FailedAttempt, Graph, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::render;
+use crate::rfc3339::{rfc3339, rfc3339_or_null};
 use crate::state::State;
 
 /// A flow run that has ended.
@@ -494,21 +495,5 @@ impl Reader<'_> {
             states,
             notable: notable.collect(),
         }
-    }
-}
-
-pub(crate) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    // A time before 1970 has no RFC 3339 form here; none of ours lies there unless a clock says so.
-    let time = (*time).max(SystemTime::UNIX_EPOCH);
-    serializer.collect_str(&humantime::format_rfc3339_micros(time))
-}
-
-pub(crate) fn rfc3339_or_null<S: Serializer>(
-    time: &Option<SystemTime>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339(time, serializer),
-        None => serializer.serialize_none(),
     }
 }

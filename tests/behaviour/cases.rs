@@ -106,6 +106,7 @@
 //! | 107 | `failures::a_flow_that_takes_too_long_is_stopped_where_it_waits` |
 //! | 109 | `structure::the_time_of_a_subflow_begins_when_its_body_does` |
 //! | 110 | `failures::a_panic_is_caught_and_its_message_kept` |
+//! | | `journaled::what_a_dead_process_left_is_marked_as_crashed_at_the_next_start` |
 //! | | waits for journal: a signal ends the process, and the next start finds its runs crashed |
 //! | 112 | `handles::what_has_ended_cannot_be_cancelled` |
 //! | 113 | `failures::a_panic_before_the_body_begins_is_a_crash_all_the_same` |
@@ -173,7 +174,7 @@
 //! | | `runtimes::a_subflow_says_which_run_of_its_parent_stands_for_it` |
 //! | 181 | `compile::each_mistake_is_answered_where_it_stands` |
 //! | | waits for command line: parameters that come as text |
-//! | 182 | waits for journal: parameters are recorded to resume with |
+//! | 182 | `journaled::parameters_and_the_result_can_be_read` |
 //! | 184 | `fan_outs::many_and_deep_runs_finish` |
 //! | | `slots::a_tree_of_nested_tasks_finishes_at_limit_1` |
 //! | 185 | `calls::tags_of_the_definition_the_call_and_the_surroundings_add_up` |
@@ -208,7 +209,7 @@
 //! | Z11 | `attempts::a_body_that_takes_too_long_is_cleaned_up` |
 //! | Z12 | `retries::timeouts_are_retried_within_the_total_timeout` |
 //! | | `retries::timeouts_are_not_retried_if_that_is_said` |
-//! | Z13 | waits for journal |
+//! | Z13 | `journaled::what_a_dead_process_left_is_marked_as_crashed_at_the_next_start` |
 //! | Z14 | `runtimes::an_observer_that_panics_changes_nothing` |
 //! | | `caching::a_directory_that_cannot_be_used_leaves_tasks_uncached_and_is_named` |
 //! | Z15 | `failures::a_cancelled_run_says_so_to_those_who_wait` |
@@ -225,8 +226,9 @@
 //! | Z22 | `fan_outs::an_empty_fan_out_is_an_empty_result` |
 //! | | `transactions::on_error_what_completed_is_undone_the_last_first` |
 //! | Z23 | `fan_outs::every_run_is_in_the_record_however_it_was_called` |
+//! | | `journaled::as_many_rows_are_recorded_as_runs_were_executed` |
 //! | | waits for journal: rows that outlive the process |
-//! | Z24 | waits for journal |
+//! | Z24 | `journaled::a_task_run_takes_a_small_part_of_a_page` |
 
 use std::collections::BTreeSet;
 

@@ -64,7 +64,7 @@ async fn the_first_run_of_a_cached_task_has_nothing_to_be_compared_with() {
 async fn a_changed_input_is_named_against_the_run_that_shares_the_most() {
     let (store, runtime) = journal().await;
     let near = runtime.run(measure(2u32, 3u32)).await;
-    runtime.run(measure(7u32, 7u32)).await;
+    drop(runtime.run(measure(7u32, 7u32)).await);
     let run = runtime.run(measure(2u32, 4u32)).await;
     let explanation = explained(&store, run.id(), "area").await;
     assert_eq!(explanation.reason, Reason::Changed);
@@ -127,7 +127,7 @@ async fn equal_runs_at_one_time_share_a_value_and_say_whose() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_a_refreshed_and_a_lost_entry_are_told_apart() {
     let (store, runtime) = journal().await;
-    runtime.run(measure(2u32, 3u32)).await;
+    drop(runtime.run(measure(2u32, 3u32)).await);
     tokio::time::advance(Duration::from_secs(2 * 3600)).await;
     let run = runtime.run(measure(2u32, 3u32)).await;
     let explanation = explained(&store, run.id(), "area").await;
@@ -169,7 +169,7 @@ async fn a_changed_version_is_named() {
         Ok(grow.await?)
     }
     let (store, runtime) = journal().await;
-    runtime.run(growing(false)).await;
+    drop(runtime.run(growing(false)).await);
     let run = runtime.run(growing(true)).await;
     let explanation = explained(&store, run.id(), "grow").await;
     let changed = Change::Version {
@@ -235,7 +235,7 @@ async fn what_an_own_key_gave_is_another_part_of_the_key() {
         Ok(coarse(n).await? + within(1u32).await?)
     }
     let (store, runtime) = journal().await;
-    runtime.run(both(1u32)).await;
+    drop(runtime.run(both(1u32)).await);
     let run = runtime.run(both(2u32)).await;
     let explanation = explained(&store, run.id(), "within").await;
     assert_eq!(compared(&explanation).changes, [Change::OtherPartOfKey]);
@@ -254,7 +254,7 @@ async fn a_task_that_is_not_cached_says_so_and_what_is_new() {
         Ok(plain(n).await?)
     }
     let (store, runtime) = journal().await;
-    runtime.run(plainly(1u32)).await;
+    drop(runtime.run(plainly(1u32)).await);
     let run = runtime.run(plainly(1u32)).await;
     let explanation = explained(&store, run.id(), "plain").await;
     assert_eq!(explanation.reason, Reason::NotCached);
@@ -335,7 +335,7 @@ async fn many(n: u32) -> Result<u32> {
 #[tokio::test(start_paused = true)]
 async fn items_subflows_and_what_is_in_them_are_found() {
     let (store, runtime) = journal().await;
-    runtime.run(many(3u32)).await;
+    drop(runtime.run(many(3u32)).await);
     let run = runtime.run(many(4u32)).await;
     let fan_out = explained(&store, run.id(), "area").await;
     assert_eq!(fan_out.reason, Reason::FanOut { items: 4 });

@@ -24,6 +24,7 @@ mod found;
 mod handles;
 mod hooks;
 mod journal_faults;
+mod journaled;
 mod kept;
 mod keys;
 mod limits;

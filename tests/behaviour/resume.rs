@@ -238,3 +238,17 @@ async fn a_call_of_the_flow_can_stand_for_the_recorded_parameters() {
     assert_eq!(resumed.into_result().unwrap(), 8);
     assert_eq!(world.take(), ["extract seeds", "load 3", "load 3"]);
 }
+
+#[tokio::test]
+async fn one_run_is_resumed_once_at_a_time() {
+    let (store, world) = (Arc::new(MemoryJournal::new()), Arc::new(World::default()));
+    world.broken.store(true, Ordering::Relaxed);
+    let runtime = runtime(&store, &world).await;
+    let run = runtime.run(pipeline("seeds".to_owned(), 1u32)).await;
+    world.broken.store(false, Ordering::Relaxed);
+    let (one, other) = tokio::join!(runtime.resume(run.id()), runtime.resume(run.id()));
+    let refused = other.unwrap_err();
+    assert!(refused.to_string().contains("is going on"), "{refused}");
+    assert_eq!(one.unwrap().state(), State::Completed);
+    assert_eq!(world.take(), ["extract seeds", "load 3", "load 3"]);
+}

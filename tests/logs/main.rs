@@ -9,6 +9,7 @@
 )]
 
 mod kept;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
@@ -40,6 +41,17 @@ struct Line {
     spans: Vec<Fields>,
 }
 
+/// All fields of all events and spans, of every level.
+static SAID: Mutex<String> = Mutex::new(String::new());
+
+fn say(fields: &Fields) {
+    writeln!(SAID.lock().unwrap(), "{:?}", fields.0).unwrap();
+}
+
+fn said() -> String {
+    SAID.lock().unwrap().clone()
+}
+
 static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 
 /// Keeps every line.
@@ -49,6 +61,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeps {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
+        say(&fields);
         context.span(id).unwrap().extensions_mut().insert(fields);
     }
 
@@ -61,6 +74,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeps {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        say(&fields);
         let spans = context.event_scope(event).into_iter().flatten();
         let spans = spans.filter(|span| ["task_run", "flow_run"].contains(&span.name()));
         let line = Line {

@@ -1,11 +1,13 @@
 //! The key of a task run, or of anything that has several parts.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::canonical::write;
 use super::digest::CacheKey;
+use super::secret::{SecretKey, sealed};
 use super::stream::Stream;
 use super::tag;
 
@@ -59,6 +61,8 @@ pub struct KeyHasher {
     failed: Option<KeyError>,
     /// The keys of the values so far, where each value has one of its own.
     parts: Option<Vec<CacheKey>>,
+    /// What secrets are hashed with.
+    secrets: Option<Arc<dyn SecretKey>>,
 }
 
 impl fmt::Debug for KeyHasher {
@@ -84,6 +88,7 @@ impl KeyHasher {
             stream: Stream::new(),
             failed: None,
             parts: None,
+            secrets: None,
         }
     }
 
@@ -94,6 +99,34 @@ impl KeyHasher {
             parts: Some(Vec::new()),
             ..Self::new()
         }
+    }
+
+    /// Takes secrets, too, which are hashed with this key.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<dyn SecretKey>) -> Self {
+        Self {
+            secrets: Some(secrets),
+            ..self
+        }
+    }
+
+    /// Adds a named value of which the key tells nothing to who does not have the key of [`with_secrets`](Self::with_secrets). With it, equal values
+    /// make equal keys.
+    ///
+    /// # Errors
+    /// When the value refuses to be serialized, or there is no key for secrets. The reason says nothing of the value.
+    pub fn secret<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), KeyError> {
+        let key = self.secrets.as_ref().and_then(|secrets| secrets.secret_key());
+        let sealed = match (key, key_of(value)) {
+            (Some(key), Ok(value)) => Ok(sealed(&key, &value)),
+            (None, _) => Err("it is a secret, and there is no key to hash it with"),
+            (_, Err(_)) => Err("it is a secret that refuses to be serialized"),
+        };
+        match sealed {
+            Ok(sealed) => self.bytes(name, &sealed),
+            Err(reason) => drop(self.failed.get_or_insert_with(|| KeyError::new(name, reason))),
+        }
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
     /// Adds a named text that says what the key is of, rather than what it was given: a section is never equal to a value.

@@ -23,6 +23,7 @@ mod canonical;
 mod compound;
 mod digest;
 mod hasher;
+mod secret;
 mod stream;
 mod tag;
 mod type_name;
@@ -30,6 +31,7 @@ pub mod unordered;
 
 pub use digest::{CacheKey, ParseKeyError};
 pub use hasher::{KeyError, KeyHasher, key_of};
+pub use secret::SecretKey;
 
 /// The version of the canonical form. It begins every key, so a new form means new keys and never a wrong hit.
 pub const FORMAT_VERSION: u8 = 2;

@@ -3,7 +3,7 @@
 //! Each question is a trait that stands in the shim and has one blanket impl. The shim goes through it, so that a wrong type
 //! fails there and nowhere else, at the type as the user wrote it.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
 use super::Expansion;
@@ -128,7 +128,10 @@ impl Expansion {
             "parameter `{name}` of {}, {because}, cannot be part of the key: `{{Self}}` is not `serde::Serialize`",
             self.what()
         );
-        let note = if self.options.cached().is_some() {
+        let note = if names_secret(&parameter.ty) {
+            "a secret that is not outermost has no key: write `Secret<Option<_>>` or `Secret<Vec<_>>`"
+                .to_owned()
+        } else if self.options.cached().is_some() {
             format!(
                 "derive `serde::Serialize`, or leave the parameter out of the key with `cache_exclude({name})`"
             )
@@ -152,9 +155,9 @@ impl Expansion {
                 #signature;
             }
             #[diagnostic::do_not_recommend]
-            impl<T: #fk::serde::Serialize> #check for T {
+            impl<T: #fk::KeyInput> #check for T {
                 #signature {
-                    #fk::KeyHasher::value(hasher, #name, self)
+                    #fk::KeyInput::add_to_key(self, #name, hasher)
                 }
             }
             #asked
@@ -169,12 +172,13 @@ impl Expansion {
             "the output of {}, {because}, cannot be restored: `{{Self}}` is not both `serde::Serialize` and `serde::Deserialize`",
             self.what()
         );
+        let note = if names_secret(&self.function.output) {
+            "a secret is never written down: return what holds none, or do without the cache"
+        } else {
+            "derive `serde::Serialize` and `serde::Deserialize` for it; a type that borrows cannot be restored"
+        };
         quote! {
-            #[diagnostic::on_unimplemented(
-                message = #message,
-                label = "cannot be restored",
-                note = "derive `serde::Serialize` and `serde::Deserialize` for it; a type that borrows cannot be restored"
-            )]
+            #[diagnostic::on_unimplemented(message = #message, label = "cannot be restored", note = #note)]
             trait #check: ::core::marker::Sized {
                 fn restorable<I>(shim: #fk::Shim<I, Self>) -> #fk::Shim<I, Self>;
             }
@@ -186,6 +190,18 @@ impl Expansion {
             }
         }
     }
+}
+
+/// Whether a type is written with a `Secret` in it.
+fn names_secret(ty: &impl ToTokens) -> bool {
+    fn named(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == "Secret",
+            TokenTree::Group(group) => named(group.stream()),
+            _ => false,
+        })
+    }
+    named(ty.to_token_stream())
 }
 
 fn repeatable(parameter: &Parameter) -> Ident {

@@ -29,11 +29,12 @@ pub(crate) struct Caching {
 
 /// The key of a call; none if the task's own `cache_key` says not to cache it.
 pub(crate) fn key_of(
+    runtime: &RuntimeInner,
     definition: &Definition,
     run: FlowRunId,
     job: &dyn Job,
 ) -> Result<Option<CacheKey>, KeyError> {
-    let mut hasher = KeyHasher::new();
+    let mut hasher = KeyHasher::new().with_secrets(runtime.secrets());
     definition.hash_identity(&mut hasher)?;
     if definition.cache().is_some_and(|policy| policy.holds_run()) {
         hasher.section("flow run", &run.to_string());

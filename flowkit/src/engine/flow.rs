@@ -190,7 +190,7 @@ impl Entered {
     fn identify(&self, job: &dyn Job) {
         let Some(life) = &self.scope.life else { return };
         if let Some(calls) = &self.calls {
-            let place = calls.next(&Called::of(self.scope.definition, job));
+            let place = calls.next(&Called::of(&self.scope.runtime, self.scope.definition, job));
             life.set_calls(Calls::of(place));
         }
         if let Some(shown) = job.show_inputs() {

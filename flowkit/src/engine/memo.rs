@@ -12,6 +12,7 @@ use flowkit_cache::{CacheKey, KeyHasher};
 use crate::definition::Definition;
 use crate::ids::TaskRunId;
 use crate::job::Job;
+use crate::secret_key::ProcessKey;
 
 /// A value whose type only its task knows.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
@@ -55,7 +56,8 @@ impl Memo {
 
     /// Which call this is; none if its inputs have no key, and it is run every time.
     pub(crate) fn occurrence(&self, definition: &Definition, job: &dyn Job) -> Option<Occurrence> {
-        let mut hasher = KeyHasher::new();
+        // It does not outlive the process.
+        let mut hasher = KeyHasher::new().with_secrets(Arc::new(ProcessKey));
         let hashed = definition.hash_identity(&mut hasher);
         let known = hashed.and_then(|()| job.hash_all_inputs(&mut hasher));
         let key = match known.and_then(|known| Ok((known, hasher.finish()?))) {

@@ -21,7 +21,7 @@ pub use find::WhichTask;
 use crate::error::Error;
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::journaling::{DAMAGED, EXPIRED, REFRESHED, journal_error};
-use crate::run::{rfc3339, rfc3339_or_null};
+use crate::rfc3339::{rfc3339, rfc3339_or_null};
 use crate::state::State;
 
 /// Among how many earlier runs of the task the nearest is looked for.

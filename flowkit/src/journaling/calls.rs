@@ -11,6 +11,7 @@ use flowkit_journal::record::Digest;
 
 use crate::definition::Definition;
 use crate::job::Job;
+use crate::runtime::RuntimeInner;
 
 /// The first bytes of a key: enough to tell the calls of one flow run apart.
 pub(crate) fn digest(key: &CacheKey) -> Digest {
@@ -30,8 +31,8 @@ pub(crate) struct Called {
 
 impl Called {
     /// A call of a task or flow, whose inputs are there.
-    pub(crate) fn of(definition: &Definition, job: &dyn Job) -> Self {
-        let hasher = KeyHasher::in_parts();
+    pub(crate) fn of(runtime: &RuntimeInner, definition: &Definition, job: &dyn Job) -> Self {
+        let hasher = KeyHasher::in_parts().with_secrets(runtime.secrets());
         let parts = match job.hash_parts(hasher) {
             Ok(parts) => parts,
             Err(error) => {

@@ -22,7 +22,7 @@ pub(crate) mod resume;
 pub(crate) mod retention;
 pub(crate) mod rows;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -52,6 +52,8 @@ pub(crate) struct Recorder {
     numbers: Mutex<HashMap<FlowRunId, RunNo>>,
     /// What earlier processes left unfinished, and nobody has resumed yet.
     crashed: Mutex<Vec<FlowRunId>>,
+    /// The flow runs that are being resumed.
+    resuming: Mutex<HashSet<FlowRunId>>,
     clearing: retention::Clearing,
     /// What keeps other processes from writing too.
     _owner: Option<Box<dyn Send + Sync>>,
@@ -75,6 +77,7 @@ impl Recorder {
     ) -> Self {
         Self {
             clearing: retention::Clearing::new(keep),
+            resuming: Mutex::default(),
             crashed: Mutex::new(crashed),
             journal,
             definitions: Mutex::default(),
@@ -97,6 +100,11 @@ impl Recorder {
     #[cfg(feature = "journal")]
     pub(crate) fn take_crashed(&self) -> Vec<FlowRunId> {
         std::mem::take(&mut *self.crashed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    #[cfg(feature = "journal")]
+    fn resuming(&self) -> std::sync::MutexGuard<'_, HashSet<FlowRunId>> {
+        self.resuming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn numbers(&self) -> std::sync::MutexGuard<'_, HashMap<FlowRunId, RunNo>> {

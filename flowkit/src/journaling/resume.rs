@@ -43,6 +43,36 @@ fn refused(detail: impl Into<String>) -> Error {
     Error::about_runtime(ErrorKind::Input, detail)
 }
 
+/// That a flow run is being resumed, by one at a time.
+struct Turn {
+    recorder: Arc<Recorder>,
+    run: FlowRunId,
+}
+
+impl Turn {
+    fn take(recorder: &Arc<Recorder>, run: FlowRunId) -> Result<Self, Error> {
+        if !recorder.resuming().insert(run) {
+            return Err(going_on(run));
+        }
+        Ok(Self {
+            recorder: Arc::clone(recorder),
+            run,
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.recorder.resuming().remove(&self.run);
+    }
+}
+
+fn going_on(run: FlowRunId) -> Error {
+    refused(format!(
+        "flow run {run} is going on: wait for it, or cancel it first"
+    ))
+}
+
 impl Runtime {
     fn recorder(&self) -> Result<&Arc<Recorder>, Error> {
         self.0.recorder.as_ref().ok_or_else(|| {
@@ -71,6 +101,7 @@ impl Runtime {
         run: FlowRunId,
         options: ResumeOptions,
     ) -> Result<FlowRun<serde_json::Value>, Error> {
+        let _turn = Turn::take(self.recorder()?, run)?;
         let stored = self.resumable(run).await?;
         let flow = find(&stored)?;
         let given = Given::recorded(stored.parameters.as_ref());
@@ -96,6 +127,7 @@ impl Runtime {
         call: FlowCall<T>,
         options: ResumeOptions,
     ) -> Result<FlowRun<T>, Error> {
+        let _turn = Turn::take(self.recorder()?, run)?;
         let stored = self.resumable(run).await?;
         let now = row_of(call.definition());
         let then = &stored.definition;
@@ -133,9 +165,7 @@ impl Runtime {
             .map_err(|trouble| journal_error(&trouble))?
             .ok_or_else(|| refused(format!("the journal has no flow run {run}")))?;
         if self.is_running(run) {
-            return Err(refused(format!(
-                "flow run {run} is going on: wait for it, or cancel it first"
-            )));
+            return Err(going_on(run));
         }
         if stored.parent.is_some() {
             return Err(refused(format!(

@@ -31,6 +31,7 @@ use crate::options::TaskOptions;
 use crate::random::{FastRandomness, Randomness};
 use crate::resource::Resources;
 use crate::retry_budget::RetryBudget;
+use crate::secret_key::{self, RuntimeKey};
 
 /// How long a hook may take unless [`Builder::hook_timeout`] says otherwise.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,6 +53,8 @@ pub struct Builder {
     /// Whether the program itself said where, and so is told if that cannot be.
     named_data_dir: bool,
     cache_limit: Option<u64>,
+    /// The file of the key that secrets are hashed with.
+    secret_key: Option<PathBuf>,
     journal: JournalPlace,
     on_start: OnStart,
     keep_runs: KeepRuns,
@@ -77,6 +80,7 @@ impl Default for Builder {
             cache: CachePlace::Memory,
             named_data_dir: false,
             cache_limit: None,
+            secret_key: None,
             journal: JournalPlace::None,
             on_start: OnStart::default(),
             keep_runs: KeepRuns::new(),
@@ -107,6 +111,7 @@ impl Builder {
     pub fn data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         let directory = directory.into();
         self.cache = CachePlace::Directory(directory.join("cache"));
+        self.secret_key = Some(directory.join(secret_key::FILE));
         self.named_data_dir = true;
         if cfg!(feature = "journal") {
             self.journal = JournalPlace::Directory(directory);
@@ -145,6 +150,7 @@ impl Builder {
         let home = std::env::var_os("FLOWKIT_HOME").filter(|home| !home.is_empty());
         let home = home.map_or_else(|| PathBuf::from(".flowkit"), PathBuf::from);
         self.cache = CachePlace::Directory(home.join("cache"));
+        self.secret_key = Some(home.join(secret_key::FILE));
         self.named_data_dir = false;
         self
     }
@@ -368,6 +374,7 @@ impl Builder {
             faults: self.faults,
             #[cfg(feature = "testing")]
             stall_watch: self.stall_watch,
+            secrets: Arc::new(RuntimeKey::new(self.secret_key)),
             cache: CacheSlot::new(self.cache, self.cache_limit),
             recorder,
             #[cfg(feature = "cli")]

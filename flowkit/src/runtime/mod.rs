@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use flowkit_cache::SecretKey;
 use tokio::sync::Notify;
 
 pub use builder::Builder;
@@ -41,6 +42,7 @@ use crate::options::TaskOptions;
 use crate::random::Randomness;
 use crate::resource::Resources;
 use crate::run::FlowRun;
+use crate::secret_key::RuntimeKey;
 
 /// Runs flows. Cheap to clone; all clones are the same runtime.
 ///
@@ -98,6 +100,7 @@ pub(crate) struct RuntimeInner {
     #[cfg(feature = "testing")]
     pub(crate) stall_watch: Option<crate::testing::StallWatch>,
     cache: CacheSlot,
+    secrets: Arc<RuntimeKey>,
     /// What writes the runs into the journal, if there is one.
     pub(crate) recorder: Option<Arc<Recorder>>,
     /// None if the runtime owns no data directory.
@@ -110,6 +113,11 @@ pub(crate) struct RuntimeInner {
 }
 
 impl RuntimeInner {
+    /// What secrets are hashed with.
+    pub(crate) fn secrets(&self) -> Arc<dyn SecretKey> {
+        Arc::clone(&self.secrets) as Arc<dyn SecretKey>
+    }
+
     /// Whether a run with only this definition's options has none at all.
     pub(crate) fn is_plain(&self, definition: &Definition) -> bool {
         self.plain && definition.is_plain()

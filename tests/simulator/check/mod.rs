@@ -5,6 +5,7 @@ mod breaker;
 mod cache;
 mod ends;
 mod hooks;
+pub(crate) mod journal;
 mod pace;
 mod retries;
 mod shutdown;

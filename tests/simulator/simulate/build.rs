@@ -1,9 +1,11 @@
 //! The runtime of a simulation.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use flowkit::journal::MemoryJournal;
 use flowkit::prelude::*;
-use flowkit::{Breaker, Builder, FastRandomness, HookRun, RetryBudget, SeededIds, TokioClock};
+use flowkit::{Breaker, Builder, FastRandomness, HookRun, KeepRuns, RetryBudget, SeededIds, TokioClock};
 
 use crate::history::{Recorder, What};
 use crate::interpret::blocking::SeededBlocking;
@@ -16,6 +18,8 @@ pub(super) async fn build(seed: u64, gates: &Gates, recorder: &Recorder, world: 
         .ids(SeededIds::new(seed))
         .randomness(FastRandomness::seeded(seed))
         .blocking(SeededBlocking::new(seed))
+        .journal_store(Arc::new(MemoryJournal::new()))
+        .keep_runs(KeepRuns::everything())
         .observe(recorder.clone())
         .resource(world.clone());
     let builder = with_gates(builder, gates);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use flowkit::RunRecord;
 use flowkit::prelude::*;
 
+use crate::check;
 use crate::engine_errors::EngineErrors;
 use crate::generate;
 use crate::history::{Line, Recorder, What};
@@ -93,6 +94,9 @@ async fn all_parts(seed: u64) -> Simulated {
         parts.push(run_part(&stage, &gates, plan, &mut troubles).await);
     }
     troubles.extend(stage.world.troubles());
+    let journal = stage.runtime.journal().unwrap();
+    let records: Vec<_> = parts.iter().flat_map(|part| part.records.clone()).collect();
+    troubles.extend(check::journal::compare(&*journal, &records).await);
     stage.world.set_runtime(None);
     Simulated {
         gates,

@@ -15,8 +15,10 @@ use crate::state::State;
 
 impl Drive {
     pub(super) fn look_up(&mut self, job: &dyn Job) -> Step {
-        let (definition, run) = (self.definition, self.scope.id);
-        let hashed = context::enter(&mut self.ambient, || caching::key_of(definition, run, job));
+        let (definition, scope) = (self.definition, &self.scope);
+        let hashed = context::enter(&mut self.ambient, || {
+            caching::key_of(&scope.runtime, definition, scope.id, job)
+        });
         let key = match hashed {
             Ok(Some(key)) => key,
             Ok(None) => return self.seek_admission(),

@@ -28,8 +28,8 @@ impl Drive {
     pub(super) fn identify(&mut self, job: &dyn Job) -> Option<Step> {
         self.journaled.as_ref()?;
         let definition = self.definition;
-        let called = context::enter(&mut self.ambient, || Called::of(definition, job));
         let scope = Arc::clone(&self.scope);
+        let called = context::enter(&mut self.ambient, || Called::of(&scope.runtime, definition, job));
         let life = scope.life.as_ref()?;
         let journaled = self.journaled.as_mut()?;
         let index = self.place.index();
@@ -134,10 +134,7 @@ impl Drive {
 
     /// Before the body of a task with an effect begins, its intent is on the disk.
     pub(super) fn intend(&mut self) -> Option<Step> {
-        let journaled = self
-            .journaled
-            .as_mut()
-            .filter(|_| self.definition.has_effect() && !cfg!(flowkit_fault = "effect-without-intent"))?;
+        let journaled = self.journaled.as_mut().filter(|_| self.definition.has_effect())?;
         if journaled.record.effect == Effect::Intended {
             return None;
         }
