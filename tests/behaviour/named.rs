@@ -16,7 +16,7 @@ async fn survey(plots: Vec<String>, depth: Option<u8>, scale: f64) -> Result<Vec
 }
 
 #[flow]
-async fn measured() -> u32 {
+async fn phenotyping() -> u32 {
     1
 }
 
@@ -24,13 +24,13 @@ mod elsewhere {
     use flowkit::prelude::*;
 
     #[flow]
-    pub(super) async fn twice() -> u32 {
+    pub(super) async fn named_twice() -> u32 {
         1
     }
 }
 
 #[flow]
-async fn twice() -> u32 {
+async fn named_twice() -> u32 {
     2
 }
 
@@ -72,13 +72,13 @@ async fn a_parameter_that_is_wrong_is_named_and_nothing_runs() {
 
 #[tokio::test]
 async fn a_name_that_is_none_is_answered_with_those_that_are_like_it() {
-    let error = run("measure", json!({})).await.unwrap_err();
+    let error = run("phenotypin", json!({})).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "flow `measure`: there is no flow of this name: it may be `measured`"
+        "flow `phenotypin`: there is no flow of this name: it may be `phenotyping`"
     );
     let not_found = error.downcast_ref::<FlowNotFound>().unwrap();
-    assert_eq!(not_found.candidates, ["measured"]);
+    assert_eq!(not_found.candidates, ["phenotyping"]);
     let unlike = RegisteredFlow::find("a name that no flow is like").unwrap_err();
     assert!(unlike.candidates.len() > 10, "then all there are: {unlike}");
 }
@@ -86,17 +86,37 @@ async fn a_name_that_is_none_is_answered_with_those_that_are_like_it() {
 #[tokio::test]
 async fn of_flows_that_share_a_name_the_module_says_which_is_meant() {
     // Calling them would be enough for the linker; naming them is for the compiler.
-    drop((twice(), elsewhere::twice(), survey(vec![], None, 1.0), measured()));
-    let ambiguous = RegisteredFlow::find("twice").unwrap_err();
+    drop((
+        named_twice(),
+        elsewhere::named_twice(),
+        survey(vec![], None, 1.0),
+        phenotyping(),
+    ));
+    let ambiguous = RegisteredFlow::find("named_twice").unwrap_err();
     assert!(ambiguous.ambiguous);
     assert_eq!(ambiguous.candidates.len(), 2, "{ambiguous}");
+    assert!(ambiguous.to_string().contains("say which one"), "{ambiguous}");
     for (path, value) in [
-        ("behaviour::named::twice", 2),
-        ("behaviour::named::elsewhere::twice", 1),
+        ("behaviour::named::named_twice", 2),
+        ("behaviour::named::elsewhere::named_twice", 1),
     ] {
         assert_eq!(
             run(path, json!({})).await.unwrap().into_result().unwrap(),
             json!(value)
         );
     }
+}
+
+#[tokio::test]
+async fn flows_of_one_module_that_share_a_name_cannot_be_told_apart_by_it() {
+    #[flow(name = "named in a function")]
+    async fn one() {}
+    #[flow(name = "named in a function")]
+    async fn other() {}
+    drop((one(), other()));
+    let error = RegisteredFlow::find("named in a function").unwrap_err();
+    assert!(
+        error.to_string().contains("give them names of their own"),
+        "{error}"
+    );
 }

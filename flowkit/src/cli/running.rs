@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::given::Wanted;
+use super::graph_svg::shortened;
 use super::history::History;
 use super::progress::Progress;
 use super::screen::{Screen, clean};
@@ -23,6 +24,8 @@ use crate::runtime::Runtime;
 
 /// How often a run is drawn as it goes.
 const FRAME: Duration = Duration::from_millis(100);
+/// What fits into the narrowest of terminals. A line that is broken could not be drawn over.
+const NARROW: usize = 79;
 /// How long what a flow left behind may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -126,7 +129,7 @@ async fn watch(
                 screen.tell("cancelling what runs; once more ends the program at once");
                 runtime.scopes().iter().for_each(|scope| scope.cancel());
             }
-            _ = frames.tick(), if screen.progress => screen.show_progress(&progress.line()),
+            _ = frames.tick(), if screen.progress => screen.show_progress(&shortened(&progress.line(), NARROW)),
         }
     }
 }

@@ -29,10 +29,16 @@ impl fmt::Display for FlowNotFound {
         let quoted: Vec<_> = self.candidates.iter().map(|name| format!("`{name}`")).collect();
         let candidates = quoted.join(", ");
         if self.ambiguous {
-            return write!(
-                formatter,
-                "several flows have this name, so say which one: {candidates}"
-            );
+            return match quoted.as_slice() {
+                [only] => write!(
+                    formatter,
+                    "several flows are {only}: give them names of their own, by `name = \"…\"` in the attribute"
+                ),
+                _ => write!(
+                    formatter,
+                    "several flows have this name, so say which one: {candidates}"
+                ),
+            };
         }
         match quoted.as_slice() {
             [] => formatter.write_str(
@@ -69,14 +75,16 @@ impl RegisteredFlow {
         if let [flow] = found.as_slice() {
             return Ok(flow);
         }
+        let mut candidates: Vec<_> = found.iter().map(|flow| flow.path()).collect();
+        // Functions within functions share the path of their module.
+        candidates.dedup();
+        if candidates.is_empty() {
+            candidates = like(name, &flows);
+        }
         Err(FlowNotFound {
             flow: name.to_owned(),
             ambiguous: !found.is_empty(),
-            candidates: if found.is_empty() {
-                like(name, &flows)
-            } else {
-                found.iter().map(|flow| flow.path()).collect()
-            },
+            candidates,
         })
     }
 }

@@ -84,6 +84,24 @@ impl FlowParameter {
     }
 }
 
+/// A secret is given in the form of what it holds, and never comes back.
+#[cfg(feature = "cli")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for crate::Secret<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Secret_of_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = generator.subschema_for::<T>();
+        schema.insert("writeOnly".to_owned(), true.into());
+        schema
+    }
+}
+
 /// The schema of all parameters of a flow, as one object.
 #[cfg(feature = "cli")]
 pub(super) fn schema_of(flow: &str, parameters: &[FlowParameter]) -> Value {
