@@ -107,7 +107,6 @@
 //! | 109 | `structure::the_time_of_a_subflow_begins_when_its_body_does` |
 //! | 110 | `failures::a_panic_is_caught_and_its_message_kept` |
 //! | | `journaled::what_a_dead_process_left_is_marked_as_crashed_at_the_next_start` |
-//! | | waits for journal: a signal ends the process, and the next start finds its runs crashed |
 //! | 112 | `handles::what_has_ended_cannot_be_cancelled` |
 //! | 113 | `failures::a_panic_before_the_body_begins_is_a_crash_all_the_same` |
 //! | 115 | `caching::equal_inputs_share_a_result_within_a_run_and_later` |
@@ -144,7 +143,7 @@
 //! | 146 | `kept::plain_values_come_back_as_they_were` |
 //! | | `caching::results_outlive_a_runtime_in_its_directory` |
 //! | 148 | `kept::a_failure_is_told_whole_and_not_kept` |
-//! | | waits for journal: errors of earlier processes |
+//! | | `journaled::the_error_of_a_run_is_told_to_later_processes` |
 //! | 149 | `keys::a_key_of_ones_own_is_made_from_the_parameters_it_names` |
 //! | 151 | not ours: a runtime has one store and one codec |
 //! | 152 | `kept::a_value_that_refuses_to_be_serialized_is_given_and_not_kept` |
@@ -173,7 +172,7 @@
 //! | 179 | `structure::subflows_run_side_by_side_and_are_linked_to_their_parent` |
 //! | | `runtimes::a_subflow_says_which_run_of_its_parent_stands_for_it` |
 //! | 181 | `compile::each_mistake_is_answered_where_it_stands` |
-//! | | waits for command line: parameters that come as text |
+//! | | `named::a_parameter_that_is_wrong_is_named_and_nothing_runs` |
 //! | 182 | `journaled::parameters_and_the_result_can_be_read` |
 //! | 184 | `fan_outs::many_and_deep_runs_finish` |
 //! | | `slots::a_tree_of_nested_tasks_finishes_at_limit_1` |
@@ -227,7 +226,6 @@
 //! | | `transactions::on_error_what_completed_is_undone_the_last_first` |
 //! | Z23 | `fan_outs::every_run_is_in_the_record_however_it_was_called` |
 //! | | `journaled::as_many_rows_are_recorded_as_runs_were_executed` |
-//! | | waits for journal: rows that outlive the process |
 //! | Z24 | `journaled::a_task_run_takes_a_small_part_of_a_page` |
 
 use std::collections::BTreeSet;
@@ -250,6 +248,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("handles", include_str!("handles.rs")),
     ("kept", include_str!("kept.rs")),
     ("journaled", include_str!("journaled.rs")),
+    ("named", include_str!("named.rs")),
     ("keys", include_str!("keys.rs")),
     ("limits", include_str!("limits.rs")),
     ("pauses", include_str!("pauses.rs")),
@@ -272,12 +271,7 @@ const SOURCES: &[(&str, &str)] = &[
 ];
 
 /// The parts of flowkit that cases wait for.
-const PARTS: &[&str] = &[
-    "a choice of what is retried",
-    "command line",
-    "journal",
-    "schedules",
-];
+const PARTS: &[&str] = &["a choice of what is retried", "schedules"];
 
 /// The numbers of the acceptance cases, which have gaps.
 fn numbers() -> BTreeSet<String> {

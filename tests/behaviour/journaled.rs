@@ -185,3 +185,27 @@ async fn one_runtime_owns_a_directory_and_others_may_look() {
     drop(owner);
     build().await.unwrap();
 }
+
+// 148
+#[tokio::test]
+async fn the_error_of_a_run_is_told_to_later_processes() {
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder()
+        .data_dir(directory.path())
+        .build()
+        .await
+        .unwrap();
+    let run = runtime.run(failing()).await;
+    let said = format!("{:?}", run.result().unwrap_err());
+    drop(runtime);
+    let later = SqliteJournal::open_read_only(directory.path()).await.unwrap();
+    let flow = all(&later).await.remove(0);
+    assert_eq!(flow.error.as_deref(), Some(&*said));
+    let task = later.tasks(flow.no, true).await.unwrap().remove(0);
+    assert!(task.error.unwrap().contains("always"), "{said}");
+}
+
+#[flow]
+async fn failing() -> Result<u64> {
+    Ok(fails(1u64).await?)
+}
