@@ -6,7 +6,6 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use flowkit_cache::{CacheKey, KeyError, KeyHasher};
 use pin_project_lite::pin_project;
@@ -265,71 +264,6 @@ impl<I, T> Shim<I, T> {
         self.repeatable = repeatable;
         self
     }
-}
-
-/// A return type that can be an error.
-#[diagnostic::on_unimplemented(
-    message = "a task or flow whose return type ends in `Result` returns a `Result`",
-    label = "`{Self}` is named like one, and is another type",
-    note = "give the type another name, or return a `std::result::Result`"
-)]
-pub trait Fallible {
-    /// What it is when all went well.
-    type Value;
-    /// What it is when not.
-    type Error;
-    /// Which of the two it is.
-    fn into_result(self) -> Result<Self::Value, Self::Error>;
-}
-
-impl<T, E> Fallible for Result<T, E> {
-    type Value = T;
-    type Error = E;
-    fn into_result(self) -> Self {
-        self
-    }
-}
-
-/// How an attempt ended that returned this.
-pub fn outcome<R: Fallible>(returned: R) -> Result<R::Value, Failure>
-where
-    R::Error: Into<BoxError>,
-{
-    returned
-        .into_result()
-        .map_err(|error| Failure::returned(error.into(), true))
-}
-
-/// The same, where a predicate decides whether the error is worth another attempt.
-pub fn outcome_if<R: Fallible>(
-    returned: R,
-    retry_if: impl FnOnce(&R::Error) -> bool,
-) -> Result<R::Value, Failure>
-where
-    R::Error: Into<BoxError>,
-{
-    returned.into_result().map_err(|error| {
-        // A predicate that panics says nothing, and nothing is retried on its word.
-        let retry = caught(|| retry_if(&error)).unwrap_or(false);
-        Failure::returned(error.into(), retry)
-    })
-}
-
-/// The same, where another function says how long the next attempt is to wait at least.
-pub fn outcome_after<R: Fallible>(
-    returned: R,
-    retry_if: impl FnOnce(&R::Error) -> bool,
-    retry_after: impl FnOnce(&R::Error) -> Option<Duration>,
-) -> Result<R::Value, Failure>
-where
-    R::Error: Into<BoxError>,
-{
-    let mut after = None;
-    let judged = outcome_if(returned, |error| {
-        after = retry_after(error);
-        retry_if(error)
-    });
-    judged.map_err(|failure| failure.waiting(after))
 }
 
 pin_project! {

@@ -110,6 +110,7 @@ mod render;
 mod resource;
 mod retry;
 mod retry_budget;
+mod returned;
 mod rfc3339;
 mod run;
 mod runtime;

@@ -11,13 +11,14 @@ pub use crate::error::{BoxError, Error, Failure};
 pub use crate::flow_call::FlowCall;
 pub use crate::hook::{HookFn, HookFuture, HookRun, Hooks};
 pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
-pub use crate::job::{Attempt, Fallible, Shim, outcome, outcome_after, outcome_if};
+pub use crate::job::{Attempt, Shim};
 pub use crate::key_probe::{
     CloneNo, CloneYes, Codec, CodecNo, CodecYes, FromJsonNo, FromJsonYes, HashNo, HashYes, JsonNo, JsonYes,
     KeyInput, KeyNo, KeyYes, NoProbe, Probe,
 };
 #[cfg(feature = "cli")]
 pub use crate::key_probe::{SchemaNo, SchemaYes};
+pub use crate::returned::{Fallible, outcome, outcome_after, outcome_if};
 #[cfg(feature = "journal")]
 pub use inventory;
 

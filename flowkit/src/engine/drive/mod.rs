@@ -9,6 +9,7 @@ mod admission;
 mod attempt;
 mod cached;
 mod journaled;
+mod outlasting;
 mod upstreams;
 
 use std::pin::Pin;
@@ -26,7 +27,7 @@ use self::journaled::Journaled;
 pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
-use super::memo::{Occurrence, Remembered};
+use super::memo::Occurrence;
 use super::scope::{Change, NewRun, Scope};
 use super::slots::RunSlots;
 use super::stall;
@@ -44,7 +45,7 @@ use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
-use crate::transaction::{Completed, Member};
+use crate::transaction::Member;
 
 /// What a call says beside its inputs.
 #[derive(Default)]
@@ -382,41 +383,6 @@ impl Drive {
         self.seek_admission()
     }
 
-    /// Ends with what the same call returned in an earlier attempt of the flow.
-    fn recall(&mut self, mut job: Pin<&mut dyn Job>) -> Option<Step> {
-        let more = self.more.as_mut()?;
-        let memo = self.scope.memo()?;
-        more.occurrence = memo.occurrence(self.definition, &*job);
-        let remembered = memo.recall(more.occurrence?)?;
-        if !job.as_mut().recall(&remembered.value) {
-            return None;
-        }
-        // It is there already, and need not be kept again.
-        more.occurrence = None;
-        let origin: Arc<str> = remembered.origin.to_string().into();
-        self.scope.note(self.place, |extra| extra.origin = Some(origin));
-        Some(self.end(State::Cached, None))
-    }
-
-    /// The value, as later attempts of the flow can be given it.
-    fn to_remember(&self, job: &dyn Job) -> Option<(Occurrence, Remembered)> {
-        let occurrence = self.more.as_ref()?.occurrence?;
-        let origin = self.scope.task_run_id(self.place);
-        let value = job.remember()?;
-        Some((occurrence, Remembered { value, origin }))
-    }
-
-    /// Keeps the value for later attempts of the flow.
-    fn remember(&self, job: &dyn Job) {
-        if let (Some((occurrence, remembered)), Some(memo)) = (self.to_remember(job), self.scope.memo()) {
-            memo.remember(occurrence, remembered);
-        }
-    }
-
-    fn is_in_transaction(&self) -> bool {
-        self.more.as_ref().is_some_and(|more| more.member.is_some())
-    }
-
     fn upstream_failed(&mut self, job: Pin<&mut dyn Job>, upstream: Error) -> Step {
         let orders = self.more.as_ref().map_or(&[][..], |more| &more.orders);
         look_at_upstreams(job, orders);
@@ -457,27 +423,6 @@ impl Drive {
             if state == State::Completed && self.more.as_ref().is_some_and(|more| more.member.is_none()) {
                 hooks.call_at(Moment::Commit, self.hook_run(state, error));
             }
-        }
-    }
-
-    /// Tells the run's transaction how it ended. What it returned is remembered when that commits.
-    fn leave_transaction(&mut self, job: &dyn Job) {
-        let state = self.scope.state_of(self.place);
-        let run = self.hook_run(state, None);
-        let memo = self.to_remember(job);
-        let Some(more) = &mut self.more else { return };
-        let Some(member) = more.member.take() else { return };
-        match state {
-            State::Completed => member.completed(Completed {
-                scope: Arc::clone(&self.scope),
-                place: self.place,
-                definition: self.definition,
-                run,
-                entry: more.uncommitted.take(),
-                memo,
-            }),
-            _ if state.is_failure() => member.failed(&self.scope, self.place),
-            _ => drop(member),
         }
     }
 
