@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::owner::Owner;
 use crate::record::{Record, RunNo, Spot, Timestamp};
 use crate::store::{Beginning, JournalError, JournalResult, JournalStore};
 
@@ -36,6 +38,10 @@ pub struct Journal(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn JournalStore>,
+    /// What keeps others from writing too, until the last batch is written.
+    _owner: Option<Owner>,
+    /// One writes at a time: the task for it, or who waits in a flush.
+    turn: tokio::sync::Mutex<()>,
     next_run: AtomicU64,
     queue: Mutex<Queue>,
     /// There is something to write, or somebody waits for it.
@@ -56,7 +62,8 @@ struct Queue {
     written: u64,
     /// Up to which record somebody waits.
     wanted: u64,
-    /// How often a write failed.
+    /// How often a write was tried, and how often it failed.
+    writes: u64,
     failures: u64,
     trouble: Option<JournalError>,
     writer: Option<JoinHandle<()>>,
@@ -74,7 +81,8 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Begins to write to a store: what an earlier process left unfinished in it counts as `crashed` from `now` on.
+    /// Begins to write to a store: what an earlier process left unfinished in it counts as `crashed` from `now` on. The owner of its directory is given back
+    /// when everything is written and the journal is gone.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -82,10 +90,13 @@ impl Journal {
         store: Arc<dyn JournalStore>,
         now: Timestamp,
         crashed: &'static str,
+        owner: Option<Owner>,
     ) -> JournalResult<(Self, Beginning)> {
         let beginning = store.begin(now, crashed).await?;
         let journal = Self(Arc::new(Inner {
             store,
+            _owner: owner,
+            turn: tokio::sync::Mutex::new(()),
             next_run: AtomicU64::new(beginning.next_run.0),
             queue: Mutex::default(),
             wake: Notify::new(),
@@ -109,7 +120,7 @@ impl Journal {
     /// Must be called within tokio.
     pub fn append(&self, record: Record) {
         let mut queue = self.0.lock();
-        if queue.records.len() >= MOST_KEPT {
+        if queue.trouble.is_some() && (queue.records.len() >= MOST_KEPT || queue.bytes >= 4 * ROOM_BYTES) {
             let is_news = !std::mem::replace(&mut queue.incomplete, true);
             let trouble = queue.trouble.clone();
             // Whoever listens may append what is logged.
@@ -138,13 +149,17 @@ impl Journal {
 
     /// Returns when so little waits to be written that more may come. A store that cannot be written keeps nobody waiting.
     pub async fn room(&self) {
-        loop {
-            let progress = self.0.progress.notified();
-            if self.has_room() {
-                return;
-            }
-            progress.await;
+        while !self.has_room() {
+            self.0.write_if_next().await;
         }
+    }
+
+    /// Has what is left written without waiting for company.
+    pub fn hurry(&self) {
+        let mut queue = self.0.lock();
+        queue.wanted = queue.appended;
+        drop(queue);
+        self.0.wake.notify_one();
     }
 
     /// Returns when everything appended so far survives the death of the process.
@@ -157,9 +172,7 @@ impl Journal {
             queue.wanted = queue.appended;
             (queue.appended, queue.failures)
         };
-        self.0.wake.notify_one();
         loop {
-            let progress = self.0.progress.notified();
             {
                 let mut queue = self.0.lock();
                 if queue.failures > failures
@@ -168,14 +181,13 @@ impl Journal {
                     return Err(trouble.clone());
                 }
                 if queue.written >= target {
-                    return match &queue.trouble {
-                        Some(trouble) if queue.incomplete => Err(trouble.clone()),
-                        _ => Ok(()),
-                    };
+                    // Told once: what follows can be written again.
+                    let lost = std::mem::take(&mut queue.incomplete);
+                    return if lost { Err(self.0.lost()) } else { Ok(()) };
                 }
-                self.keep_writing(&mut queue);
             }
-            progress.await;
+            // Whoever waits writes, if nobody else does: the task for it may sleep on a runtime that nobody drives.
+            self.0.write_if_next().await;
         }
     }
 
@@ -191,9 +203,7 @@ impl Journal {
         }
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
             let inner = Arc::downgrade(&self.0);
-            let farewell = Farewell(Arc::downgrade(&self.0));
             queue.writer = Some(tokio.spawn(async move {
-                let _farewell = farewell;
                 // Nobody is left to append anything when the journal itself is gone.
                 while let Some(inner) = inner.upgrade() {
                     if inner.write_next().await {
@@ -202,17 +212,6 @@ impl Journal {
                 }
             }));
             self.0.wake.notify_one();
-        }
-    }
-}
-
-/// Tells those who wait that nobody writes any more.
-struct Farewell(std::sync::Weak<Inner>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        if let Some(inner) = self.0.upgrade() {
-            inner.progress.notify_waiters();
         }
     }
 }
@@ -228,39 +227,64 @@ impl Inner {
             // Whoever wants it written, or a batch that is full, cuts this short.
             let _ = tokio::time::timeout(LINGER, self.urgent()).await;
         }
-        let batch = {
+        {
             let mut queue = self.lock();
-            if queue.batch.is_empty() {
-                queue.bytes = 0;
-                queue.batch = Arc::new(last_of_each_place(std::mem::take(&mut queue.records)));
-            }
-            if queue.batch.is_empty() {
+            if queue.batch.is_empty() && queue.records.is_empty() {
                 queue.writer = None;
                 return true;
             }
-            Arc::clone(&queue.batch)
-        };
-        // What is in neither is in the batch.
-        let outcome = self.store.write(&batch).await;
-        drop(batch);
-        let failed = outcome.is_err();
-        self.note(outcome);
-        self.progress.notify_waiters();
-        if failed {
+        }
+        if !self.write_if_next().await {
             let _ = tokio::time::timeout(PAUSE, self.wake.notified()).await;
         }
         false
     }
 
+    /// Writes a batch, once those who write already are done; false if it could not be written.
+    async fn write_if_next(&self) -> bool {
+        let before = self.lock().writes;
+        let _turn = self.turn.lock().await;
+        let batch = {
+            let mut queue = self.lock();
+            if queue.writes != before {
+                // Somebody wrote meanwhile, perhaps what was wanted.
+                return queue.trouble.is_none();
+            }
+            if queue.batch.is_empty() {
+                queue.bytes = 0;
+                queue.batch = Arc::new(last_of_each_place(std::mem::take(&mut queue.records)));
+            }
+            Arc::clone(&queue.batch)
+        };
+        if batch.is_empty() {
+            return true;
+        }
+        // What is in neither is in the batch, which stays there if this is dropped.
+        let outcome = self.store.write(&batch).await;
+        drop(batch);
+        let written = outcome.is_ok();
+        self.note(outcome);
+        self.progress.notify_waiters();
+        written
+    }
+
+    fn lost(&self) -> JournalError {
+        JournalError::Io {
+            path: PathBuf::from(format!("{:?}", self.store)),
+            action: "written",
+            reason: "it could not be written for too long, and records that came meanwhile were given up"
+                .into(),
+        }
+    }
+
     fn note(&self, outcome: JournalResult<()>) {
         let mut queue = self.lock();
+        queue.writes += 1;
         match outcome {
             Ok(()) => {
                 queue.batch = Arc::default();
                 queue.written = queue.appended - u64::try_from(queue.records.len()).unwrap_or(0);
-                if !queue.incomplete {
-                    queue.trouble = None;
-                }
+                queue.trouble = None;
             }
             Err(trouble) => {
                 queue.failures += 1;

@@ -131,6 +131,11 @@ impl Error {
         self
     }
 
+    /// Where it is in memory: clones are the same one.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     pub(crate) fn in_flow_run(self, id: FlowRunId) -> Self {
         self.with(|inner| inner.flow_run = Some(id))
     }

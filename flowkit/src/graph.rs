@@ -253,6 +253,15 @@ impl Graph {
         }
     }
 
+    /// The errors of all runs and their attempts.
+    pub(crate) fn errors(&self) -> Vec<Error> {
+        let of = |extra: &Extra| {
+            let attempts = extra.failed_attempts.iter().map(|attempt| attempt.error.clone());
+            attempts.chain(extra.error.clone()).collect::<Vec<_>>()
+        };
+        self.extras.values().flat_map(|extra| of(extra)).collect()
+    }
+
     pub(crate) fn extra(&self, place: NodeRef) -> Option<&Extra> {
         self.extras.get(&place).map(|extra| &**extra)
     }

@@ -42,6 +42,8 @@ pub(crate) trait Job: Send {
     fn show_inputs(&self) -> Option<Shown>;
     /// The value as JSON, if it has such a form.
     fn show_output(&self) -> Option<String>;
+    /// Whether the value is kept for later lives of its flow run, if it can be.
+    fn is_kept(&self) -> bool;
     /// Whether the value can be stored and restored.
     fn is_storable(&self) -> bool;
     /// A copy of the value, if it can be cloned.
@@ -181,6 +183,7 @@ pub struct Shim<I, T> {
     all_inputs: Option<HashInputs<I>>,
     clone: Option<fn(&T) -> T>,
     repeatable: bool,
+    kept: bool,
 }
 
 impl<I, T> std::fmt::Debug for Shim<I, T> {
@@ -210,6 +213,7 @@ impl<I, T> Shim<I, T> {
             all_inputs: None,
             clone: None,
             repeatable: true,
+            kept: true,
         }
     }
 
@@ -250,6 +254,12 @@ impl<I, T> Shim<I, T> {
     /// How the inputs are written down, so that the flow can be run again with them.
     pub const fn show_inputs(mut self, show: ShowInputs<I>) -> Self {
         self.show_inputs = Some(show);
+        self
+    }
+
+    /// The output is not kept for later lives of its flow run.
+    pub const fn unkept(mut self) -> Self {
+        self.kept = false;
         self
     }
 
@@ -363,6 +373,10 @@ where
     fn show_output(&self) -> Option<String> {
         let (show, output) = (self.shim.show_output?, self.output.as_ref()?);
         Some(caught(|| show(output)).ok()?.ok()?.to_string())
+    }
+
+    fn is_kept(&self) -> bool {
+        self.shim.kept
     }
 
     fn is_storable(&self) -> bool {

@@ -120,6 +120,7 @@ mod state;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod told;
 mod transaction;
 mod wait_graph;
 mod waits;

@@ -14,6 +14,7 @@ use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::render;
 use crate::rfc3339::{rfc3339, rfc3339_or_null};
 use crate::state::State;
+use crate::told::{Told, said_by};
 
 /// A flow run that has ended.
 #[must_use = "a run that failed says so only in its result"]
@@ -341,10 +342,15 @@ impl RunRecord {
     }
 
     pub(crate) fn of(scope: &Arc<Scope>) -> Self {
+        let (told, outcome) = (Told::of(scope), scope.outcome());
+        let error = outcome
+            .error
+            .as_ref()
+            .map(|error| said_by(error).as_ref().to_owned());
         let graph = scope.graph();
-        let outcome = scope.outcome();
         let reader = Reader {
             scope,
+            told: &told,
             graph: &graph,
             epoch: scope.epoch,
         };
@@ -354,7 +360,7 @@ impl RunRecord {
             flow: scope.definition.name().to_owned(),
             name: scope.name().to_owned(),
             state: outcome.state,
-            error: outcome.error.map(|error| format!("{error:?}")),
+            error,
             started: scope.epoch.wall(),
             ended: scope.epoch.wall_time(outcome.ended),
             tags: scope.own_tags(),
@@ -393,6 +399,7 @@ fn hook_failures(extra: Option<&Extra>) -> Vec<String> {
 /// Reads the record of one run out of its graph.
 struct Reader<'a> {
     scope: &'a Scope,
+    told: &'a Told,
     graph: &'a Graph,
     epoch: Epoch,
 }
@@ -438,7 +445,7 @@ impl Reader<'_> {
             tags: tags_of(self.graph, place),
             error: extra
                 .and_then(|extra| extra.error.as_ref())
-                .map(|error| format!("{error:?}")),
+                .map(|error| self.told.said(error)),
             cache_key: extra.and_then(|extra| extra.cache_key).map(|key| key.to_string()),
             origin: extra.and_then(|extra| extra.origin.as_deref()).map(str::to_owned),
             uncached: extra
@@ -462,7 +469,7 @@ impl Reader<'_> {
         let record = |attempt: &FailedAttempt| AttemptRecord {
             started: self.epoch.wall_time(attempt.started),
             ended: self.epoch.wall_time(attempt.ended),
-            error: format!("{:?}", attempt.error),
+            error: self.told.said(&attempt.error),
         };
         failed.iter().map(record).collect()
     }
@@ -487,7 +494,7 @@ impl Reader<'_> {
                 attempts: u32::from(item.attempts),
                 error: extra
                     .and_then(|extra| extra.error.as_ref())
-                    .map(|error| format!("{error:?}")),
+                    .map(|error| self.told.said(error)),
             })
         });
         FanOutRecord {

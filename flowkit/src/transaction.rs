@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowkit_cache::{CacheKey, NewEntry};
 use tokio::sync::Notify;
 
+use flowkit_journal::record::Effect;
+
 use crate::context::{self, Ambient, scoped};
 use crate::definition::Definition;
 use crate::engine::caching;
@@ -18,6 +20,7 @@ use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
 use crate::hook::{HookRun, Moment};
 use crate::ids::NodeRef;
+use crate::journaling::CallRecord;
 use crate::state::State;
 
 /// Describes a transaction that is not the usual one: see [`transaction`].
@@ -205,6 +208,8 @@ pub(crate) struct Completed {
     pub(crate) entry: Option<(CacheKey, NewEntry)>,
     /// What a retry of the flow then need not run again.
     pub(crate) memo: Option<(Occurrence, Remembered)>,
+    /// What the journal has of it, so that a later life knows what was undone.
+    pub(crate) call: Option<CallRecord>,
 }
 
 impl Group {
@@ -290,8 +295,16 @@ impl Group {
         }
         for mut done in completed {
             done.run.state = State::RolledBack;
-            done.scope
-                .change(done.place, State::RolledBack, &Change::default());
+            let undone = done.call.map(|call| CallRecord {
+                effect: Effect::Known,
+                result: None,
+                ..call
+            });
+            let change = Change {
+                call: undone.as_ref(),
+                ..Change::default()
+            };
+            done.scope.change(done.place, State::RolledBack, &change);
             hooks::call_at(
                 Moment::Rollback,
                 &done.scope,

@@ -28,6 +28,7 @@ mod journaled;
 mod kept;
 mod keys;
 mod limits;
+mod lives;
 mod named;
 mod pauses;
 mod recorder;

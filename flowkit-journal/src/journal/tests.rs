@@ -4,7 +4,10 @@ use crate::memory::MemoryJournal;
 
 async fn journal() -> Journal {
     let store: Arc<dyn JournalStore> = Arc::new(MemoryJournal::new());
-    Journal::begin(store, Timestamp(0), "Crashed").await.unwrap().0
+    Journal::begin(store, Timestamp(0), "Crashed", None)
+        .await
+        .unwrap()
+        .0
 }
 
 #[tokio::test]

@@ -199,6 +199,14 @@ pub(super) fn set_aside(directory: &Path, reason: &str) -> JournalResult<()> {
             _ => {}
         }
     }
+    // What the files beside it hold is named only in it.
+    let objects = directory.join("objects");
+    match fs::rename(&objects, beside(&aside, "-objects")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(failed_io(&objects, "set aside")(error));
+        }
+        _ => {}
+    }
     sync_directory(directory).map_err(failed_io(&file, "set aside"))?;
     tracing::error!(target: "flowkit_journal", aside = %aside.display(), reason, "the journal is damaged: it was set aside, and a new one begun");
     Ok(())

@@ -25,7 +25,8 @@ impl Expansion {
         let memo = self.memo();
         let output = self.value_type();
         let probe = probe_of(&self.function.output.to_token_stream());
-        let asked = quote!(#fk::Shim::new() #run_name #key #memo .repeatable(true #(#repeatable)*));
+        let unkept = (self.options.persist == Some(false)).then(|| quote!(.unkept()));
+        let asked = quote!(#fk::Shim::new() #run_name #key #memo .repeatable(true #(#repeatable)*) #unkept);
         if self.kind == Macro::Flow {
             let inputs_type = self.inputs_type();
             let inputs = self.function.inputs().enumerate().map(|(index, parameter)| {

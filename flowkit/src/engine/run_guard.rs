@@ -121,6 +121,9 @@ impl RunGuard {
         }
         self.end(error.as_ref());
         self.close().await;
+        if self.scope.is_root() {
+            self.scope.clear_journal().await;
+        }
         error
     }
 

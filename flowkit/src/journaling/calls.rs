@@ -1,10 +1,11 @@
 //! Which call of its caller a run is: the same in every life of a flow run, since it follows from what the flow's code does and not from when.
 //!
 //! A place is a digest of the caller's own place, the task, its code, its inputs, and the how-manieth such call of the caller it is. Calls that are
-//! equal in all but the last of these are interchangeable, so it does not matter which of two concurrent ones counts first.
+//! equal in all but the last of these are interchangeable, so it does not matter which of two concurrent ones counts first. Only fan-outs, and calls whose inputs have no key, are
+//! numbered by their order: what is below them is found again where that order is the same.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowkit_cache::{CacheKey, KeyHasher};
 use flowkit_journal::record::Digest;
@@ -70,6 +71,10 @@ impl Called {
 pub(crate) struct Calls {
     caller: Digest,
     made: Mutex<HashMap<Digest, u32>>,
+    /// Of a fan-out: the calls that it is one of.
+    above: Option<Arc<Self>>,
+    /// Whether the place of the caller follows from inputs, and not from the order of calls whose inputs have no key.
+    is_known: bool,
     /// What it logs, counted, too.
     #[cfg(feature = "logs")]
     pub(crate) logged: super::logged::Logged,
@@ -88,9 +93,44 @@ impl Calls {
         Self {
             caller: place,
             made: Mutex::default(),
+            above: None,
+            is_known: true,
             #[cfg(feature = "logs")]
             logged: super::logged::Logged::default(),
         }
+    }
+
+    /// Those of a fan-out at `place`, which are its items.
+    pub(crate) fn of_fan_out(place: Digest, above: &Arc<Self>) -> Self {
+        Self {
+            above: Some(Arc::clone(above)),
+            is_known: above.is_known,
+            ..Self::of(place)
+        }
+    }
+
+    /// The same, of a run that is one of `above`, and whose inputs have a key or have none.
+    pub(crate) fn below(place: Digest, above: &Self, is_known: bool) -> Self {
+        Self {
+            is_known: is_known && above.is_known,
+            ..Self::of(place)
+        }
+    }
+
+    /// Whether a call has the same place in every life, whatever order things happen in.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Counts anew: another attempt of the caller makes the same calls again.
+    pub(crate) fn begin_attempt(&self) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The place of an item whose task has an effect: counted among the equal calls of whoever called the fan-out, since which fan-out and which index it is
+    /// may be another next time.
+    pub(crate) fn effect_item(&self, called: &Called) -> Digest {
+        self.above.as_deref().unwrap_or(self).next(called)
     }
 
     /// The place of the run whose calls these are.

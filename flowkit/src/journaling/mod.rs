@@ -24,14 +24,14 @@ pub(crate) mod rows;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flowkit_journal::record::{DefinitionRow, Effect, Parameters, Record, RunNo, Spot, Timestamp};
+use flowkit_journal::record::{DefinitionRow, Digest, Effect, Parameters, Record, RunNo, Spot, Timestamp};
 use flowkit_journal::{Journal, JournalError};
 
 use self::calls::Calls;
-use self::replay::Replay;
+use self::replay::{Found, Replay, Resumed};
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
@@ -55,8 +55,13 @@ pub(crate) struct Recorder {
     /// The flow runs that are being resumed.
     resuming: Mutex<HashSet<FlowRunId>>,
     clearing: retention::Clearing,
-    /// What keeps other processes from writing too.
-    _owner: Option<Box<dyn Send + Sync>>,
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // Nobody will append more: what is left need not wait for company.
+        self.journal.hurry();
+    }
 }
 
 impl fmt::Debug for Recorder {
@@ -69,12 +74,7 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(
-        journal: Journal,
-        crashed: Vec<FlowRunId>,
-        owner: Option<Box<dyn Send + Sync>>,
-        keep: retention::KeepRuns,
-    ) -> Self {
+    pub(crate) fn new(journal: Journal, crashed: Vec<FlowRunId>, keep: retention::KeepRuns) -> Self {
         Self {
             clearing: retention::Clearing::new(keep),
             resuming: Mutex::default(),
@@ -82,7 +82,6 @@ impl Recorder {
             journal,
             definitions: Mutex::default(),
             numbers: Mutex::default(),
-            _owner: owner,
         }
     }
 
@@ -146,7 +145,11 @@ pub(crate) struct Life {
     calls: OnceLock<Arc<Calls>>,
     /// What earlier lives completed.
     pub(crate) replay: Option<Arc<Replay>>,
+    /// The effects that began in this life, in all attempts of the flow runs in it.
+    pub(crate) effects: Arc<Mutex<HashMap<Digest, Found>>>,
     pub(crate) parameters: OnceLock<Arc<Parameters>>,
+    /// Whether the runtime took the run in: one that was refused leaves the journal as it was.
+    taken_in: AtomicBool,
     pub(crate) result_json: OnceLock<Arc<str>>,
     /// Whether the last row of it is written: nothing may follow that.
     pub(crate) ended: AtomicBool,
@@ -154,14 +157,17 @@ pub(crate) struct Life {
 
 impl Life {
     /// A life of a flow run that has no flow above it: the first, unless earlier ones left something.
-    pub(crate) fn of_root(
-        recorder: &Arc<Recorder>,
-        id: FlowRunId,
-        number: u32,
-        replay: Option<Arc<Replay>>,
-    ) -> Self {
+    pub(crate) fn of_root(recorder: &Arc<Recorder>, id: FlowRunId, resumed: Option<Resumed>) -> Self {
         let no = recorder.journal.next_run();
+        let (number, replay) = match &resumed {
+            Some(resumed) => (resumed.life, Some(Arc::clone(&resumed.replay))),
+            None => (1, None),
+        };
         let life = Self::new(recorder, id, no, no, number, replay);
+        if let Some(parameters) = resumed.and_then(|resumed| resumed.parameters) {
+            // A call that stands in for them says them again.
+            let _ = life.parameters.set(parameters);
+        }
         // It has none yet.
         let _ = life.calls.set(Arc::new(Calls::of_root(id.as_u128())));
         life
@@ -170,14 +176,17 @@ impl Life {
     /// That of a subflow.
     pub(crate) fn below(&self, id: FlowRunId) -> Self {
         let no = self.recorder.journal.next_run();
-        Self::new(
+        let mut life = Self::new(
             &self.recorder,
             id,
             no,
             self.root,
             self.number,
             self.replay.clone(),
-        )
+        );
+        life.effects = Arc::clone(&self.effects);
+        life.take_in();
+        life
     }
 
     fn new(
@@ -197,10 +206,17 @@ impl Life {
             number,
             calls: OnceLock::new(),
             replay,
+            effects: Arc::default(),
+            taken_in: AtomicBool::new(false),
             parameters: OnceLock::new(),
             result_json: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
+    }
+
+    /// The runtime takes the run in.
+    pub(crate) fn take_in(&self) {
+        self.taken_in.store(true, Ordering::Release);
     }
 
     /// The calls of the flow's own body.
@@ -240,21 +256,27 @@ impl Life {
     pub(crate) fn append(&self, record: Record) {
         #[cfg(feature = "logs")]
         let _appending = logged::Appending::begin();
-        self.recorder.journal.append(record);
+        if self.taken_in.load(Ordering::Acquire) {
+            self.recorder.journal.append(record);
+        }
     }
 }
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.recorder.numbers().remove(&self.id);
+        let mut numbers = self.recorder.numbers();
+        // A later life of the flow run has a number of its own by then.
+        if numbers.get(&self.id) == Some(&self.no) {
+            numbers.remove(&self.id);
+        }
     }
 }
 
 /// What the journal has of a task run beside what its graph knows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallRecord {
-    pub(crate) place: Option<flowkit_journal::record::Digest>,
-    pub(crate) inputs: Vec<flowkit_journal::record::Digest>,
+    pub(crate) place: Option<Digest>,
+    pub(crate) inputs: Vec<Digest>,
     pub(crate) effect: Effect,
     pub(crate) result: Option<Arc<[u8]>>,
     /// The times of the life in which it ran, if that was an earlier one.

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flowkit_journal::JournalStore;
-use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Spot};
+use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Parameters, Spot};
 use flowkit_journal::{JournalResult, StoredTask};
 
 use super::Original;
 use super::read_ahead::ReadAhead;
 use crate::ids::FlowRunId;
+use crate::state::State;
 
 /// A call that an earlier life knows.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub(crate) struct Found {
     /// Where its result is.
     pub(crate) spot: Spot,
     pub(crate) has_result: bool,
+    /// Whether it completed, whether or not its result is still there.
+    pub(crate) completed: bool,
     pub(crate) effect: Effect,
     pub(crate) original: Original,
 }
@@ -98,6 +101,7 @@ impl Replay {
         let found = Found {
             spot: task.spot,
             has_result: task.has_result,
+            completed: task.state == State::Completed.name(),
             effect: task.effect,
             original: Original {
                 started: task.started,
@@ -105,9 +109,16 @@ impl Replay {
                 attempts: task.attempts,
             },
         };
+        if task.state == State::RolledBack.name() {
+            // Whatever an earlier life has of it was undone.
+            if let Some(place) = task.place {
+                self.by_place.remove(&place);
+            }
+            return;
+        }
         self.note_completed(&task);
         match (task.spot.item, task.place) {
-            (Some(index), _) => {
+            (Some(index), None) => {
                 let fan_out = Spot {
                     item: None,
                     ..task.spot
@@ -121,7 +132,8 @@ impl Replay {
                     self.items.insert((*place, index), item);
                 }
             }
-            (None, Some(place)) => {
+            // An item that has a place of its own has an effect.
+            (_, Some(place)) => {
                 // A later life knows better than an earlier one, unless it knows nothing.
                 let known = self.by_place.entry(place).or_insert(found);
                 if found.has_result || !known.has_result {
@@ -213,4 +225,6 @@ pub(crate) struct Resumed {
     /// The number of the life that begins.
     pub(crate) life: u32,
     pub(crate) replay: Arc<Replay>,
+    /// What was recorded of its inputs.
+    pub(crate) parameters: Option<Arc<Parameters>>,
 }

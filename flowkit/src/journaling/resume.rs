@@ -158,15 +158,25 @@ impl Runtime {
     }
 
     async fn resumable(&self, run: FlowRunId) -> Result<StoredFlow, Error> {
-        let store = self.recorder()?.journal.store();
-        let stored = store
+        let recorder = self.recorder()?;
+        if self.is_shut_down() {
+            return Err(Error::about_runtime(
+                ErrorKind::Unavailable,
+                "the runtime was shut down and resumes nothing: build another one",
+            ));
+        }
+        // Asked before it is read: a run that ends in between has its end in the journal by then.
+        if self.is_running(run) {
+            return Err(going_on(run));
+        }
+        let journal = &recorder.journal;
+        journal.flush().await.map_err(|trouble| journal_error(&trouble))?;
+        let stored = journal
+            .store()
             .flow(run.as_u128())
             .await
             .map_err(|trouble| journal_error(&trouble))?
             .ok_or_else(|| refused(format!("the journal has no flow run {run}")))?;
-        if self.is_running(run) {
-            return Err(going_on(run));
-        }
         if stored.parent.is_some() {
             return Err(refused(format!(
                 "flow run {run} is a subflow: resume the flow run that it belongs to"
@@ -196,12 +206,6 @@ impl Runtime {
         options: ResumeOptions,
     ) -> Result<Resumed, Error> {
         let recorder = self.recorder()?;
-        // Of a run of this very process, the last rows may still be on their way.
-        recorder
-            .journal
-            .flush()
-            .await
-            .map_err(|trouble| journal_error(&trouble))?;
         let same_flow = row_of(definition).code == stored.definition.code;
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
@@ -210,6 +214,7 @@ impl Runtime {
             id: FlowRunId::from_u128(stored.id),
             life: stored.life + 1,
             replay: Arc::new(replay.allowing_changes(options.allow_changes)),
+            parameters: stored.parameters.clone().map(Arc::new),
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::graph::{Edge, Graph, NodeKind};
 use crate::ids::NodeRef;
 use crate::state::State;
+use crate::told::said_by;
 
 impl Scope {
     fn timestamp(&self, stamp: Stamp) -> Timestamp {
@@ -29,8 +30,19 @@ impl Scope {
 
     /// Appends how a run stands in a graph that the caller has locked: rows of one run so come in the order of its changes.
     pub(crate) fn journal_task(&self, graph: &Graph, place: NodeRef, call: Option<&CallRecord>) {
+        self.journal_task_saying(graph, place, call, None);
+    }
+
+    /// The same, of a run that failed and whose error says this.
+    pub(crate) fn journal_task_saying(
+        &self,
+        graph: &Graph,
+        place: NodeRef,
+        call: Option<&CallRecord>,
+        said: Option<Arc<str>>,
+    ) {
         if let Some(life) = &self.life
-            && let Some(row) = self.task_row(life, graph, place, call)
+            && let Some(row) = self.task_row(life, graph, place, call, said)
             && !(cfg!(flowkit_fault = "end-not-journaled") && row.ended.is_some())
         {
             life.append(Record::Task(Box::new(row)));
@@ -43,6 +55,7 @@ impl Scope {
         graph: &Graph,
         place: NodeRef,
         call: Option<&CallRecord>,
+        error: Option<Arc<str>>,
     ) -> Option<TaskRow> {
         let (node, record) = (graph.node(place)?, graph.record(place)?);
         let extra = graph.extra(place);
@@ -70,9 +83,7 @@ impl Scope {
             tags,
             state: record.state.name(),
             attempts: original.map_or_else(|| u32::from(record.attempts), |original| original.attempts),
-            error: extra
-                .and_then(|extra| extra.error.as_ref())
-                .map(|error| format!("{error:?}").into()),
+            error,
             created: self.timestamp(node.created),
             started: original.map_or_else(|| self.timestamp_of(record.started), |original| original.started),
             ended: original.map_or_else(|| self.timestamp_of(record.ended), |original| original.ended),
@@ -102,7 +113,7 @@ impl Scope {
             place: Some(place),
             ..CallRecord::default()
         };
-        caller.calls = Some(Arc::new(Calls::of(place)));
+        caller.calls = Some(Arc::new(Calls::of_fan_out(place, calls)));
         self.note(node, |extra| extra.call = Some(Arc::new(call)));
         self.journal_task(&self.graph(), node, None);
     }
@@ -145,15 +156,24 @@ impl Scope {
                 attempt,
                 started: self.timestamp(started),
                 ended: self.timestamp(ended),
-                error: format!("{error:?}").into(),
+                error: said_by(error),
             })));
+        }
+    }
+
+    /// The runtime takes the flow run in, and from here on the journal has it.
+    pub(crate) fn note_taken_in(&self) {
+        if let Some(life) = &self.life {
+            life.take_in();
         }
     }
 
     /// Appends how the flow run itself stands.
     pub(crate) fn journal_flow(&self) {
         let outcome = self.outcome();
-        self.journal_flow_as(outcome.state, outcome.error.as_ref(), outcome.ended);
+        // Between attempts it has none of its own: the attempt that failed has.
+        let error = outcome.error.as_ref().filter(|_| outcome.state.is_terminal());
+        self.journal_flow_as(outcome.state, error, outcome.ended);
         if let Some(life) = self.life.as_ref().filter(|_| outcome.ended != Stamp::NEVER) {
             life.ended.store(true, Ordering::Relaxed);
         }
@@ -177,7 +197,7 @@ impl Scope {
             tags: self.own_tags(),
             state: state.name(),
             attempts,
-            error: error.map(|error| format!("{error:?}").into()),
+            error: error.map(said_by),
             created: self.epoch.wall().into(),
             ended: self.timestamp_of(ended),
             parameters: life.parameters.get().cloned(),

@@ -64,18 +64,18 @@ impl JournalPlace {
             Self::Store(store) => (store, None),
             #[cfg(feature = "journal")]
             Self::Directory(directory) => {
-                let owner = flowkit_journal::Owner::take(&directory, now)
+                let owner = own(&directory, now)
+                    .await
                     .map_err(|trouble| journal_error(&trouble))?;
                 let store = flowkit_journal::SqliteJournal::open(&directory)
                     .await
                     .map_err(|trouble| journal_error(&trouble))?;
-                let owner: Box<dyn Send + Sync> = Box::new(owner);
                 (Arc::new(store) as Arc<dyn JournalStore>, Some(owner))
             }
             #[cfg(not(feature = "journal"))]
             Self::Directory(_) => return Ok(None),
         };
-        let (journal, _) = Journal::begin(store, now, State::Crashed.name())
+        let (journal, _) = Journal::begin(store, now, State::Crashed.name(), owner)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
         let crashed = interrupted(&**journal.store())
@@ -84,8 +84,27 @@ impl JournalPlace {
         if !crashed.is_empty() {
             tracing::warn!(target: "flowkit", runs = crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
         }
-        Ok(Some(Arc::new(Recorder::new(journal, crashed, owner, keep))))
+        Ok(Some(Arc::new(Recorder::new(journal, crashed, keep))))
     }
+}
+
+/// How often, and how long apart, a directory is asked for that a runtime of this process has, which may be gone in a moment.
+#[cfg(feature = "journal")]
+const ASKED: (u32, std::time::Duration) = (10, std::time::Duration::from_millis(10));
+
+/// Takes a directory. A runtime that was just dropped may still be writing its last rows.
+#[cfg(feature = "journal")]
+async fn own(directory: &std::path::Path, now: Timestamp) -> JournalResult<flowkit_journal::Owner> {
+    let (times, pause) = ASKED;
+    for _ in 1..times {
+        match flowkit_journal::Owner::take(directory, now) {
+            Err(flowkit_journal::JournalError::Owned { pid, .. }) if pid == std::process::id() => {
+                tokio::time::sleep(pause).await;
+            }
+            other => return other,
+        }
+    }
+    flowkit_journal::Owner::take(directory, now)
 }
 
 /// The flow runs whose process died, this time or an earlier one, and which nobody has resumed since; oldest first. One that panicked says so in its

@@ -156,6 +156,7 @@ impl RuntimeInner {
                 "the runtime was shut down and takes no runs: build another one",
             ));
         }
+        scope.note_taken_in();
         runs.insert(scope.id, Arc::clone(scope));
         #[cfg(feature = "testing")]
         if let Some(watch) = &self.stall_watch {
@@ -240,6 +241,12 @@ impl Runtime {
     /// The flow runs that are going on, apart from subflows.
     pub(crate) fn scopes(&self) -> Vec<Arc<Scope>> {
         self.0.scopes()
+    }
+
+    /// Whether it takes no more runs.
+    #[cfg(feature = "journal")]
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.0.shut_down.load(Ordering::Acquire)
     }
 
     /// Whether this flow run is going on.

@@ -132,6 +132,12 @@ impl Drive {
             .set_gate(self.place, gates.join(" and ").into());
     }
 
+    /// Whether the breaker has let the attempt through already.
+    pub(super) fn has_passed_breaker(&mut self) -> bool {
+        self.admission()
+            .is_some_and(|admission| admission.permit.is_some())
+    }
+
     /// Asks the circuit breaker, if there is one, whether the attempt may be made.
     ///
     /// # Errors

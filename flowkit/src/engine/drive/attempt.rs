@@ -20,13 +20,16 @@ impl Drive {
         if self.scope.is_closed() {
             return self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled)));
         }
-        if let Some(step) = self.intend() {
-            return step;
-        }
-        if let Err(refused) = self.pass_breaker() {
+        // Once passed, it is not asked again after the intent of an effect was written.
+        if !self.has_passed_breaker()
+            && let Err(refused) = self.pass_breaker()
+        {
             self.leave_admission(None);
             self.share(Err(refused.clone()));
             return self.end(State::Failed, Some(refused));
+        }
+        if let Some(step) = self.intend() {
+            return step;
         }
         if self.attempt == 0 {
             self.pay_into_budget();
@@ -50,7 +53,11 @@ impl Drive {
         self.span.record("attempt", attempt);
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.attempt = attempt;
+            if let Some(calls) = &run.calls {
+                calls.begin_attempt();
+            }
         }
+        self.note_begin();
         let mut last = true;
         let mut timeout = None;
         if let Some(more) = &mut self.more {
@@ -164,13 +171,14 @@ impl Drive {
         self.leave_admission(Some(&failure));
         self.scope.stop_descendants(self.place);
         let after = failure.after.unwrap_or_default();
-        if matches!(failure.cause, Cause::Returned(_) | Cause::Refused(_)) {
-            self.effect_is_known();
+        let returned = matches!(failure.cause, Cause::Returned(_) | Cause::Refused(_));
+        if returned {
+            self.effect_is_known(false);
         }
         let (state, error, retryable) = self.judge(failure);
         if retryable
             && repeatable
-            && !self.is_effect_open()
+            && (returned || !self.definition.has_effect())
             && let Some(delay) = self.next_delay(after)
         {
             return self.retry_after(delay, error);

@@ -195,7 +195,7 @@ impl Drive {
 
     pub(super) fn after_success(&mut self, job: &dyn Job) -> Step {
         self.leave_admission(None);
-        self.effect_is_known();
+        self.effect_is_known(true);
         let Some(key) = self.key() else {
             if self.wants_result(job) {
                 match job.encode() {

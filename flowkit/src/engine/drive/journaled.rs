@@ -1,7 +1,7 @@
 //! The journaled side of a task run: which call it is, what an earlier life of its flow run completed of it, and the intent of an effect.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use flowkit_journal::JournalResult;
 use flowkit_journal::record::Effect;
@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::job::Job;
 use crate::journaling::calls::{Called, Calls};
 use crate::journaling::replay::Found;
-use crate::journaling::{CallRecord, journal_error};
+use crate::journaling::{CallRecord, Original, journal_error};
 use crate::state::State;
 
 /// What the journal keeps of the run, and what it needs for that.
@@ -21,6 +21,12 @@ pub(super) struct Journaled {
     /// The calls that the run is one of.
     pub(super) caller: Arc<Calls>,
     pub(super) record: CallRecord,
+    /// Whether results are kept for later lives, as far as they can be.
+    pub(super) keeps: bool,
+    /// Whether the body of an attempt began.
+    pub(super) began: bool,
+    /// Whether it returned a value.
+    pub(super) returned_value: bool,
 }
 
 impl Drive {
@@ -33,22 +39,35 @@ impl Drive {
         let life = scope.life.as_ref()?;
         let journaled = self.journaled.as_mut()?;
         let index = self.place.index();
+        let (is_known, has_effect) = (called.inputs.is_some(), definition.has_effect());
+        if has_effect && !(is_known && journaled.caller.is_known()) {
+            return Some(self.end_without_place());
+        }
         let place = match index {
+            Some(_) if has_effect => journaled.caller.effect_item(&called),
             Some(index) => journaled.caller.item(&called, index),
             None => journaled.caller.next(&called),
         };
-        let is_known = called.inputs.is_some();
-        journaled.record.place = (is_known && index.is_none()).then_some(place);
+        let is_own = is_known && (index.is_none() || has_effect);
+        journaled.record.place = is_own.then_some(place);
         journaled.record.inputs = called.inputs.unwrap_or_default();
+        journaled.keeps = job.is_kept();
         if let Some(Ambient::Run(run)) = &mut self.ambient {
-            run.calls = Some(Arc::new(Calls::of(place)));
+            run.calls = Some(Arc::new(Calls::below(place, &journaled.caller, is_known)));
+        }
+        if has_effect {
+            let begun = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(found) = begun.get(&place).copied() {
+                drop(begun);
+                return self.restore(found);
+            }
         }
         let replay = life.replay.as_ref().filter(|_| is_known)?;
         let row = life.recorder.definition(definition);
         let inputs = &journaled.record.inputs;
         let found = match index {
-            Some(index) => replay.find_item(&journaled.caller.caller(), index, &row, inputs),
-            None => replay.find(&place),
+            Some(index) if !has_effect => replay.find_item(&journaled.caller.caller(), index, &row, inputs),
+            _ => replay.find(&place),
         };
         match found {
             Some(found) => self.restore(found),
@@ -62,19 +81,36 @@ impl Drive {
         }
     }
 
+    /// What an earlier life, or an earlier attempt of this one, has of the call; none if it is to run.
     fn restore(&mut self, found: Found) -> Option<Step> {
         if found.effect == Effect::Intended {
-            return Some(self.end_unknown());
+            return Some(self.end_unknown(
+                "its body began and did not return (the process died, or it timed out, was cancelled or panicked), so whether it had its effect is not known",
+            ));
         }
         if !found.has_result {
-            return None;
+            let is_lost = found.effect == Effect::Known && found.completed;
+            return is_lost
+                .then(|| self.end_unknown("it had its effect, and what it returned is no longer kept"));
         }
         let life = self.scope.life.as_ref()?;
-        let (recorder, replay) = (Arc::clone(&life.recorder), Arc::clone(life.replay.as_ref()?));
+        let (recorder, replay) = (Arc::clone(&life.recorder), life.replay.clone());
         Some(Step::Next(Phase::Restore(Box::pin(async move {
             let store = recorder.journal.store();
-            (replay.ahead.result(&**store, found.spot).await, found)
+            let read = match replay {
+                Some(replay) => replay.ahead.result(&**store, found.spot).await,
+                None => store.result(found.spot).await,
+            };
+            (read, found)
         }))))
+    }
+
+    /// Fails a task with an effect that could not be known again.
+    fn end_without_place(&mut self) -> Step {
+        let error = self.error(ErrorKind::Input).detailed(
+            "it has an effect, and could not be known again after a crash: its inputs, and those of the tasks and flows that call it, must be such that serde can serialize them",
+        );
+        self.end(State::Failed, Some(error))
     }
 
     /// Lets the run's record show when it really ran. Of an item, which has no record of its own, only the journal does.
@@ -90,15 +126,66 @@ impl Drive {
         }
     }
 
-    /// The process died while the body of a task with an effect ran: nobody knows how far it came.
-    fn end_unknown(&mut self) -> Step {
+    /// Nobody knows how far the body came, or what it returned, and it is not to be run again.
+    fn end_unknown(&mut self, why: &str) -> Step {
+        self.set_effect(Effect::Intended);
         if let Some(journaled) = &mut self.journaled {
-            journaled.record.effect = Effect::Intended;
+            journaled.began = true;
         }
-        let error = self.error(ErrorKind::UnknownOutcome).detailed(
-            "the process died while it ran, so whether it had its effect is not known, and it is not run again: find out, and handle this error in the flow",
-        );
+        let error = self.error(ErrorKind::UnknownOutcome).detailed(format!(
+            "{why}; it is not run again: find out, and handle this error in the flow"
+        ));
         self.end(State::Failed, Some(error))
+    }
+
+    /// Notes what is known of the effect, wherever the run is written from.
+    fn set_effect(&mut self, effect: Effect) {
+        let Some(journaled) = &mut self.journaled else {
+            return;
+        };
+        journaled.record.effect = effect;
+        let record = CallRecord {
+            result: None,
+            ..journaled.record.clone()
+        };
+        self.scope
+            .note(self.place, |extra| extra.call = Some(Arc::new(record)));
+        let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
+            return;
+        };
+        let mut effects = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = Found {
+            spot: life.spot(self.place),
+            has_result: journaled.record.result.is_some(),
+            completed: journaled.returned_value,
+            effect,
+            original: Original {
+                started: None,
+                ended: None,
+                attempts: self.attempt,
+            },
+        };
+        // What failed by returning an error may be tried again.
+        match effect {
+            Effect::Known if !journaled.returned_value => drop(effects.remove(&place)),
+            Effect::None => drop(effects.remove(&place)),
+            _ => drop(effects.insert(place, found)),
+        }
+    }
+
+    /// The body is about to begin.
+    pub(super) fn note_begin(&mut self) {
+        if let Some(journaled) = &mut self.journaled {
+            journaled.began = true;
+        }
+    }
+
+    /// The run ends: a body that never began had no effect.
+    pub(super) fn settle_effect(&mut self) {
+        let never = |journaled: &Journaled| journaled.record.effect == Effect::Intended && !journaled.began;
+        if self.journaled.as_deref().is_some_and(never) {
+            self.set_effect(Effect::None);
+        }
     }
 
     /// Ends as completed with what the journal has; what it no longer has is run again, unless it had an effect.
@@ -112,6 +199,7 @@ impl Drive {
             Ok(Some(bytes)) => match job.as_mut().decode(&bytes) {
                 Ok(()) => {
                     if let Some(journaled) = &mut self.journaled {
+                        journaled.returned_value = true;
                         journaled.record.result = Some(bytes.into());
                         journaled.record.effect = found.effect;
                         journaled.record.original = Some(found.original);
@@ -128,7 +216,7 @@ impl Drive {
         if found.effect == Effect::None {
             self.cached_or_admitted(&*job)
         } else {
-            self.end_unknown()
+            self.end_unknown("it had its effect, and what it returned cannot be used")
         }
     }
 
@@ -138,11 +226,9 @@ impl Drive {
         if journaled.record.effect == Effect::Intended {
             return None;
         }
-        journaled.record.effect = Effect::Intended;
-        // A pause of the body writes the run, too, and knows only its place.
-        let record = Arc::new(journaled.record.clone());
-        self.scope.note(self.place, |extra| extra.call = Some(record));
-        self.scope.journal_task(&self.scope.graph(), self.place, None);
+        self.set_effect(Effect::Intended);
+        self.scope
+            .journal_task(&self.scope.graph(), self.place, self.call_record());
         Some(Step::Next(Phase::Intend(self.flush()?)))
     }
 
@@ -154,9 +240,6 @@ impl Drive {
                     .about(self.definition.kind(), self.definition.name())
                     .in_task_run(self.scope.task_run_id(self.place));
                 self.leave_admission(None);
-                if let Some(journaled) = &mut self.journaled {
-                    journaled.record.effect = Effect::Known;
-                }
                 self.end(State::Failed, Some(error))
             }
         }
@@ -167,21 +250,16 @@ impl Drive {
         Some(Box::pin(async move { recorder.journal.flush().await }))
     }
 
-    /// The body returned: how an effect went is known.
-    pub(super) fn effect_is_known(&mut self) {
+    /// The body returned, with a value or an error: how an effect went is known.
+    pub(super) fn effect_is_known(&mut self, returned_value: bool) {
         if let Some(journaled) = self
             .journaled
             .as_mut()
             .filter(|journaled| journaled.record.effect == Effect::Intended)
         {
-            journaled.record.effect = Effect::Known;
+            journaled.returned_value = returned_value;
+            self.set_effect(Effect::Known);
         }
-    }
-
-    /// Whether nobody knows how far the body came, after it ended in another way than by returning.
-    pub(super) fn is_effect_open(&self) -> bool {
-        let open = |journaled: &Journaled| journaled.record.effect == Effect::Intended;
-        self.definition.has_effect() && self.journaled.as_deref().is_none_or(open)
     }
 
     /// The value is there and kept. The outcome of an effect is on the disk before anybody is given it.
@@ -190,6 +268,8 @@ impl Drive {
         if !self.journaled.as_deref().is_some_and(known) {
             return self.end(State::Completed, None);
         }
+        // What it returned is there by now.
+        self.set_effect(Effect::Known);
         self.scope
             .journal_task(&self.scope.graph(), self.place, self.call_record());
         match self.flush() {
@@ -220,7 +300,7 @@ impl Drive {
 
     /// Keeps the value for later lives of the flow run, where it can be restored.
     pub(super) fn keep_for_resume(&mut self, bytes: &Arc<[u8]>) {
-        if let Some(journaled) = &mut self.journaled {
+        if let Some(journaled) = self.journaled.as_mut().filter(|journaled| journaled.keeps) {
             journaled.record.result = Some(Arc::clone(bytes));
         }
     }
@@ -229,7 +309,7 @@ impl Drive {
     pub(super) fn wants_result(&self, job: &dyn Job) -> bool {
         let wants = |journaled: &Journaled| {
             let is_known = journaled.record.place.is_some() || self.place.index().is_some();
-            is_known && journaled.record.result.is_none()
+            is_known && journaled.keeps && journaled.record.result.is_none()
         };
         self.journaled.as_deref().is_some_and(wants) && job.is_storable()
     }

@@ -225,6 +225,9 @@ impl Drive {
             Box::new(Journaled {
                 caller,
                 record: CallRecord::default(),
+                keeps: true,
+                began: false,
+                returned_value: false,
             })
         });
         Self {
@@ -427,6 +430,7 @@ impl Drive {
     }
 
     fn end(&mut self, state: State, error: Option<Error>) -> Step {
+        self.settle_effect();
         self.give_up_admission();
         let change = Change {
             attempt: self.attempt,

@@ -60,6 +60,10 @@ impl Drive {
                 run,
                 entry: more.uncommitted.take(),
                 memo,
+                call: self
+                    .journaled
+                    .as_deref()
+                    .map(|journaled| journaled.record.clone()),
             }),
             _ if state.is_failure() => member.failed(&self.scope, self.place),
             _ => drop(member),

@@ -139,6 +139,9 @@ impl Scope {
         if let Some(memo) = self.memo() {
             memo.begin_attempt();
         }
+        if let Some(calls) = self.life.as_ref().and_then(|life| life.calls()) {
+            calls.begin_attempt();
+        }
         self.closed.store(false, Ordering::Release);
         // A cancel that came in between found it closed, and is not to find it open.
         if self.is_cancelled() {

@@ -23,6 +23,7 @@ use crate::journaling::{CallRecord, Life};
 use crate::pause::Pauses;
 use crate::runtime::RuntimeInner;
 use crate::state::State;
+use crate::told::said_by;
 
 /// One flow run.
 pub(crate) struct Scope {
@@ -119,11 +120,7 @@ impl Scope {
         };
         let life = match (&parent, &runtime.recorder) {
             (Some((parent, _)), _) => parent.life.as_ref().map(|life| life.below(id)),
-            (None, Some(recorder)) => {
-                let (number, replay) =
-                    resumed.map_or((1, None), |resumed| (resumed.life, Some(resumed.replay)));
-                Some(Life::of_root(recorder, id, number, replay))
-            }
+            (None, Some(recorder)) => Some(Life::of_root(recorder, id, resumed)),
             (None, None) => None,
         };
         Arc::new(Self {
@@ -289,6 +286,11 @@ impl Scope {
     /// Changes the state of a run. A change that the table forbids is a bug of ours: it is logged and not made.
     pub(crate) fn change(&self, place: NodeRef, to: State, change: &Change<'_>) -> bool {
         let now = self.epoch.stamp();
+        // What an error says is the user's code, which may ask for the state of a run: not under the lock.
+        let said = change
+            .error
+            .filter(|_| to.is_terminal() && self.life.is_some())
+            .map(said_by);
         let changed = {
             let mut graph = self.graph();
             let changed = graph.change(place, to, now);
@@ -300,7 +302,7 @@ impl Scope {
                 {
                     graph.observe(place);
                 }
-                self.journal_task(&graph, place, change.call);
+                self.journal_task_saying(&graph, place, change.call, said);
             }
             changed
         };

@@ -115,10 +115,14 @@ impl Scope {
         };
         self.journal_flow_as(state, error, self.epoch.stamp());
         let written = life.recorder.journal.flush().await;
-        if written.is_ok() {
+        written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
+    }
+
+    /// Has the journal forget some of what it need not keep, after the end.
+    pub(crate) async fn clear_journal(&self) {
+        if let Some(life) = &self.life {
             let now = self.epoch.wall_time(self.epoch.stamp());
             life.recorder.clear_out(now).await;
         }
-        written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
     }
 }
