@@ -100,3 +100,35 @@ async fn changes_can_be_allowed() {
         4
     );
 }
+
+#[task(name = "ship", version = "1", effect)]
+async fn ship(parcel: u32) -> u32 {
+    parcel
+}
+
+#[task(name = "ship", version = "2", effect)]
+async fn ship_better(parcel: u32) -> Result<u32> {
+    Err(format!("{parcel} was shipped again").into())
+}
+
+#[flow(name = "delivery", version = "1")]
+async fn delivery(parcel: u32) -> Result<u32> {
+    Ok(broken(ship(parcel)).await?)
+}
+
+#[flow(name = "delivery", version = "1")]
+async fn delivery_better(parcel: u32) -> Result<u32> {
+    Ok(mended(ship_better(parcel)).await?)
+}
+
+#[tokio::test]
+async fn an_effect_whose_code_changed_is_not_repeated_even_if_changes_are_allowed() {
+    for options in [ResumeOptions::new(), ResumeOptions::new().allow_changes()] {
+        let runtime = runtime().await;
+        let run = runtime.run(delivery(3u32)).await;
+        let call = delivery_better(3u32);
+        let resumed = runtime.resume_with(run.id(), call, options).await.unwrap();
+        let error = resumed.result().unwrap_err();
+        assert_eq!(error.root().kind(), ErrorKind::UnknownOutcome, "{error:#}");
+    }
+}

@@ -104,20 +104,16 @@ async fn branch(first: u64, delay: u64) -> Result<u64> {
 }
 
 #[flow]
-async fn branches(delays: Vec<u64>, #[resource] world: &Arc<World>) -> Result<u64> {
+async fn branches(early: u64, late: u64, #[resource] world: &Arc<World>) -> Result<u64> {
     let of_branch = |first: u64, delay: u64| async move {
         let first = branch(first, delay).await?;
-        Ok::<_, flowkit::Error>((first..first + 3).map(transfer).submit_all().await?)
+        (first..first + 3).map(transfer).submit_all().await
     };
-    let second = world.transfers() > 0;
-    let (one, other) = if second {
-        (delays[1], delays[0])
-    } else {
-        (delays[0], delays[1])
-    };
+    let is_second = world.transfers() > 0;
+    let (one, other) = if is_second { (late, early) } else { (early, late) };
     let (one, other) = tokio::join!(of_branch(10, one), of_branch(20, other));
     let sum = one?.iter().sum::<u64>() + other?.iter().sum::<u64>();
-    if second {
+    if is_second {
         Ok(sum)
     } else {
         Err("the first life ends here".into())
@@ -128,7 +124,7 @@ async fn branches(delays: Vec<u64>, #[resource] world: &Arc<World>) -> Result<u6
 async fn effects_in_fan_outs_are_found_whichever_fan_out_comes_first() {
     let (store, world) = (memory(), World::refusing(0));
     let runtime = runtime(&store, &world).await;
-    let run = runtime.run(branches(vec![1, 2])).await;
+    let run = runtime.run(branches(1u64, 2u64)).await;
     assert_eq!((run.state(), world.transfers()), (State::Failed, 6));
     let resumed = runtime.resume(run.id()).await.unwrap();
     assert_eq!(*resumed.result().unwrap(), 33 + 63);

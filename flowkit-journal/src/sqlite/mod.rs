@@ -59,6 +59,8 @@ pub struct SqliteJournal {
 struct Writer {
     /// None after it was closed.
     connection: Option<SqliteConnection>,
+    /// Whether something failed on it: SQLite may have rolled back by itself then, of which sqlx knows nothing, so another one is opened.
+    is_broken: bool,
     /// None until they are read, and after an error.
     numbers: Option<Numbers>,
     /// Up to where the results of a flow run were cleared out.
@@ -75,6 +77,7 @@ impl SqliteJournal {
         let connection = open::open(directory).await?;
         let writer = Writer {
             connection: Some(connection),
+            is_broken: false,
             numbers: None,
             stripped: None,
         };
@@ -131,6 +134,22 @@ impl SqliteJournal {
             Some(writer) => Ok(writer.lock().await),
             None => Err(self.refused("it was opened only to be read")),
         }
+    }
+
+    /// The one connection that writes, after one that failed a new one.
+    async fn connection<'a>(&self, writer: &'a mut Writer) -> JournalResult<&'a mut SqliteConnection> {
+        if writer.is_broken {
+            if let Some(connection) = writer.connection.take() {
+                drop(connection.close().await);
+            }
+            (writer.numbers, writer.stripped) = (None, None);
+            writer.connection = Some(open::reopen(&self.file).await?);
+            writer.is_broken = false;
+        }
+        writer
+            .connection
+            .as_mut()
+            .ok_or_else(|| self.refused("it was closed"))
     }
 
     fn refused(&self, reason: &str) -> JournalError {

@@ -66,6 +66,7 @@ pub(super) async fn open(directory: &Path) -> JournalResult<SqliteConnection> {
 async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
     refuse_what_is_no_file(file)?;
     let is_new = !file.exists();
+    keep_from_others(file).map_err(failed_io(file, "opened"))?;
     let mut connection = to_write(file).connect().await.map_err(failed(file, "opened"))?;
     if let Err(error) = migrate(&mut connection, file, STEPS).await {
         // Before its file is renamed, nothing may have it open.
@@ -76,6 +77,28 @@ async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
         sync_directory(directory).map_err(failed_io(file, "opened"))?;
     }
     Ok(connection)
+}
+
+/// Parameters, results and logs are for the owner's eyes. SQLite gives the files beside it the same mode.
+#[cfg(unix)]
+fn keep_from_others(file: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    match options.open(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_from_others(_file: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Opens a journal for writing that was open before.
+pub(super) async fn reopen(file: &Path) -> JournalResult<SqliteConnection> {
+    to_write(file).connect().await.map_err(failed(file, "opened"))
 }
 
 /// Opens a journal only to look at it.

@@ -37,11 +37,11 @@ impl SqliteJournal {
     pub(super) async fn clear_out(&self, retention: &Retention) -> JournalResult<Pruned> {
         let mut writer = self.writer().await?;
         let writer = &mut *writer;
-        let connection = writer
-            .connection
-            .as_mut()
-            .ok_or_else(|| self.refused("it was closed"))?;
-        let slice = slice(connection, retention, &mut writer.stripped).await;
+        let mut stripped = writer.stripped.take();
+        let connection = self.connection(writer).await?;
+        let slice = slice(connection, retention, &mut stripped).await;
+        writer.is_broken = slice.is_err();
+        writer.stripped = stripped;
         let (mut pruned, forgotten) = slice.map_err(failed(&self.file, "written"))?;
         if !forgotten.is_empty() {
             self.blocking("written", move |objects| {
@@ -51,6 +51,7 @@ impl SqliteJournal {
             .await?;
         }
         if !pruned.more {
+            let connection = self.connection(writer).await?;
             let shrunk = give_back(connection).await;
             pruned.more = shrunk.map_err(failed(&self.file, "written"))?;
         }

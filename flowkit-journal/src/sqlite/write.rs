@@ -144,10 +144,7 @@ impl SqliteJournal {
         let batch = Batch::new(records);
         let mut writer = self.writer().await?;
         let writer = &mut *writer;
-        let connection = writer
-            .connection
-            .as_mut()
-            .ok_or_else(|| self.refused("it was closed"))?;
+        self.connection(writer).await?;
         // Until the end they are gone, so that no error, and nobody who stops waiting, leaves numbers that were not committed.
         let numbers = writer.numbers.take();
         if !batch.objects.is_empty() {
@@ -156,7 +153,10 @@ impl SqliteJournal {
                 .await?;
         }
         let failed = failed(&self.file, "written");
-        let (numbers, forgotten) = write(connection, numbers, &batch).await.map_err(failed)?;
+        let connection = self.connection(writer).await?;
+        let written = write(connection, numbers, &batch).await;
+        writer.is_broken = written.is_err();
+        let (numbers, forgotten) = written.map_err(failed)?;
         writer.numbers = Some(numbers);
         if !forgotten.is_empty() {
             self.blocking("written", move |objects| {

@@ -297,5 +297,5 @@ pub(crate) fn journal_error(trouble: &JournalError) -> Error {
         JournalError::Owned { .. } | JournalError::Newer { .. } => ErrorKind::Build,
         _ => ErrorKind::Journal,
     };
-    Error::about_runtime(kind, trouble.to_string()).because(trouble.clone())
+    Error::about_runtime(kind, trouble.to_string())
 }

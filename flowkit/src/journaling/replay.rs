@@ -59,6 +59,8 @@ pub(crate) struct Replay {
     items: HashMap<(Digest, u32), Item>,
     /// The inputs under which each task completed, by its name, each code of it apart.
     completed: HashMap<Task, Vec<Completed>>,
+    /// The same, of those with an effect that they had, or may have had.
+    effects: HashMap<Task, Vec<Completed>>,
     /// Results that are likely to be asked for next.
     pub(crate) ahead: ReadAhead,
     /// Whether the flow's own code is what it was.
@@ -116,7 +118,12 @@ impl Replay {
             }
             return;
         }
-        self.note_completed(&task);
+        if task.effect == Effect::Intended || (task.effect == Effect::Known && found.completed) {
+            note(&mut self.effects, &task);
+        }
+        if task.has_result {
+            note(&mut self.completed, &task);
+        }
         match (task.spot.item, task.place) {
             (Some(index), None) => {
                 let fan_out = Spot {
@@ -161,16 +168,12 @@ impl Replay {
         (item.inputs == inputs && *item.definition == *definition).then_some(item.found)
     }
 
-    fn note_completed(&mut self, task: &StoredTask) {
-        let codes = self.completed.entry(task_of(&task.definition)).or_default();
-        let known = codes.iter_mut().find(|known| known.definition == task.definition);
-        match known {
-            Some(known) => drop(known.inputs.insert(task.inputs.clone())),
-            None => codes.push(Completed {
-                definition: Arc::clone(&task.definition),
-                inputs: BTreeSet::from([task.inputs.clone()]),
-            }),
-        }
+    /// Whether a task with an effect, called with these inputs, had it or may have had it under another code.
+    pub(crate) fn had_effect(&self, definition: &DefinitionRow, inputs: &[Digest]) -> bool {
+        let codes = self.effects.get(&task_of(definition)).into_iter().flatten();
+        codes
+            .filter(|known| known.definition.code != definition.code)
+            .any(|known| known.inputs.contains(inputs))
     }
 
     /// Why a call that is not known may be one that is, after the program has changed: then it is not for us to guess.
@@ -215,6 +218,19 @@ impl Replay {
             "the flow's code has changed, and `{name}` is called with another {} than before",
             names.join(", ")
         ))
+    }
+}
+
+/// Notes under which inputs a task completed.
+fn note(tasks: &mut HashMap<Task, Vec<Completed>>, task: &StoredTask) {
+    let codes = tasks.entry(task_of(&task.definition)).or_default();
+    let known = codes.iter_mut().find(|known| known.definition == task.definition);
+    match known {
+        Some(known) => drop(known.inputs.insert(task.inputs.clone())),
+        None => codes.push(Completed {
+            definition: Arc::clone(&task.definition),
+            inputs: BTreeSet::from([task.inputs.clone()]),
+        }),
     }
 }
 

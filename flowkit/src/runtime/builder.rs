@@ -318,6 +318,11 @@ impl Builder {
     /// # Errors
     /// Of kind [`Build`](ErrorKind::Build), if what was described cannot be.
     pub async fn build(mut self) -> Result<Runtime, Error> {
+        if matches!(&self.cache, CachePlace::Directory(directory) if self.named_data_dir && directory == std::path::Path::new("cache"))
+        {
+            let detail = "`data_dir` is empty: give it the path of a directory, `.` for this one";
+            return Err(Error::about_runtime(ErrorKind::Build, detail));
+        }
         if self.named_data_dir && cfg!(not(feature = "sled")) {
             let detail =
                 "`data_dir` keeps the cache in sled, and flowkit was built without its feature `sled`";

@@ -23,6 +23,9 @@ pub enum OnStart {
     #[default]
     Leave,
     /// They are resumed beside whatever the program does. How each ends is in the journal, and one that cannot be resumed in the log.
+    ///
+    /// A run that was cancelled, also by [`shutdown`](Runtime::shutdown), stays cancelled until somebody resumes it by its id. One that ends its process ends it again
+    /// each time it is resumed: nothing counts that.
     Resume,
 }
 

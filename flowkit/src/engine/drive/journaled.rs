@@ -71,6 +71,9 @@ impl Drive {
         };
         match found {
             Some(found) => self.restore(found),
+            None if has_effect && replay.had_effect(&row, inputs) => {
+                Some(self.end_unknown("it had its effect, or may have had it, before its code changed"))
+            }
             None => {
                 let mismatch = replay.mismatch(&row, inputs)?;
                 let error = self.error(ErrorKind::ResumeMismatch).detailed(format!(
