@@ -7,13 +7,24 @@ use crate::store::JournalError;
 /// The codes of SQLite that say that a file is not what SQLite wrote: `SQLITE_CORRUPT` and `SQLITE_NOTADB`.
 const DAMAGED: [i32; 2] = [11, 26];
 
+/// What its users can do about some of the others: `SQLITE_FULL`, `SQLITE_READONLY`, `SQLITE_CANTOPEN`, `SQLITE_IOERR`.
+const ADVICE: [(i32, &str); 4] = [
+    (13, "make room"),
+    (8, "let this user write there"),
+    (14, "let this user read and write there"),
+    (10, "see whether there is room, and whether the disk is sound"),
+];
+
+/// SQLite's own code of an error, without its details.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?.parse::<i32>().ok()?;
+    Some(code & 0xff)
+}
+
 /// Whether the file is damaged, rather than out of reach.
 fn is_damage(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<i32>().ok())
-            .is_some_and(|code| DAMAGED.contains(&(code & 0xff))),
+        sqlx::Error::Database(_) => code(error).is_some_and(|code| DAMAGED.contains(&code)),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => true,
         _ => false,
     }
@@ -23,7 +34,11 @@ fn is_damage(error: &sqlx::Error) -> bool {
 pub(super) fn failed(path: &Path, action: &'static str) -> impl Fn(sqlx::Error) -> JournalError {
     move |error| {
         let path = path.to_owned();
-        let reason = error.to_string().into();
+        let advice = ADVICE.iter().find(|(known, _)| code(&error) == Some(*known));
+        let reason = match advice {
+            Some((_, advice)) => format!("{error}: {advice}").into(),
+            None => error.to_string().into(),
+        };
         if is_damage(&error) {
             JournalError::Damaged { path, reason }
         } else {
