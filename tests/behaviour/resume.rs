@@ -229,6 +229,12 @@ async fn a_call_of_the_flow_can_stand_for_the_recorded_parameters() {
         refused.to_string().contains("given a call of `counting`"),
         "{refused}"
     );
+    let call = pipeline("other seeds".to_owned(), 1u32);
+    let mistaken = runtime
+        .resume_with(run.id(), call, ResumeOptions::new())
+        .await
+        .unwrap();
+    assert_eq!(mistaken.result().unwrap_err().kind(), ErrorKind::ResumeMismatch);
     world.broken.store(false, Ordering::Relaxed);
     let call = pipeline("seeds".to_owned(), 1u32);
     let resumed = runtime

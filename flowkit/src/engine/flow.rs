@@ -23,6 +23,7 @@ use crate::journaling::replay::Resumed;
 use crate::options::{Plan, TaskOptions};
 use crate::order::Order;
 use crate::panics::caught;
+use crate::parameters::Shown;
 use crate::state::State;
 use crate::transaction::{Group, Member};
 
@@ -161,7 +162,9 @@ impl Entered {
         if let Err(error) = inputs {
             return guard.finish(Some(error)).await.map_or(Ok(()), Err);
         }
-        self.identify(&*job);
+        if let Err(error) = self.identify(&*job) {
+            return guard.finish(Some(error)).await.map_or(Ok(()), Err);
+        }
         match caught(|| job.run_name()) {
             Ok(Some(name)) => scope.set_name(name),
             Ok(None) => {}
@@ -187,16 +190,24 @@ impl Entered {
     }
 
     /// The inputs are there: tells the journal what they are, and which call of its caller the run is.
-    fn identify(&self, job: &dyn Job) {
-        let Some(life) = &self.scope.life else { return };
+    fn identify(&self, job: &dyn Job) -> Result<(), Error> {
+        let Some(life) = &self.scope.life else {
+            return Ok(());
+        };
         if let Some(calls) = &self.calls {
             let place = calls.next(&Called::of(&self.scope.runtime, self.scope.definition, job));
             life.set_calls(Calls::of(place));
         }
-        if let Some(shown) = job.show_inputs() {
-            // A flow run has one set of inputs.
-            let _ = life.parameters.set(Arc::new(shown.record()));
+        let Some(parameters) = job.show_inputs().map(Shown::record) else {
+            return Ok(());
+        };
+        if !life.accepts(&parameters) {
+            let detail = "it was called with other parameters than those that were recorded: call it with the same, start a new run, or resume with `allow_changes`";
+            return Err(flow_error(&self.scope, ErrorKind::ResumeMismatch).detailed(detail));
         }
+        // A life that is not the first has them from the one before.
+        let _ = life.parameters.set(Arc::new(parameters));
+        Ok(())
     }
 
     fn note_result(&self, error: Option<&Error>, job: &dyn Job) {

@@ -219,6 +219,14 @@ impl Life {
         self.taken_in.store(true, Ordering::Release);
     }
 
+    /// Whether these parameters are those that an earlier life recorded, as far as it did and that matters.
+    pub(crate) fn accepts(&self, parameters: &Parameters) -> bool {
+        let allowed = self.replay.as_ref().is_none_or(|replay| replay.allows_changes());
+        // As JSON, since the stored form of a hash map has no order.
+        let same = |recorded: &Arc<Parameters>| recorded.json == parameters.json || recorded.json.is_none();
+        allowed || self.parameters.get().is_none_or(same)
+    }
+
     /// The calls of the flow's own body.
     pub(crate) fn calls(&self) -> Option<&Arc<Calls>> {
         self.calls.get()

@@ -67,6 +67,8 @@ pub(crate) struct Replay {
     same_flow: bool,
     /// Whether a call that no longer matches is run.
     allow_changes: bool,
+    /// Whether the parameters are the recorded ones.
+    own_parameters: bool,
 }
 
 impl Replay {
@@ -93,6 +95,17 @@ impl Replay {
     /// Whether a call that no longer matches what was recorded is run, instead of failing.
     pub(crate) fn allowing_changes(mut self, allow: bool) -> Self {
         self.allow_changes = allow;
+        self
+    }
+
+    /// Whether a call that no longer matches is run; also where the parameters are the recorded ones by themselves.
+    pub(crate) fn allows_changes(&self) -> bool {
+        self.allow_changes || self.own_parameters
+    }
+
+    /// The flow is called with what was recorded, and not with what somebody gives again.
+    pub(crate) fn with_own_parameters(mut self) -> Self {
+        self.own_parameters = true;
         self
     }
 

@@ -111,7 +111,7 @@ impl Runtime {
                 stored.definition.name
             ))
         })?;
-        let resumed = self.next_life(&stored, flow.definition(), options).await?;
+        let resumed = self.next_life(&stored, flow.definition(), options, true).await?;
         let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
         Ok(without_slots(call.run(ambient, Some(resumed))).await)
     }
@@ -137,7 +137,7 @@ impl Runtime {
                 then.name, now.name
             )));
         }
-        let resumed = self.next_life(&stored, call.definition(), options).await?;
+        let resumed = self.next_life(&stored, call.definition(), options, false).await?;
         let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
         Ok(without_slots(call.resumed(Some(resumed)).run_in(ambient)).await)
     }
@@ -204,16 +204,21 @@ impl Runtime {
         stored: &StoredFlow,
         definition: &'static Definition,
         options: ResumeOptions,
+        own_parameters: bool,
     ) -> Result<Resumed, Error> {
         let recorder = self.recorder()?;
         let same_flow = row_of(definition).code == stored.definition.code;
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
+        let mut replay = replay.allowing_changes(options.allow_changes);
+        if own_parameters {
+            replay = replay.with_own_parameters();
+        }
         Ok(Resumed {
             id: FlowRunId::from_u128(stored.id),
             life: stored.life + 1,
-            replay: Arc::new(replay.allowing_changes(options.allow_changes)),
+            replay: Arc::new(replay),
             parameters: stored.parameters.clone().map(Arc::new),
         })
     }
