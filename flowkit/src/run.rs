@@ -1,11 +1,14 @@
 //! The record of a flow run that has ended: its value or error, its state, its tasks, its graph, its times.
 
+mod counts;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+pub use self::counts::Counts;
 use crate::clock::{Epoch, Stamp};
 use crate::engine::scope::{Scope, tags_of};
 use crate::error::Error;
@@ -187,23 +190,6 @@ pub struct RunEdge {
     pub parameter: Option<&'static str>,
 }
 
-/// How many runs ended in which way, the items of fan-outs each counted, subflows' own runs not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Runs whose body returned a value.
-    pub completed: usize,
-    /// Runs whose value came from the cache.
-    pub cached: usize,
-    /// Runs that failed, timed out or crashed.
-    pub failed: usize,
-    /// Runs that did not begin because one they need failed.
-    pub upstream_failed: usize,
-    /// Runs that were cancelled.
-    pub cancelled: usize,
-    /// Attempts that followed a failed one.
-    pub retries: usize,
-}
-
 impl<T> fmt::Debug for FlowRun<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -371,19 +357,6 @@ impl RunRecord {
                 .filter_map(|node| reader.task(NodeRef::node(node)))
                 .collect(),
             edges: graph.edges.iter().map(|edge| reader.edge(edge)).collect(),
-        }
-    }
-}
-
-impl Counts {
-    fn add(&mut self, state: State, runs: usize) {
-        match state {
-            State::Completed | State::RolledBack => self.completed += runs,
-            State::Cached => self.cached += runs,
-            State::Failed | State::TimedOut | State::Crashed => self.failed += runs,
-            State::UpstreamFailed => self.upstream_failed += runs,
-            State::Cancelled => self.cancelled += runs,
-            _ => {}
         }
     }
 }
