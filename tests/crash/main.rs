@@ -39,7 +39,7 @@ fn start(directory: &Path, lines: Option<usize>) -> bool {
 fn program(directory: &Path) -> Command {
     let mut program = Command::new(std::env::current_exe().unwrap());
     program
-        .args(["--exact", "program::the_program", "--ignored", "--nocapture"])
+        .args(["--exact", "program::the_program", "--nocapture"])
         .env(program::DIRECTORY, directory);
     program
 }

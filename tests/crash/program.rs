@@ -124,8 +124,8 @@ async fn live(directory: &Path) {
     pen.write(format_args!("ended {}", run.unwrap().into_result().unwrap()));
 }
 
+/// Not a test of its own: the tests start it as a process, and tell it a directory.
 #[test]
-#[ignore = "the tests start it as a process of its own"]
 fn the_program() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
