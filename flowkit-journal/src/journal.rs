@@ -46,8 +46,6 @@ struct Inner {
     queue: Mutex<Queue>,
     /// There is something to write, or somebody waits for it.
     wake: Notify,
-    /// A batch was written, or could not be, or the task that writes has ended.
-    progress: Notify,
 }
 
 #[derive(Default)]
@@ -100,7 +98,6 @@ impl Journal {
             next_run: AtomicU64::new(beginning.next_run.0),
             queue: Mutex::default(),
             wake: Notify::new(),
-            progress: Notify::new(),
         }));
         Ok((journal, beginning))
     }
@@ -264,7 +261,6 @@ impl Inner {
         drop(batch);
         let written = outcome.is_ok();
         self.note(outcome);
-        self.progress.notify_waiters();
         written
     }
 

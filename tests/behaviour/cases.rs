@@ -271,7 +271,7 @@ const SOURCES: &[(&str, &str)] = &[
 ];
 
 /// The parts of flowkit that cases wait for.
-const PARTS: &[&str] = &["a choice of what is retried", "schedules"];
+const PARTS: &[&str] = &["schedules"];
 
 /// The numbers of the acceptance cases, which have gaps.
 fn numbers() -> BTreeSet<String> {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::graph_svg;
-use super::history::History;
 use super::screen::Screen;
 use super::shown;
 use super::tree::{Tree, name_of};
@@ -23,10 +22,7 @@ pub(super) async fn graph(
     matches: &ArgMatches,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Trouble> {
-    let history = History::open(data_dir).await?;
-    let tree = shown::read(&history, matches, false).await;
-    history.close().await;
-    let tree = tree?;
+    let tree = shown::tree(data_dir, matches).await?;
     let drawing = drawing_of(&tree);
     let format = matches.get_one::<String>("format").map_or("", String::as_str);
     let drawn = match format {

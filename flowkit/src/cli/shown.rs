@@ -44,8 +44,16 @@ pub(super) async fn show(
     Ok(Exit::Completed)
 }
 
+/// The run that was typed, without the items of its fan-outs, from a history that is opened for it.
+pub(super) async fn tree(data_dir: &Path, matches: &ArgMatches) -> Result<Tree, Trouble> {
+    let history = History::open(data_dir).await?;
+    let tree = read(&history, matches, false).await;
+    history.close().await;
+    tree
+}
+
 /// The run that was typed, with all that is in it.
-pub(super) async fn read(history: &History, matches: &ArgMatches, items: bool) -> Result<Tree, Trouble> {
+async fn read(history: &History, matches: &ArgMatches, items: bool) -> Result<Tree, Trouble> {
     let flow = history.find(matches).await?;
     Tree::read(history.journal()?, flow, items).await
 }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::drawn;
 use super::graph_svg::shortened;
-use super::history::History;
 use super::screen::{Screen, one_line};
 use super::shown;
 use super::timeline_svg;
@@ -77,10 +76,7 @@ pub(super) async fn show(
     matches: &ArgMatches,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Trouble> {
-    let history = History::open(data_dir).await?;
-    let tree = shown::read(&history, matches, false).await;
-    history.close().await;
-    let timeline = Timeline::of(&tree?);
+    let timeline = Timeline::of(&shown::tree(data_dir, matches).await?);
     if screen.json {
         screen.value(&to_json(&timeline));
         return Ok(Exit::Completed);

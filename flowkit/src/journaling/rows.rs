@@ -120,9 +120,7 @@ impl Scope {
 
     /// Returns when what was recorded so far is written, as far as it must be before more comes.
     pub(crate) async fn room_in_journal(&self) {
-        if let Some(life) = &self.life
-            && !life.recorder.journal.has_room()
-        {
+        if let Some(life) = &self.life {
             life.recorder.journal.room().await;
         }
     }
