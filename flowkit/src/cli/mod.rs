@@ -19,7 +19,9 @@
 //! printed is one JSON value.
 //!
 //! Everything is kept in the directory that `--data-dir` names, else `$FLOWKIT_HOME`, else `.flowkit`. `run`, `resume` and `prune` own it while they work; a second
-//! owner is refused. The others only look, also while it is owned; but the cache cannot be looked into while a runtime uses it.
+//! owner is refused. The others only look, also while it is owned; but the cache cannot be looked into while another process owns it. A run whose process died
+//! before it ended is shown as `Crashed` and interrupted, also before another process has noticed: nobody holds the directory then. What cannot be read is never taken for
+//! empty.
 //!
 //! [`Exit`] says what the exit codes mean. Ctrl-c and SIGTERM cancel what runs, and a second one ends the program at once.
 //!
@@ -43,18 +45,18 @@
 //! | `grammar`, `given` | what may be typed; a flow's parameters out of what was |
 //! | `screen`, `trouble`, `times`, `tables` | what is printed, and how the program ends |
 //! | `running`, `progress`, `signals` | `run` and `resume` |
-//! | `history`, `tree` | a run by what somebody typed; all of it out of the journal |
-//! | `listing`, `shown`, `explained`, `logs`, `drawn`, `graph_svg`, `timeline`, `timeline_svg` | what only looks |
-//! | `cancelling`, `caching`, `pruning`, `doctor` | what tends the data directory |
+//! | `history`, `standing`, `tree` | a run by what somebody typed; how it stands, whatever became of its process; all of it out of the journal |
+//! | `listing`, `shown`, `explained`, `logs`, `drawn`, `timeline`, `timeline_svg` | what only looks |
+//! | `directory`, `doctor`, `cancelling`, `caching`, `pruning` | what looks at the data directory itself, and tends it |
 
 mod caching;
 mod cancelling;
+mod directory;
 mod doctor;
 mod drawn;
 mod explained;
 mod given;
 mod grammar;
-mod graph_svg;
 mod history;
 mod listing;
 mod logs;
@@ -64,6 +66,7 @@ mod running;
 mod screen;
 mod shown;
 mod signals;
+mod standing;
 mod tables;
 mod timeline;
 mod timeline_svg;
@@ -185,6 +188,7 @@ impl Cli {
             let mut screen = Screen::new(&mut out, &mut err);
             screen.colour = io::stdout().is_terminal() && !plain;
             screen.progress = io::stderr().is_terminal() && !plain;
+            screen.columns = terminal_columns();
             self.answer(std::env::args_os().collect(), screen, &mut signals)
                 .await
         });
@@ -245,6 +249,12 @@ impl Cli {
             other => Err(Trouble::usage(format!("there is no command `{other}`"))),
         }
     }
+}
+
+/// How wide the terminal is that is printed to, if it is one.
+fn terminal_columns() -> Option<usize> {
+    let (columns, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(columns.0.into())
 }
 
 /// Where everything is kept: what was typed, else what the environment says, else `.flowkit`.
