@@ -23,6 +23,9 @@
 //! before it ended is shown as `Crashed` and interrupted, also before another process has noticed: nobody holds the directory then. What cannot be read is never taken for
 //! empty.
 //!
+//! What flowkit warns of (a store that was set aside, a cache that cannot be used) is printed to standard error, and what bodies log through `tracing` is kept for
+//! `logs`, unless the program has a subscriber of its own: then that decides, and may have [`warnings`] and a [`JournalLayer`](crate::JournalLayer) among its layers.
+//!
 //! [`Exit`] says what the exit codes mean. Ctrl-c and SIGTERM cancel what runs, and a second one ends the program at once.
 //!
 //! A parameter is written `--name value`, with `-` or `_` between its words. The value is a text where the parameter's type says that it is one, and JSON elsewhere; a list may
@@ -44,7 +47,7 @@
 //! |---|---|
 //! | `grammar`, `given` | what may be typed; a flow's parameters out of what was |
 //! | `screen`, `trouble`, `times`, `tables` | what is printed, and how the program ends |
-//! | `running`, `progress`, `signals` | `run` and `resume` |
+//! | `running`, `progress`, `signals`, `warnings` | `run` and `resume`; what flowkit warns of meanwhile |
 //! | `history`, `standing`, `tree` | a run by what somebody typed; how it stands, whatever became of its process; all of it out of the journal |
 //! | `listing`, `shown`, `explained`, `logs`, `drawn`, `timeline`, `timeline_svg` | what only looks |
 //! | `directory`, `doctor`, `cancelling`, `caching`, `pruning` | what looks at the data directory itself, and tends it |
@@ -73,6 +76,7 @@ mod timeline_svg;
 mod times;
 mod tree;
 mod trouble;
+mod warnings;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -88,6 +92,7 @@ use crate::runtime::{Builder, Runtime};
 use screen::Screen;
 use signals::Signals;
 use trouble::Trouble;
+pub use warnings::{Warnings, warnings};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +176,11 @@ impl Cli {
     }
 
     /// Does what the program was told on its command line, in a tokio runtime of its own, and listens to ctrl-c and SIGTERM.
+    ///
+    /// Unless the program has a global subscriber of `tracing` by now, one is installed: it prints what flowkit warns of ([`warnings`]), and keeps what bodies log
+    /// beside their runs, where `logs` finds it.
     pub fn main(self) -> ExitCode {
+        warnings::listen();
         let tokio = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(tokio) => tokio,
             Err(error) => {
