@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use flowkit::Runtime;
 use flowkit::cli::Cli;
 use flowkit::prelude::*;
+use flowkit::{Runtime, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,22 @@ async fn water(beds: u32, pause_ms: Option<u64>) -> Result<u32> {
         watered += 1;
     }
     Ok(watered)
+}
+
+/// A neighbour knows who tells something by a token.
+#[task]
+async fn hear(news: &str, token: &Secret<String>) -> Result<usize> {
+    if token.expose_secret().len() < 8 {
+        return Err("the neighbours do not know this token".into());
+    }
+    Ok(news.len())
+}
+
+/// Tells the neighbours what is new. They know us by a token, which is a secret: `--token-env` and `--token-file` keep it from whoever lists processes.
+#[flow]
+async fn tell(news: String, token: Secret<String>) -> Result<String> {
+    let letters = hear(news, token).await?;
+    Ok(format!("{letters} letters were heard"))
 }
 
 fn main() -> ExitCode {

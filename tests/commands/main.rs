@@ -13,3 +13,4 @@ mod drawing;
 mod lives;
 mod running;
 mod said;
+mod secrets;

@@ -48,11 +48,6 @@ async fn closed(opaque: Opaque) -> Result<String> {
     Ok(format!("{opaque:?}"))
 }
 
-#[flow]
-async fn signed(token: flowkit::Secret<String>) -> Result<usize> {
-    Ok(token.expose_secret().len())
-}
-
 /// What the program lends.
 #[derive(Default)]
 struct Counter(AtomicU32);
@@ -149,33 +144,6 @@ async fn a_flow_that_cannot_be_given_its_parameters_from_outside_says_so() {
     let said = say(&["run", "closed"]).await;
     assert_eq!(said.exit, Exit::Usage);
     assert!(said.err.contains("its type is not `Deserialize`"), "{}", said.err);
-}
-
-#[tokio::test]
-async fn a_secret_is_given_as_a_text_and_never_shown_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let said = say_with(
-        Cli::new(),
-        directory.path(),
-        &["run", "signed", "--token", "1234567"],
-    )
-    .await;
-    assert_eq!(
-        (said.exit, said.out.trim()),
-        (Exit::Completed, "7"),
-        "{}",
-        said.err
-    );
-    for command in [
-        &["show", "last"][..],
-        &["show", "last", "--json"],
-        &["logs", "last"],
-        &["graph", "last"],
-    ] {
-        let shown = say_with(Cli::new(), directory.path(), command).await;
-        assert_eq!(shown.exit, Exit::Completed, "{}", shown.err);
-        assert!(!shown.out.contains("1234567"), "{}", shown.out);
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use flowkit_journal::RunFilter;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::given::Kind;
+use super::given::{Kind, SECRET, long};
 use super::history::{History, short_id};
 use super::screen::{Screen, one_line};
 use super::standing::Standing;
@@ -44,11 +44,12 @@ pub(super) fn flows(screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
 }
 
 fn parameter_text(parameter: &FlowParameter) -> String {
-    let text = format!(
-        "--{} {}",
-        parameter.name().replace('_', "-"),
+    let kind = if parameter.is_secret() {
+        SECRET.to_owned()
+    } else {
         Kind::of(&parameter.schema()).name()
-    );
+    };
+    let text = format!("--{} {kind}", long(parameter));
     if parameter.is_required() {
         text
     } else {

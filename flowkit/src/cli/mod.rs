@@ -32,6 +32,9 @@
 //! also be given by naming the parameter several times. The types say what they are through schemars' `JsonSchema`, which the standard library's types implement.
 //! Others work too, but then a text that could be JSON is taken for JSON first.
 //!
+//! A parameter of type [`Secret`](crate::Secret) is given as `--name-env VARIABLE`, out of the environment, or as `--name-file FILE`, where `-` is standard input; one line end
+//! behind it does not count. `--name SECRET` works too, with a warning, since whoever lists processes sees it then.
+//!
 //! A program that describes its own runtime does it so:
 //!
 //! ```no_run
@@ -67,6 +70,7 @@ mod progress;
 mod pruning;
 mod running;
 mod screen;
+mod secrets;
 mod shown;
 mod signals;
 mod standing;
