@@ -62,6 +62,8 @@ pub(crate) trait Job: Send {
     fn encode(&self) -> Result<Vec<u8>, BoxError>;
     /// Puts a value from the cache in place of one that an attempt returns.
     fn decode(self: Pin<&mut Self>, bytes: &[u8]) -> Result<(), BoxError>;
+    /// The same with a value that somebody wrote.
+    fn read_json(self: Pin<&mut Self>, value: serde_json::Value) -> Result<(), BoxError>;
 }
 
 /// A job that gives a `T`.
@@ -443,6 +445,15 @@ where
             return Err("the output cannot be restored".into());
         };
         *this.output = Some(caught(|| (codec.decode)(bytes)).map_err(|message| panicked(&message))??);
+        Ok(())
+    }
+
+    fn read_json(self: Pin<&mut Self>, value: serde_json::Value) -> Result<(), BoxError> {
+        let this = self.project();
+        let Some(codec) = this.shim.codec else {
+            return Err("the output cannot be restored".into());
+        };
+        *this.output = Some(caught(|| (codec.from_json)(value)).map_err(|message| panicked(&message))??);
         Ok(())
     }
 }

@@ -37,6 +37,7 @@ mod resume;
 mod retention;
 mod retries;
 mod runtimes;
+mod settled;
 mod silence;
 mod slots;
 mod stalls;

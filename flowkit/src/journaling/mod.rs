@@ -9,6 +9,7 @@
 //! | `replay` | what earlier lives of a flow run completed |
 //! | `retention` | how much of the past is kept |
 //! | `resume` | a flow run begins another life |
+//! | `settled` | effects whose outcome nobody knows but who has looked |
 //!
 //! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
 
@@ -21,6 +22,8 @@ pub(crate) mod replay;
 pub(crate) mod resume;
 pub(crate) mod retention;
 pub(crate) mod rows;
+#[cfg(feature = "journal")]
+pub(crate) mod settled;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -1,6 +1,6 @@
 //! What earlier lives of a flow run completed, by the places of the calls: a run at the same place need not run again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flowkit_journal::JournalStore;
@@ -11,6 +11,15 @@ use super::Original;
 use super::read_ahead::ReadAhead;
 use crate::ids::FlowRunId;
 use crate::state::State;
+
+/// How an effect went whose outcome the journal does not know, as somebody says who looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It happened, and the task would have returned this.
+    Happened(serde_json::Value),
+    /// It did not: the task runs.
+    DidNotHappen,
+}
 
 /// A call that an earlier life knows.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +70,8 @@ pub(crate) struct Replay {
     completed: HashMap<Task, Vec<Completed>>,
     /// The same, of those with an effect that they had, or may have had.
     effects: HashMap<Task, Vec<Completed>>,
+    /// Effects whose outcome somebody says.
+    settled: BTreeMap<Digest, Settled>,
     /// Results that are likely to be asked for next.
     pub(crate) ahead: ReadAhead,
     /// Whether the flow's own code is what it was.
@@ -96,6 +107,17 @@ impl Replay {
     pub(crate) fn allowing_changes(mut self, allow: bool) -> Self {
         self.allow_changes = allow;
         self
+    }
+
+    /// Effects whose outcome somebody says.
+    pub(crate) fn with_settled(mut self, settled: BTreeMap<Digest, Settled>) -> Self {
+        self.settled = settled;
+        self
+    }
+
+    /// How the effect of the call at this place went, if somebody says so.
+    pub(crate) fn settled(&self, place: &Digest) -> Option<&Settled> {
+        self.settled.get(place)
     }
 
     /// Whether a call that no longer matches is run; also where the parameters are the recorded ones by themselves.

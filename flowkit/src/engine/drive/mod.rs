@@ -8,6 +8,7 @@
 mod admission;
 mod attempt;
 mod cached;
+mod effect;
 mod journaled;
 mod outlasting;
 mod upstreams;
@@ -373,7 +374,7 @@ impl Drive {
         if let Some(step) = self.recall(job.as_mut()) {
             return step;
         }
-        if let Some(step) = self.identify(&*job) {
+        if let Some(step) = self.identify(job.as_mut()) {
             return step;
         }
         self.cached_or_admitted(&*job)
