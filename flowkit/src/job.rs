@@ -34,8 +34,6 @@ pub(crate) trait Job: Send {
     fn run_name(&self) -> Option<String>;
     /// Adds the inputs to a key; false means that this call is not to be cached.
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
-    /// Adds every input to a key; false means that one of them has none.
-    fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
     /// A key of what the task is beside its definition (type arguments), and one of each input; none if one of them has none.
     fn hash_parts(&self, hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError>;
     /// The inputs, written down, if the attribute says how.
@@ -346,15 +344,6 @@ where
                 caught(|| key(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(&message)))
             }
             None => Ok(false),
-        }
-    }
-
-    fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
-        match (self.shim.all_inputs, self.shim.clone) {
-            (Some(hash), Some(_)) => {
-                caught(|| hash(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(&message)))
-            }
-            _ => Ok(false),
         }
     }
 

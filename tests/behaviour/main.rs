@@ -31,6 +31,7 @@ mod limits;
 mod lives;
 mod named;
 mod pauses;
+mod places;
 mod recorder;
 mod released;
 mod resume;

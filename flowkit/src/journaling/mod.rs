@@ -33,7 +33,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use flowkit_journal::record::{DefinitionRow, Digest, Effect, Parameters, Record, RunNo, Spot, Timestamp};
 use flowkit_journal::{Journal, JournalError};
 
-use self::calls::Calls;
 use self::replay::{Found, Replay, Resumed};
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Error, ErrorKind};
@@ -144,8 +143,6 @@ pub(crate) struct Life {
     pub(crate) root: RunNo,
     /// Which of the flow run's lives it is.
     pub(crate) number: u32,
-    /// The calls that the flow's own body makes. A subflow knows them once its inputs are there.
-    calls: OnceLock<Arc<Calls>>,
     /// What earlier lives completed.
     pub(crate) replay: Option<Arc<Replay>>,
     /// The effects that began in this life, in all attempts of the flow runs in it.
@@ -171,8 +168,6 @@ impl Life {
             // A call that stands in for them says them again.
             let _ = life.parameters.set(parameters);
         }
-        // It has none yet.
-        let _ = life.calls.set(Arc::new(Calls::of_root(id.as_u128())));
         life
     }
 
@@ -207,7 +202,6 @@ impl Life {
             no,
             root,
             number,
-            calls: OnceLock::new(),
             replay,
             effects: Arc::default(),
             taken_in: AtomicBool::new(false),
@@ -228,17 +222,6 @@ impl Life {
         // As JSON, since the stored form of a hash map has no order.
         let same = |recorded: &Arc<Parameters>| recorded.json == parameters.json || recorded.json.is_none();
         allowed || self.parameters.get().is_none_or(same)
-    }
-
-    /// The calls of the flow's own body.
-    pub(crate) fn calls(&self) -> Option<&Arc<Calls>> {
-        self.calls.get()
-    }
-
-    /// Says which call of its caller the flow run is.
-    pub(crate) fn set_calls(&self, calls: Calls) {
-        // A flow run is one call; another attempt of it is the same.
-        let _ = self.calls.set(Arc::new(calls));
     }
 
     /// Where a run of this flow run stands.

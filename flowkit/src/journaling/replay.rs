@@ -8,6 +8,7 @@ use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Parameter
 use flowkit_journal::{JournalResult, StoredTask};
 
 use super::Original;
+use super::calls::first_item;
 use super::read_ahead::ReadAhead;
 use crate::ids::FlowRunId;
 use crate::state::State;
@@ -31,13 +32,6 @@ pub(crate) struct Found {
     pub(crate) completed: bool,
     pub(crate) effect: Effect,
     pub(crate) original: Original,
-}
-
-#[derive(Debug)]
-struct Item {
-    definition: Arc<DefinitionRow>,
-    inputs: Vec<Digest>,
-    found: Found,
 }
 
 /// A task as it was, and the inputs under which it completed.
@@ -64,8 +58,6 @@ fn task_of(definition: &DefinitionRow) -> Task {
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     by_place: HashMap<Digest, Found>,
-    /// Items, by the place of their fan-out and their index: their own place follows from their inputs.
-    items: HashMap<(Digest, u32), Item>,
     /// The inputs under which each task completed, by its name, each code of it apart.
     completed: HashMap<Task, Vec<Completed>>,
     /// The same, of those with an effect that they had, or may have had.
@@ -159,48 +151,24 @@ impl Replay {
         if task.has_result {
             note(&mut self.completed, &task);
         }
-        match (task.spot.item, task.place) {
-            (Some(index), None) => {
-                let fan_out = Spot {
-                    item: None,
-                    ..task.spot
-                };
-                if let Some(place) = places.get(&fan_out) {
-                    let item = Item {
-                        definition: task.definition,
-                        inputs: task.inputs,
-                        found,
-                    };
-                    self.items.insert((*place, index), item);
-                }
+        // That of an item follows from its inputs, unless it has one of its own.
+        let fan_out = Spot {
+            item: None,
+            ..task.spot
+        };
+        let follows = || Some(first_item(places.get(&fan_out)?, &task.inputs));
+        if let Some(place) = task.place.or_else(|| task.spot.item.and_then(|_| follows())) {
+            // A later life knows better than an earlier one, unless it knows nothing.
+            let known = self.by_place.entry(place).or_insert(found);
+            if found.has_result || !known.has_result {
+                *known = found;
             }
-            // An item that has a place of its own has an effect.
-            (_, Some(place)) => {
-                // A later life knows better than an earlier one, unless it knows nothing.
-                let known = self.by_place.entry(place).or_insert(found);
-                if found.has_result || !known.has_result {
-                    *known = found;
-                }
-            }
-            (None, None) => {}
         }
     }
 
     /// The call at this place.
     pub(crate) fn find(&self, place: &Digest) -> Option<Found> {
         self.by_place.get(place).copied()
-    }
-
-    /// The item of the fan-out at this place.
-    pub(crate) fn find_item(
-        &self,
-        fan_out: &Digest,
-        index: u32,
-        definition: &DefinitionRow,
-        inputs: &[Digest],
-    ) -> Option<Found> {
-        let item = self.items.get(&(*fan_out, index))?;
-        (item.inputs == inputs && *item.definition == *definition).then_some(item.found)
     }
 
     /// Whether a task with an effect, called with these inputs, had it or may have had it under another code.

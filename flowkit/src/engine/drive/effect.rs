@@ -16,6 +16,11 @@ use crate::journaling::{CallRecord, Original, journal_error};
 use crate::state::State;
 
 impl Drive {
+    /// Whether it has an effect, and a journal to know that from.
+    pub(super) fn must_not_repeat(&self) -> bool {
+        self.definition.has_effect() && self.scope.life.is_some()
+    }
+
     /// Fails a task with an effect that could not be known again.
     pub(super) fn end_without_place(&mut self) -> Step {
         let error = self.error(ErrorKind::Input).detailed(
@@ -113,13 +118,19 @@ impl Drive {
 
     /// Before the body of a task with an effect begins, its intent is on the disk.
     pub(super) fn intend(&mut self) -> Option<Step> {
-        let journaled = self.journaled.as_mut().filter(|_| self.definition.has_effect())?;
+        if !self.must_not_repeat() {
+            return None;
+        }
+        let journaled = self.journaled.as_ref()?;
         if journaled.record.effect == Effect::Intended {
             return None;
         }
         self.set_effect(Effect::Intended);
         self.scope
             .journal_task(&self.scope.graph(), self.place, self.call_record());
+        if cfg!(flowkit_fault = "intent-not-awaited") {
+            return None;
+        }
         Some(Step::Next(Phase::Intend(self.flush()?)))
     }
 
@@ -163,7 +174,10 @@ impl Drive {
         self.set_effect(Effect::Known);
         self.scope
             .journal_task(&self.scope.graph(), self.place, self.call_record());
-        match self.flush() {
+        match self
+            .flush()
+            .filter(|_| !cfg!(flowkit_fault = "outcome-not-awaited"))
+        {
             Some(flush) => Step::Next(Phase::Commit(flush)),
             None => self.end(State::Completed, None),
         }

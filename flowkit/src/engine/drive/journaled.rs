@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
 use flowkit_journal::JournalResult;
-use flowkit_journal::record::Effect;
+use flowkit_journal::record::{Digest, Effect};
 
 use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient};
@@ -15,11 +15,13 @@ use crate::journaling::calls::{Called, Calls};
 use crate::journaling::replay::Found;
 use crate::state::State;
 
-/// What the journal keeps of the run, and what it needs for that.
+/// Which call the run is, what the journal keeps of it, and what it needs for that.
 pub(super) struct Journaled {
     /// The calls that the run is one of.
     pub(super) caller: Arc<Calls>,
     pub(super) record: CallRecord,
+    /// Which call it is. None if its inputs have no key.
+    pub(super) place: Option<Digest>,
     /// Whether results are kept for later lives, as far as they can be.
     pub(super) keeps: bool,
     /// Whether the body of an attempt began.
@@ -29,50 +31,57 @@ pub(super) struct Journaled {
 }
 
 impl Drive {
-    /// The inputs are there: finds out which call the run is, and whether an earlier life of its flow run completed it.
-    pub(super) fn identify(&mut self, job: Pin<&mut dyn Job>) -> Option<Step> {
+    /// The inputs are there: finds out which call the run is. Every call is counted, also one that is not run.
+    pub(super) fn identify(&mut self, job: &dyn Job) -> Option<Step> {
         self.journaled.as_ref()?;
         let definition = self.definition;
         let scope = Arc::clone(&self.scope);
         let called = context::enter(&mut self.ambient, || {
-            Called::of(&scope.runtime, definition, &*job)
+            Called::of(scope.key_of_secrets(), definition, job)
         });
-        let life = scope.life.as_ref()?;
-        let journaled = self.journaled.as_mut()?;
+        let (is_known, has_effect) = (called.inputs.is_some(), self.must_not_repeat());
         let index = self.place.index();
-        let (is_known, has_effect) = (called.inputs.is_some(), definition.has_effect());
+        let journaled = self.journaled.as_mut()?;
         if has_effect && !(is_known && journaled.caller.is_known()) {
             return Some(self.end_without_place());
         }
-        let place = match index {
-            Some(_) if has_effect => journaled.caller.effect_item(&called),
-            Some(index) => journaled.caller.item(&called, index),
-            None => journaled.caller.next(&called),
+        let (place, follows) = match index {
+            Some(_) if has_effect => (journaled.caller.effect_item(&called), false),
+            Some(_) => journaled.caller.item(&called),
+            None => (journaled.caller.next(&called), false),
         };
-        let is_own = is_known && (index.is_none() || has_effect);
-        journaled.record.place = is_own.then_some(place);
+        journaled.place = is_known.then_some(place);
+        journaled.record.place = journaled.place.filter(|_| !follows);
         journaled.record.inputs = called.inputs.unwrap_or_default();
         journaled.keeps = job.is_kept();
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.calls = Some(Arc::new(Calls::below(place, &journaled.caller, is_known)));
         }
-        if has_effect {
+        None
+    }
+
+    /// Finds out whether an earlier life of the flow run, or an earlier attempt in this one, completed the call.
+    pub(super) fn look_back(&mut self, job: Pin<&mut dyn Job>) -> Option<Step> {
+        let definition = self.definition;
+        let has_effect = self.must_not_repeat();
+        let scope = Arc::clone(&self.scope);
+        let life = scope.life.as_ref()?;
+        let journaled = self.journaled.as_ref()?;
+        let place = journaled.place?;
+        if has_effect && !cfg!(flowkit_fault = "effect-forgotten-by-the-next-attempt") {
             let begun = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(found) = begun.get(&place).copied() {
                 drop(begun);
                 return self.restore(found);
             }
         }
-        let replay = life.replay.as_ref().filter(|_| is_known)?;
+        let replay = life.replay.as_ref()?;
         if has_effect && let Some(settled) = replay.settled(&place) {
             return self.settle(job, settled.clone());
         }
         let row = life.recorder.definition(definition);
         let inputs = &journaled.record.inputs;
-        let found = match index {
-            Some(index) if !has_effect => replay.find_item(&journaled.caller.caller(), index, &row, inputs),
-            _ => replay.find(&place),
-        };
+        let found = replay.find(&place);
         match found {
             Some(found) => self.restore(found),
             None if has_effect && replay.had_effect(&row, inputs) => {
@@ -192,9 +201,8 @@ impl Drive {
     /// Whether the journal wants the value.
     pub(super) fn wants_result(&self, job: &dyn Job) -> bool {
         let wants = |journaled: &Journaled| {
-            let is_known = journaled.record.place.is_some() || self.place.index().is_some();
-            is_known && journaled.keeps && journaled.record.result.is_none()
+            journaled.place.is_some() && journaled.keeps && journaled.record.result.is_none()
         };
-        self.journaled.as_deref().is_some_and(wants) && job.is_storable()
+        self.scope.life.is_some() && self.journaled.as_deref().is_some_and(wants) && job.is_storable()
     }
 }

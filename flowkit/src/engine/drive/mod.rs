@@ -28,7 +28,6 @@ use self::journaled::Journaled;
 pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
-use super::memo::Occurrence;
 use super::scope::{Change, NewRun, Scope};
 use super::slots::RunSlots;
 use super::stall;
@@ -72,7 +71,7 @@ pub(crate) struct Drive {
     #[cfg(feature = "testing")]
     fault: Option<Box<crate::testing::FaultyAttempt>>,
     span: Span,
-    /// What the journal keeps of it, if there is one.
+    /// Which call it is and what the journal keeps of it, where there is a journal or the flow may be retried.
     journaled: Option<Box<Journaled>>,
     /// What a run without options and cache does not need.
     more: Option<Box<More>>,
@@ -88,8 +87,6 @@ struct More {
     first_attempt: Option<Instant>,
     attempt_began: Stamp,
     hooks: Option<HookQueue>,
-    /// Which call of its flow's attempt it is, where the flow may be retried.
-    occurrence: Option<Occurrence>,
     /// Its place in a transaction.
     member: Option<Member>,
     /// What its commit puts into the cache, once it has completed in a transaction.
@@ -199,7 +196,6 @@ impl Drive {
                 first_attempt: None,
                 attempt_began: Stamp::NEVER,
                 hooks: HookQueue::start(&scope, Some(place), definition),
-                occurrence: None,
                 member: caller
                     .transaction
                     .as_ref()
@@ -226,6 +222,7 @@ impl Drive {
             Box::new(Journaled {
                 caller,
                 record: CallRecord::default(),
+                place: None,
                 keeps: true,
                 began: false,
                 returned_value: false,
@@ -371,10 +368,13 @@ impl Drive {
                 extra.name.get_or_insert_with(|| Arc::from(name));
             });
         }
+        if let Some(step) = self.identify(&*job) {
+            return step;
+        }
         if let Some(step) = self.recall(job.as_mut()) {
             return step;
         }
-        if let Some(step) = self.identify(job.as_mut()) {
+        if let Some(step) = self.look_back(job.as_mut()) {
             return step;
         }
         self.cached_or_admitted(&*job)

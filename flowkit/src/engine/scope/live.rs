@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use flowkit_cache::SecretKey;
+
 use super::Scope;
 use crate::engine::memo::Memo;
 use crate::error::Error;
 use crate::graph::{Control, NodeKind};
 use crate::ids::NodeRef;
+use crate::journaling::calls::Calls;
+use crate::secret_key::ProcessKey;
 use crate::state::State;
 
 impl Scope {
@@ -139,7 +143,7 @@ impl Scope {
         if let Some(memo) = self.memo() {
             memo.begin_attempt();
         }
-        if let Some(calls) = self.life.as_ref().and_then(|life| life.calls()) {
+        if let Some(calls) = self.calls() {
             calls.begin_attempt();
         }
         self.closed.store(false, Ordering::Release);
@@ -158,6 +162,25 @@ impl Scope {
     pub(crate) fn set_memo(&self, memo: Arc<Memo>) {
         // A flow run has one memo from its beginning to its end.
         let _ = self.memo.set(memo);
+    }
+
+    /// What secrets are hashed with, so that a call is known again: by a later life, or by an attempt in this process.
+    pub(crate) fn key_of_secrets(&self) -> Arc<dyn SecretKey> {
+        match self.life {
+            Some(_) => self.runtime.secrets(),
+            None => Arc::new(ProcessKey),
+        }
+    }
+
+    /// The calls of its own body, where they must be known again: by the journal, or by another attempt.
+    pub(crate) fn calls(&self) -> Option<&Arc<Calls>> {
+        self.calls.get()
+    }
+
+    /// Says which calls its body makes; only the first counts.
+    pub(crate) fn set_calls(&self, calls: Calls) {
+        // A flow run is one call; another attempt of it is the same.
+        let _ = self.calls.set(Arc::new(calls));
     }
 
     /// Whether nothing new may begin.

@@ -18,6 +18,7 @@ use crate::definition::Definition;
 use crate::error::Error;
 use crate::graph::{Control, Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::journaling::calls::Calls;
 use crate::journaling::replay::Resumed;
 use crate::journaling::{CallRecord, Life};
 use crate::pause::Pauses;
@@ -48,6 +49,8 @@ pub(crate) struct Scope {
     stalled: OnceLock<Error>,
     /// What its runs returned in earlier attempts, if there may be more than one.
     memo: OnceLock<Arc<Memo>>,
+    /// The calls that the flow's own body makes, where they must be known again. A subflow knows them once its inputs are there.
+    calls: OnceLock<Arc<Calls>>,
     outcome: Mutex<Outcome>,
     /// Where it waits, or has waited, to be resumed.
     pub(crate) pauses: Pauses,
@@ -123,7 +126,8 @@ impl Scope {
             (None, Some(recorder)) => Some(Life::of_root(recorder, id, resumed)),
             (None, None) => None,
         };
-        Arc::new(Self {
+        let is_journaled_root = parent.is_none() && life.is_some();
+        let scope = Self {
             id,
             life,
             runtime: Arc::clone(runtime),
@@ -140,13 +144,18 @@ impl Scope {
             cancel: Notify::new(),
             stalled: OnceLock::new(),
             memo: OnceLock::new(),
+            calls: OnceLock::new(),
             outcome: Mutex::new(Outcome {
                 state: State::Pending,
                 error: None,
                 ended: Stamp::NEVER,
             }),
             pauses: Pauses::default(),
-        })
+        };
+        if is_journaled_root {
+            scope.set_calls(Calls::of_root(id.as_u128()));
+        }
+        Arc::new(scope)
     }
 
     /// The flow run that this one was called in, and the node that stands for it there.
@@ -187,7 +196,7 @@ impl Scope {
             leading: None,
             slots: None,
             transaction: None,
-            calls: self.life.as_ref().and_then(|life| life.calls().cloned()),
+            calls: self.calls().cloned(),
             abandoned: None,
         }
     }
