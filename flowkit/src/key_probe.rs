@@ -197,6 +197,24 @@ impl<T> Probe<Secret<T>> {
     }
 }
 
+impl<T> Probe<Secret<T>> {
+    /// A secret is one.
+    pub const fn is_secret(&self) -> bool {
+        true
+    }
+}
+
+/// The type is not known to be a secret.
+pub trait SecretNo {
+    /// It is none.
+    fn is_secret(&self) -> bool {
+        false
+    }
+}
+
+impl<T> SecretNo for Probe<T> {}
+impl<T> SecretNo for NoProbe<T> {}
+
 /// The type has a JSON form.
 pub trait JsonYes<T> {
     /// How it is made.

@@ -14,7 +14,7 @@ fn the_flows_are_listed_with_the_schemas_of_their_parameters() {
         .iter()
         .map(|flow| &flow["name"])
         .collect();
-    assert_eq!(names, ["harvest", "import", "water"]);
+    assert_eq!(names, ["harvest", "import", "tell", "water"]);
     let parameters = &listed[0]["parameters"];
     assert_eq!(parameters["required"], json!(["plots", "year"]));
     assert_eq!(

@@ -5,9 +5,11 @@ use std::time::SystemTime;
 
 use clap::ArgMatches;
 use flowkit_cache::{CacheKey, CacheStore, Found, Listed, SledStore, StoreError};
+use flowkit_journal::{OwnedBy, Owner};
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::directory;
 use super::screen::Screen;
 use super::times::{bytes, moment, short_moment};
 use super::trouble::Trouble;
@@ -24,6 +26,7 @@ pub(super) async fn tend(
     let (command, matches) = matches
         .subcommand()
         .ok_or_else(|| Trouble::usage("say what to do with the cache"))?;
+    refuse_what_is_in_use(data_dir)?;
     let Some(store) = open(data_dir).await? else {
         return nothing(command, screen);
     };
@@ -44,14 +47,28 @@ pub(super) async fn tend(
 
 /// Opens the cache, if there is one. The store waits a moment for a lock that may just be given up.
 pub(super) async fn open(data_dir: &Path) -> Result<Option<SledStore>, Trouble> {
-    let directory = data_dir.join("cache");
-    if !directory.exists() {
+    if !directory::has_cache(data_dir)? {
         return Ok(None);
     }
+    let directory = data_dir.join("cache");
     let opened = tokio::task::spawn_blocking(move || SledStore::open(directory)).await;
     match opened {
         Ok(opened) => Ok(Some(opened?)),
         Err(_) => Err(Trouble::store("the cache was not opened")),
+    }
+}
+
+/// A process that owns the directory uses its cache, or will as soon as a cached task runs, which would run without it meanwhile.
+fn refuse_what_is_in_use(data_dir: &Path) -> Result<(), Trouble> {
+    if !directory::is_there(data_dir)? {
+        return Ok(());
+    }
+    match Owner::of(data_dir)? {
+        None => Ok(()),
+        Some(OwnedBy { pid, since }) => Err(Trouble::store(format!(
+            "the cache in `{}` is in use by process {pid} since {since}: wait until that has ended, or stop it (`runs --state running` tells what it works on)",
+            data_dir.display()
+        ))),
     }
 }
 

@@ -72,87 +72,91 @@ fn on_flows() -> [Command; 2] {
 }
 
 fn on_runs() -> [Command; 8] {
-    let states = State::ALL.map(State::name);
     [
-        Command::new("runs").about("Flow runs, the latest first").args([
-            Arg::new("flow")
-                .long("flow")
-                .value_name("FLOW")
-                .help("Only those of this flow"),
-            Arg::new("state")
-                .long("state")
-                .value_name("STATE")
-                .value_parser(PossibleValuesParser::new(states))
-                .ignore_case(true)
-                .hide_possible_values(true)
-                .help("Only those in this state, such as Completed, Failed or Running"),
-            Arg::new("since")
-                .long("since")
-                .value_name("TIME")
-                .help("Only those that began since then: `2h` ago, or a time"),
-            Arg::new("limit")
-                .long("limit")
-                .value_name("NUMBER")
-                .value_parser(value_parser!(u32))
-                .default_value("20")
-                .help("At most so many"),
-        ]),
-        Command::new("show")
-            .about("What is known of a run")
-            .arg(run_id())
-            .arg(
-                Arg::new("items")
-                    .long("items")
-                    .action(ArgAction::SetTrue)
-                    .help("The items of fan-outs too"),
-            ),
+        runs(),
+        show(),
         Command::new("logs")
-            .about("What was logged in a run")
+            .about("What was logged in a run, in all of its lives")
             .arg(run_id()),
-        Command::new("graph")
-            .about("The graph of a run")
-            .arg(run_id())
-            .arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_parser(["mermaid", "dot", "svg", "json"])
-                    .default_value("mermaid")
-                    .help("How it is drawn"),
-            )
-            .arg(output()),
-        Command::new("timeline")
-            .about("When the tasks of a run waited and worked")
-            .arg(run_id())
-            .arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_parser(["text", "svg"])
-                    .default_value("text")
-                    .help("How it is drawn"),
-            )
-            .arg(output()),
-        Command::new("explain")
-            .about("Why a task ran, or was served from the cache")
-            .arg(run_id())
-            .arg(
-                Arg::new("task")
-                    .value_name("TASK")
-                    .required(true)
-                    .help("The task run: its name, or its id as `show --json` has it"),
-            ),
-        Command::new("resume")
-            .about("Go on with a run that did not complete")
-            .arg(run_id())
-            .arg(
-                Arg::new("allow-changes")
-                    .long("allow-changes")
-                    .action(ArgAction::SetTrue)
-                    .help("Run what the program has changed since, instead of failing there"),
-            ),
+        drawing("graph", "The graph of a run", &["mermaid", "dot", "svg", "json"]),
+        drawing(
+            "timeline",
+            "When the tasks of a run waited and worked",
+            &["text", "svg", "json"],
+        ),
+        explain(),
+        resume(),
         Command::new("cancel")
             .about("Cancel a run, also one of another process")
             .arg(run_id()),
     ]
+}
+
+fn runs() -> Command {
+    let states = State::ALL.map(State::name);
+    Command::new("runs").about("Flow runs, the latest first").args([
+        Arg::new("flow")
+            .long("flow")
+            .value_name("FLOW")
+            .help("Only those of this flow"),
+        Arg::new("state")
+            .long("state")
+            .value_name("STATE")
+            .value_parser(PossibleValuesParser::new(states))
+            .ignore_case(true)
+            .hide_possible_values(true)
+            .help("Only those in this state, such as Completed, Failed, Crashed or Running"),
+        Arg::new("since")
+            .long("since")
+            .value_name("TIME")
+            .help("Only those that began since then: `2h` ago, or a time"),
+        Arg::new("limit")
+            .long("limit")
+            .value_name("NUMBER")
+            .value_parser(value_parser!(u32))
+            .default_value("20")
+            .help("At most so many"),
+    ])
+}
+
+fn show() -> Command {
+    let items = Arg::new("items")
+        .long("items")
+        .action(ArgAction::SetTrue)
+        .help("The items of fan-outs too");
+    Command::new("show")
+        .about("What is known of a run")
+        .args([run_id(), items])
+}
+
+/// A command that draws a run in one of these forms, the first unless another is said.
+fn drawing(name: &'static str, about: &'static str, formats: &'static [&'static str]) -> Command {
+    let format = Arg::new("format")
+        .long("format")
+        .value_parser(PossibleValuesParser::new(formats))
+        .default_value(formats.first().copied().unwrap_or_default())
+        .help("How it is drawn");
+    Command::new(name).about(about).args([run_id(), format, output()])
+}
+
+fn explain() -> Command {
+    let task = Arg::new("task")
+        .value_name("TASK")
+        .required(true)
+        .help("The task run: its name, or its id as `show --json` has it");
+    Command::new("explain")
+        .about("Why a task ran, or was served from the cache")
+        .args([run_id(), task])
+}
+
+fn resume() -> Command {
+    let allow_changes = Arg::new("allow-changes")
+        .long("allow-changes")
+        .action(ArgAction::SetTrue)
+        .help("Run what the program has changed since, instead of failing there");
+    Command::new("resume")
+        .about("Go on with a run that did not complete")
+        .args([run_id(), allow_changes])
 }
 
 fn on_the_directory() -> [Command; 3] {

@@ -7,6 +7,7 @@ use flowkit_journal::{JournalStore, Owner, Pruned, Retention, SqliteJournal};
 use serde_json::json;
 
 use super::Exit;
+use super::directory;
 use super::screen::Screen;
 use super::times::{now, typed_length};
 use super::trouble::Trouble;
@@ -26,7 +27,7 @@ pub(super) async fn prune(
     if let Some(runs) = matches.get_one::<u64>("keep") {
         keep = keep.runs(*runs);
     }
-    let pruned = if data_dir.join("journal.sqlite").exists() {
+    let pruned = if directory::has_journal(data_dir)? {
         let _owner = Owner::take(data_dir, now())?;
         let journal = SqliteJournal::open(data_dir).await?;
         let pruned = clear_out(&journal, &keep.at(SystemClock.now())).await;

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::given::Wanted;
-use super::graph_svg::shortened;
 use super::history::History;
 use super::progress::Progress;
 use super::screen::{Screen, clean};
@@ -19,13 +18,14 @@ use super::{Exit, MakeBuilder};
 use crate::error::Error;
 use crate::ids::FlowRunId;
 use crate::journaling::resume::ResumeOptions;
+use crate::render::words::shortened;
 use crate::run::FlowRun;
 use crate::runtime::Runtime;
 
 /// How often a run is drawn as it goes.
 const FRAME: Duration = Duration::from_millis(100);
-/// What fits into the narrowest of terminals. A line that is broken could not be drawn over.
-const NARROW: usize = 79;
+/// What fits into a terminal that does not say how wide it is. A line that is broken could not be drawn over.
+const NARROW: usize = 80;
 /// How long what a flow left behind may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -58,7 +58,7 @@ pub(super) async fn resume(
     let history = History::open(data_dir).await?;
     let found = history.find(matches).await;
     history.close().await;
-    let id = FlowRunId::from_u128(found?.id);
+    let id = FlowRunId::from_u128(found?.flow.id);
     let options = if matches.get_flag("allow-changes") {
         ResumeOptions::new().allow_changes()
     } else {
@@ -113,6 +113,7 @@ async fn watch(
     signals: &mut Signals,
 ) -> Option<Ended> {
     let mut frames = tokio::time::interval(FRAME);
+    let room = screen.columns.unwrap_or(NARROW).saturating_sub(1);
     let mut asked = false;
     loop {
         tokio::select! {
@@ -129,7 +130,7 @@ async fn watch(
                 screen.tell("cancelling what runs; once more ends the program at once");
                 runtime.scopes().iter().for_each(|scope| scope.cancel());
             }
-            _ = frames.tick(), if screen.progress => screen.show_progress(&shortened(&progress.line(), NARROW)),
+            _ = frames.tick(), if screen.progress => screen.show_progress(&shortened(&progress.line(), room)),
         }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Screen<'a> {
     pub(super) json: bool,
     /// Whether lines may be coloured.
     pub(super) colour: bool,
+    /// How many columns a line of the terminal has; none if there is no terminal.
+    pub(super) columns: Option<usize>,
     /// Whether a run is shown as it goes.
     pub(super) progress: bool,
     /// Why no more could be printed.
@@ -29,6 +31,7 @@ impl<'a> Screen<'a> {
             err,
             json: false,
             colour: false,
+            columns: None,
             progress: false,
             trouble: None,
         }
