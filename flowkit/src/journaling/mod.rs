@@ -56,6 +56,12 @@ pub(crate) struct Recorder {
     crashed: Mutex<Vec<FlowRunId>>,
     /// The flow runs that are being resumed.
     resuming: Mutex<HashSet<FlowRunId>>,
+    /// How many lives a flow run has at most, unless somebody resumes it by its id.
+    #[cfg_attr(
+        not(feature = "journal"),
+        expect(dead_code, reason = "runs are resumed with the feature")
+    )]
+    most_lives: u32,
     clearing: retention::Clearing,
 }
 
@@ -76,8 +82,14 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(journal: Journal, crashed: Vec<FlowRunId>, keep: retention::KeepRuns) -> Self {
+    pub(crate) fn new(
+        journal: Journal,
+        crashed: Vec<FlowRunId>,
+        keep: retention::KeepRuns,
+        most_lives: u32,
+    ) -> Self {
         Self {
+            most_lives,
             clearing: retention::Clearing::new(keep),
             resuming: Mutex::default(),
             crashed: Mutex::new(crashed),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowkit_journal::StoredFlow;
-use flowkit_journal::record::Digest;
+use flowkit_journal::record::{Digest, FlowRow, Record};
 
 use super::replay::{Replay, Resumed, Settled};
 use super::{Recorder, journal_error, row_of};
 use crate::context::Ambient;
-use crate::definition::Definition;
+use crate::definition::{Definition, DefinitionKind};
 use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
 use crate::flow_call::FlowCall;
@@ -150,7 +150,8 @@ impl Runtime {
     }
 
     /// Resumes every flow run that an earlier process left unfinished when it died, oldest first, all of them at the same time. Those that
-    /// cannot be resumed are given with the reason.
+    /// cannot be resumed are given with the reason. One that has had [`most_lives`](crate::Builder::most_lives) is not resumed any more, but given up: its
+    /// error, of kind [`GivenUp`](ErrorKind::GivenUp), is in the journal, and [`resume`](Self::resume) goes on with it all the same.
     ///
     /// # Errors
     /// When the runtime has no journal.
@@ -160,8 +161,24 @@ impl Runtime {
         let crashed = self.recorder()?.take_crashed();
         let runs = crashed
             .into_iter()
-            .map(|id| async move { (id, self.resume(id).await) });
+            .map(|id| async move { (id, self.resume_unasked(id).await) });
         Ok(futures::future::join_all(runs).await)
+    }
+
+    /// Resumes a flow run for which nobody asked by its id, unless its process died too often.
+    async fn resume_unasked(&self, run: FlowRunId) -> Result<FlowRun<serde_json::Value>, Error> {
+        let recorder = self.recorder()?;
+        let stored = self.resumable(run).await?;
+        if stored.life < recorder.most_lives {
+            return self.resume(run).await;
+        }
+        let error = given_up(&stored);
+        tracing::warn!(target: "flowkit", flow = stored.name, flow_run_id = %run, lives = stored.life, "a flow run is given up: its process died again and again");
+        // With an error, no later process takes it for one that is to be resumed.
+        recorder.journal.append(Record::from(ended_with(stored, &error)));
+        let written = recorder.journal.flush().await;
+        written.map_err(|trouble| journal_error(&trouble))?;
+        Err(error)
     }
 
     async fn resumable(&self, run: FlowRunId) -> Result<StoredFlow, Error> {
@@ -230,6 +247,43 @@ impl Runtime {
             replay: Arc::new(replay),
             parameters: stored.parameters.clone().map(Arc::new),
         })
+    }
+}
+
+/// That a flow run is not resumed any more.
+fn given_up(stored: &StoredFlow) -> Error {
+    let run = FlowRunId::from_u128(stored.id);
+    let detail = format!(
+        "it was left unfinished in each of {} lives by a process that died, and is no longer resumed by itself: find out what ends the process, then resume {run} by its id",
+        stored.life
+    );
+    Error::new(
+        ErrorKind::GivenUp,
+        DefinitionKind::Flow,
+        stored.definition.name.as_str(),
+    )
+    .in_flow_run(run)
+    .detailed(detail)
+}
+
+/// The row of a crashed life, with this error.
+fn ended_with(stored: StoredFlow, error: &Error) -> FlowRow {
+    FlowRow {
+        no: stored.no,
+        id: stored.id,
+        life: stored.life,
+        root: stored.root,
+        parent: stored.parent,
+        definition: stored.definition,
+        name: stored.name.into(),
+        tags: stored.tags,
+        state: State::Crashed.name(),
+        attempts: stored.attempts,
+        error: Some(error.to_string().into()),
+        created: stored.created,
+        ended: stored.ended,
+        parameters: stored.parameters.map(Arc::new),
+        result_json: stored.result_json.map(Arc::from),
     }
 }
 
