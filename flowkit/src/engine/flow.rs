@@ -7,6 +7,7 @@ use std::time::Duration;
 use flowkit_journal::record::Digest;
 use tokio::time::Instant;
 use tracing::Instrument;
+use tracing::level_filters::LevelFilter;
 
 use super::drive::{edges_of, look_at_upstreams, with_ambient};
 use super::memo::Remembered;
@@ -392,6 +393,10 @@ impl Entered {
     /// What log lines of the body are in. That of a subflow is inside the span of the run that called it.
     fn span(&self, attempt: u32) -> tracing::Span {
         let scope = &self.scope;
+        // A span that is disabled is not free either.
+        if LevelFilter::current() < LevelFilter::INFO {
+            return tracing::Span::none();
+        }
         tracing::info_span!(target: "flowkit", "flow_run", flow = scope.definition.name(), flow_run_id = %scope.id, attempt)
     }
 

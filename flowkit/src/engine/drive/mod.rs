@@ -22,6 +22,7 @@ use flowkit_journal::JournalResult;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
+use tracing::level_filters::LevelFilter;
 
 use self::admission::Admission;
 use self::journaled::Journaled;
@@ -70,7 +71,8 @@ pub(crate) struct Drive {
     /// What a test has happen in the attempt.
     #[cfg(feature = "testing")]
     fault: Option<Box<crate::testing::FaultyAttempt>>,
-    span: Span,
+    /// What log lines of its body are in; none where nobody listens.
+    span: Option<Arc<Span>>,
     /// Which call it is and what the journal keeps of it, where there is a journal or the flow may be retried.
     journaled: Option<Box<Journaled>>,
     /// What a run without options and cache does not need.
@@ -150,7 +152,7 @@ impl Drive {
         definition: &'static Definition,
         extras: Option<Box<CallExtras>>,
         mut job: Pin<&mut dyn Job>,
-        caller: &RunContext,
+        mut caller: RunContext,
         entrance: Entrance,
         awaited: bool,
     ) -> Self {
@@ -203,22 +205,7 @@ impl Drive {
                 uncommitted: None,
             })
         });
-        let span = tracing::info_span!(
-            target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
-            task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
-        );
-        let ambient = Ambient::Run(RunContext {
-            scope: Arc::clone(&scope),
-            place: Some(place),
-            attempt: 0,
-            tags: caller.tags.clone(),
-            leading: caller.leading.clone(),
-            slots: more.as_deref().and_then(More::slots),
-            transaction: caller.transaction.clone(),
-            calls: None,
-            abandoned: None,
-        });
-        let journaled = caller.calls.clone().map(|caller| {
+        let journaled = caller.calls.take().map(|caller| {
             Box::new(Journaled {
                 caller,
                 record: CallRecord::default(),
@@ -228,9 +215,17 @@ impl Drive {
                 returned_value: false,
             })
         });
+        let span = span_of(&scope, place, definition);
+        let context = RunContext {
+            place: Some(place),
+            attempt: 0,
+            slots: more.as_deref().and_then(More::slots),
+            abandoned: None,
+            ..caller
+        };
         Self {
             definition,
-            ambient: Some(ambient),
+            ambient: Some(Ambient::Run(context)),
             scope,
             place,
             attempt: 0,
@@ -259,7 +254,7 @@ impl Drive {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let span = self.span.clone();
-        let _entered = span.enter();
+        let _entered = span.as_deref().map(Span::enter);
         loop {
             let step = match self.poll_caught(job.as_mut(), cx) {
                 Poll::Ready(step) => step,
@@ -466,6 +461,18 @@ impl Drive {
         }
         Some(error)
     }
+}
+
+/// What log lines of a run's body are in, if anybody listens.
+fn span_of(scope: &Scope, place: NodeRef, definition: &Definition) -> Option<Arc<Span>> {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return None;
+    }
+    let span = tracing::info_span!(
+        target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
+        task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
+    );
+    (!span.is_disabled()).then(|| Arc::new(span))
 }
 
 impl Drop for Drive {

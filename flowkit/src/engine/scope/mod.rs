@@ -37,8 +37,10 @@ pub(crate) struct Scope {
     name: OnceLock<Box<str>>,
     tags: Vec<Arc<str>>,
     graph: Mutex<Graph>,
-    /// Submitted runs that have not ended.
+    /// Submitted runs that have not ended, and whether anybody waits for their end.
     live: AtomicUsize,
+    /// Whether any run in it was stopped.
+    stops: AtomicBool,
     drained: Notify,
     /// Whether it takes no more runs.
     closed: AtomicBool,
@@ -138,6 +140,7 @@ impl Scope {
             tags,
             graph: Mutex::new(Graph::default()),
             live: AtomicUsize::new(0),
+            stops: AtomicBool::new(false),
             drained: Notify::new(),
             closed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -233,6 +236,7 @@ impl Scope {
                 created: now,
                 record: Record::new(),
                 control: Control::None,
+                stopped: false,
                 has_children: false,
             });
             let known = graph.edges.len();
