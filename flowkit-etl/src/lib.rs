@@ -42,9 +42,12 @@
 //! | `data` | [`BatchStream`], typed rows, the traits [`Source`](source::Source) and [`Sink`](sink::Sink) |
 //! | `csv`, `json`, `parquet` | files of that format, in and out; each brings `data` and [`DatasetSink`](sink::DatasetSink) |
 //! | `compression` | text files that are compressed by gzip or zstd |
+//! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 
-#[cfg(feature = "files")]
+#[cfg(any(feature = "files", feature = "validation"))]
 mod blocking;
+#[cfg(feature = "data")]
+mod dead_letters;
 mod error;
 #[cfg(feature = "data")]
 mod reject;
@@ -56,12 +59,16 @@ pub mod sink;
 pub mod source;
 #[cfg(feature = "data")]
 mod stream;
+#[cfg(feature = "validation")]
+pub mod validation;
 
 #[cfg(feature = "data")]
 pub use arrow_array;
 #[cfg(feature = "data")]
 pub use arrow_schema;
 
+#[cfg(feature = "data")]
+pub use dead_letters::DeadLetter;
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "data")]
 pub use reject::{DEFAULT_KEPT, Reject, Rejects, Tolerance, Violation};

@@ -18,12 +18,12 @@ pub struct Violation {
     pub field: String,
     /// The value as text, cut after 200 characters.
     pub value: String,
-    /// What it should be: "a number of type Float64", "at least 0".
+    /// What it breaks: "not of type Float64", "lower than 0".
     pub rule: String,
 }
 
 impl Violation {
-    /// A violation of `rule` by a field.
+    /// A field's value, and what it breaks.
     pub fn new(field: impl Into<String>, value: &str, rule: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -36,9 +36,9 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field.is_empty() {
-            write!(f, "{:?} is not {}", self.value, self.rule)
+            write!(f, "{:?} is {}", self.value, self.rule)
         } else {
-            write!(f, "{} is {:?}, not {}", self.field, self.value, self.rule)
+            write!(f, "{} is {:?}: {}", self.field, self.value, self.rule)
         }
     }
 }
@@ -124,6 +124,8 @@ struct Kept {
     rejected: u64,
     at_most: usize,
     kept: VecDeque<Reject>,
+    /// Remains when those that are kept are taken.
+    first: Option<String>,
 }
 
 impl Rejects {
@@ -140,6 +142,7 @@ impl Rejects {
                 rejected: 0,
                 at_most,
                 kept: VecDeque::new(),
+                first: None,
             })),
         }
     }
@@ -164,6 +167,11 @@ impl Rejects {
         self.lock().kept.drain(..).collect()
     }
 
+    /// Keeps all that come, until they are taken.
+    pub(crate) fn keep_all(&self) {
+        self.lock().at_most = usize::MAX;
+    }
+
     /// Counts records that are good.
     pub fn accept(&self, records: u64) {
         self.lock().records += records;
@@ -175,6 +183,9 @@ impl Rejects {
         let mut kept = self.lock();
         kept.records += 1;
         kept.rejected += 1;
+        if kept.first.is_none() {
+            kept.first = Some(reject.to_string());
+        }
         if kept.kept.len() < kept.at_most {
             kept.kept.push_back(reject);
         }
@@ -189,7 +200,7 @@ impl Rejects {
         if !tolerance.is_exceeded(kept.rejected, kept.records) {
             return Ok(());
         }
-        let first = kept.kept.front().map(|reject| format!("; the first: {reject}"));
+        let first = kept.first.as_ref().map(|first| format!("; the first: {first}"));
         Err(Error::new(
             ErrorKind::Rejected,
             format!(
@@ -243,8 +254,8 @@ mod tests {
             line: Some(record + 2),
             record,
             violations: vec![
-                Violation::new("height", "tall", "a number"),
-                Violation::new("", "", "complete"),
+                Violation::new("height", "tall", "not a number"),
+                Violation::new("", "", "not complete"),
             ],
             content: "a,tall".into(),
         }
@@ -274,7 +285,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "3 of 10 records were set aside, where a share of 0.2 is tolerated; the first: \
-             plants.csv line 2: height is \"tall\", not a number; \"\" is not complete"
+             plants.csv line 2: height is \"tall\": not a number; \"\" is not complete"
         );
         assert_eq!(rejects.drain().len(), 2);
         rejects.reject(reject(9));

@@ -87,6 +87,31 @@ impl BatchStream {
         Self::new(schema, self.map(move |batch| each(batch?)))
     }
 
+    /// Each batch as work that blocks or computes leaves it, one after the other, off the threads that drive futures.
+    #[cfg(feature = "validation")]
+    pub(crate) fn map_blocking<F>(self, schema: SchemaRef, each: F) -> Self
+    where
+        F: FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
+    {
+        let mapped = stream::try_unfold((self, each), |(mut stream, mut each)| async move {
+            let Some(batch) = stream.next().await.transpose()? else {
+                return Ok(None);
+            };
+            let (batch, each) = crate::blocking::run(move || each(batch).map(|batch| (batch, each))).await?;
+            Ok(Some((batch, (stream, each))))
+        });
+        Self::new(schema, mapped)
+    }
+
+    /// The same, and after the last batch the error that `judge` finds, if any.
+    #[cfg(feature = "validation")]
+    pub(crate) fn then_judge(self, judge: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        let schema = self.schema.clone();
+        let verdict = stream::once(async move { judge() });
+        let verdict = verdict.filter_map(|verdict| async move { verdict.err().map(Err) });
+        Self::new(schema, self.chain(verdict))
+    }
+
     /// All batches, in memory.
     ///
     /// # Errors

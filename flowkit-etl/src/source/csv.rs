@@ -46,7 +46,7 @@ const INFER_BYTES: u64 = 4 * 1024 * 1024;
 /// let source = CsvSource::new(&file).schema(Arc::new(columns)).set_aside(Tolerance::share(0.5), &rejects);
 /// let batches = source.open().await?.collect_batches().await?;
 /// assert_eq!(batches[0].num_rows(), 1);
-/// assert!(rejects.kept()[0].to_string().ends_with(r#"line 3: height is "tall", not of type Float64"#));
+/// assert!(rejects.kept()[0].to_string().ends_with(r#"line 3: height is "tall": not of type Float64"#));
 /// # Ok(())
 /// # }
 /// ```
@@ -381,7 +381,7 @@ impl TextFormat for CsvFormat {
         let read = csv_reader(self.delimiter, record.as_bytes()).read_record(&mut fields);
         if read.is_err() || fields.len() != self.of_file.fields().len() {
             let rule = format!(
-                "a record of {} fields: it has {}",
+                "not a record of {} fields: it has {}",
                 self.of_file.fields().len(),
                 fields.len()
             );
@@ -399,13 +399,13 @@ impl TextFormat for CsvFormat {
             let value = fields.get(*column).unwrap_or_default();
             let field = self.of_file.field(*column);
             let rule = match (value.is_empty(), field.is_nullable()) {
-                (true, false) => "a value, as it must have one".to_owned(),
-                _ => format!("of type {}", field.data_type()),
+                (true, false) => "missing".to_owned(),
+                _ => format!("not of type {}", field.data_type()),
             };
             violations.push(Violation::new(field.name(), value, rule));
         }
         if violations.is_empty() {
-            violations.push(Violation::new("", record, "a record that can be decoded"));
+            violations.push(Violation::new("", record, "not a record that can be decoded"));
         }
         violations
     }

@@ -209,7 +209,7 @@ impl TextFormat for JsonFormat {
     fn violations(&self, record: &str) -> Vec<Violation> {
         let object: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(record) {
             Ok(object) => object,
-            Err(error) => return vec![Violation::new("", record, format!("a JSON object: {error}"))],
+            Err(error) => return vec![Violation::new("", record, format!("not a JSON object: {error}"))],
         };
         let mut violations = Vec::new();
         for field in self.schema.fields() {
@@ -227,20 +227,20 @@ impl TextFormat for JsonFormat {
             }
             let text = value.map(ToString::to_string).unwrap_or_default();
             let rule = match value {
-                None | Some(serde_json::Value::Null) => "a value, as it must have one".to_owned(),
-                Some(_) => format!("of type {}", field.data_type()),
+                None | Some(serde_json::Value::Null) => "missing".to_owned(),
+                Some(_) => format!("not of type {}", field.data_type()),
             };
             violations.push(Violation::new(field.name(), &text, rule));
         }
         if self.strict {
             for (name, value) in &object {
                 if self.schema.index_of(name).is_err() {
-                    violations.push(Violation::new(name, &value.to_string(), "a member that is known"));
+                    violations.push(Violation::new(name, &value.to_string(), "not a known member"));
                 }
             }
         }
         if violations.is_empty() {
-            violations.push(Violation::new("", record, "a record that can be decoded"));
+            violations.push(Violation::new("", record, "not a record that can be decoded"));
         }
         violations
     }

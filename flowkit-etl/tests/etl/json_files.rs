@@ -75,13 +75,13 @@ async fn bad_lines_are_set_aside_with_what_is_wrong() {
                 .to_owned()
         })
         .collect();
-    assert_eq!(told[0], "line 2: height is \"\\\"tall\\\"\", not of type Float64");
+    assert_eq!(told[0], "line 2: height is \"\\\"tall\\\"\": not of type Float64");
     assert!(
         told[1].starts_with("line 3: \"not json\" is not a JSON object"),
         "{}",
         told[1]
     );
-    assert_eq!(told[2], "line 4: weight is \"1\", not a member that is known");
+    assert_eq!(told[2], "line 4: weight is \"1\": not a known member");
     assert!(
         told[3].starts_with("line 6: ") && told[3].contains("EOF"),
         "a line that was cut: {}",

@@ -33,3 +33,10 @@ mod killed;
 mod plants;
 #[cfg(feature = "data")]
 mod typed_rows;
+#[cfg(all(
+    feature = "validation",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet"
+))]
+mod validation;
