@@ -39,7 +39,7 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     store: Arc<dyn JournalStore>,
     /// What keeps others from writing too, until the last batch is written.
-    _owner: Option<Owner>,
+    owner: Option<Owner>,
     /// One writes at a time: the task for it, or who waits in a flush.
     turn: tokio::sync::Mutex<()>,
     next_run: AtomicU64,
@@ -93,7 +93,7 @@ impl Journal {
         let beginning = store.begin(now, crashed).await?;
         let journal = Self(Arc::new(Inner {
             store,
-            _owner: owner,
+            owner,
             turn: tokio::sync::Mutex::new(()),
             next_run: AtomicU64::new(beginning.next_run.0),
             queue: Mutex::default(),
@@ -188,6 +188,16 @@ impl Journal {
         }
     }
 
+    /// Writes what is left, and has the store put its files in order and close them: see [`JournalStore::rest`].
+    ///
+    /// # Errors
+    /// When something could not be written, or the files not be put in order.
+    pub async fn rest(&self) -> JournalResult<()> {
+        self.flush().await?;
+        let _turn = self.0.turn.lock().await;
+        self.0.store.rest().await
+    }
+
     /// Why the last write failed, if it did.
     pub fn trouble(&self) -> Option<JournalError> {
         self.0.lock().trouble.clone()
@@ -257,7 +267,10 @@ impl Inner {
             return true;
         }
         // What is in neither is in the batch, which stays there if this is dropped.
-        let outcome = self.store.write(&batch).await;
+        let outcome = match self.owner.as_ref().map_or(Ok(()), Owner::check) {
+            Ok(()) => self.store.write(&batch).await,
+            Err(trouble) => Err(trouble),
+        };
         drop(batch);
         let written = outcome.is_ok();
         self.note(outcome);

@@ -6,6 +6,7 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod identity;
 mod journal;
 mod memory;
 mod owner;

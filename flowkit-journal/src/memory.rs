@@ -20,7 +20,7 @@ mod pruning;
 #[derive(Debug, Default)]
 pub struct MemoryJournal(Mutex<Rows>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Rows {
     flows: BTreeMap<RunNo, FlowRow>,
     tasks: BTreeMap<Spot, TaskRow>,
@@ -38,6 +38,12 @@ impl MemoryJournal {
     /// An empty journal.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A journal of its own with what this one holds now: what a process would leave that died in this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {

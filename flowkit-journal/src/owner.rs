@@ -4,8 +4,10 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::identity::Identity;
 use crate::record::Timestamp;
 use crate::store::{JournalError, JournalResult};
 
@@ -17,8 +19,10 @@ const LONGEST: u64 = 256;
 /// That this runtime owns a data directory. Nobody else can take it until this is dropped or the process ends, however it ends.
 pub struct Owner {
     directory: PathBuf,
+    /// When it was taken.
+    since: Timestamp,
     /// Holds the lock.
-    file: File,
+    file: Mutex<File>,
 }
 
 impl Owner {
@@ -29,31 +33,10 @@ impl Owner {
     /// directory cannot be used.
     pub fn take(directory: impl AsRef<Path>, now: Timestamp) -> JournalResult<Self> {
         let directory = directory.as_ref();
-        let failed = |error: io::Error| JournalError::Io {
-            path: directory.to_owned(),
-            action: "opened",
-            reason: error.to_string().into(),
-        };
-        fs::create_dir_all(directory).map_err(failed)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(directory.join(FILE))
-            .map_err(failed)?;
-        match lock(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(owned(directory, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        // A disk that is full must not keep anybody from what is on it: the lock counts, the text only tells.
-        if let Err(error) = sign(&mut file, now) {
-            tracing::warn!(target: "flowkit_journal", %error, directory = %directory.display(), "who owns the data directory could not be written down");
-        }
         Ok(Self {
             directory: directory.to_owned(),
-            file,
+            since: now,
+            file: Mutex::new(lock(directory, now)?),
         })
     }
 
@@ -90,6 +73,29 @@ impl Owner {
         (last.pid != 0).then_some(last)
     }
 
+    /// Sees to it that the directory is still ours. A file that was deleted is written anew, since nobody has taken the directory without one.
+    ///
+    /// # Errors
+    /// [`JournalError::Displaced`] when another file lies there: another process has the directory, or had it.
+    pub(crate) fn check(&self) -> JournalResult<()> {
+        let path = self.directory.join(FILE);
+        let failed = failed(&self.directory, "written");
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match Identity::at(&path).map_err(&failed)? {
+            Some(there) if there == Identity::of_open(&file).map_err(&failed)? => Ok(()),
+            Some(_) => Err(JournalError::Displaced {
+                path,
+                how: "replaced",
+                advice: "another process has taken the data directory, or had it: stop it, and start this program again".into(),
+            }),
+            None => {
+                *file = lock(&self.directory, self.since)?;
+                tracing::error!(target: "flowkit_journal", path = %path.display(), "the file that says who owns the data directory was deleted while this program owned it: it was written anew, and must be left alone as long as the program runs");
+                Ok(())
+            }
+        }
+    }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -108,7 +114,12 @@ pub struct OwnedBy {
 impl Drop for Owner {
     fn drop(&mut self) {
         // Closing the file is not enough: a process that is being started at this moment may have it open as well.
-        drop(self.file.unlock());
+        drop(
+            self.file
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .unlock(),
+        );
     }
 }
 
@@ -124,7 +135,7 @@ impl fmt::Debug for Owner {
 const ASKED: u32 = 1_000;
 
 /// Takes the lock. Who looks shares it for an instant, and that refuses nobody.
-fn lock(file: &File) -> Result<(), TryLockError> {
+fn seize(file: &File) -> Result<(), TryLockError> {
     for _ in 1..ASKED {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {}
@@ -136,6 +147,37 @@ fn lock(file: &File) -> Result<(), TryLockError> {
         std::thread::yield_now();
     }
     file.try_lock()
+}
+
+fn failed(directory: &Path, action: &'static str) -> impl Fn(io::Error) -> JournalError {
+    move |error| JournalError::Io {
+        path: directory.to_owned(),
+        action,
+        reason: error.to_string().into(),
+    }
+}
+
+/// The file of a directory, which is made if it is not there, locked and signed.
+fn lock(directory: &Path, since: Timestamp) -> JournalResult<File> {
+    let failed = failed(directory, "opened");
+    fs::create_dir_all(directory).map_err(&failed)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(directory.join(FILE))
+        .map_err(&failed)?;
+    match seize(&file) {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(owned(directory, &mut file)),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // A disk that is full must not keep anybody from what is on it: the lock counts, the text only tells.
+    if let Err(error) = sign(&mut file, since) {
+        tracing::warn!(target: "flowkit_journal", %error, directory = %directory.display(), "who owns the data directory could not be written down");
+    }
+    Ok(file)
 }
 
 /// Writes who we are. The text has the same length each time, so that nobody reads an end of another.
@@ -240,6 +282,30 @@ mod tests {
         }
         drop(owner);
         drop(Owner::take(directory.path(), NOON).unwrap());
+    }
+
+    #[test]
+    fn a_directory_whose_file_was_deleted_stays_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner::take(directory.path(), NOON).unwrap();
+        owner.check().unwrap();
+        fs::remove_file(directory.path().join(FILE)).unwrap();
+        owner.check().unwrap();
+        let error = Owner::take(directory.path(), NOON).unwrap_err();
+        assert!(matches!(error, JournalError::Owned { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_another_took_is_no_longer_ours_even_when_that_one_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner::take(directory.path(), NOON).unwrap();
+        fs::remove_file(directory.path().join(FILE)).unwrap();
+        let another = Owner::take(directory.path(), NOON).unwrap();
+        let is_displaced = |error: &JournalError| matches!(error, JournalError::Displaced { .. });
+        assert!(is_displaced(&owner.check().unwrap_err()));
+        drop(another);
+        assert!(is_displaced(&owner.check().unwrap_err()));
     }
 
     #[test]

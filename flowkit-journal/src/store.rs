@@ -44,6 +44,16 @@ pub enum JournalError {
         /// What is wrong with it.
         reason: Arc<str>,
     },
+    /// One of its files was deleted, moved away or replaced while this program used it.
+    #[error("`{path}` was {how} while this program used it: {advice}")]
+    Displaced {
+        /// The file, as it should lie there.
+        path: PathBuf,
+        /// What became of it: `"deleted"`, `"replaced"`.
+        how: &'static str,
+        /// What to do.
+        advice: Arc<str>,
+    },
     /// Reading or writing failed.
     #[error("the journal `{path}` cannot be {action}: {reason}")]
     Io {
@@ -375,4 +385,13 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the journal cannot be read.
     fn size(&self) -> BoxFuture<'_, JournalResult<JournalSize>>;
+
+    /// Puts its files in order and closes them, so that they can be copied. Whoever asks or writes afterwards has them opened again. A store
+    /// without files has nothing to do.
+    ///
+    /// # Errors
+    /// When that could not be done; nothing that was written is lost.
+    fn rest(&self) -> BoxFuture<'_, JournalResult<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }

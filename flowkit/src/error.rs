@@ -48,6 +48,9 @@ pub enum ErrorKind {
     UnknownOutcome,
     /// A run that is resumed does something else than before, since the program has changed.
     ResumeMismatch,
+    /// The flow run is no longer resumed by itself, since it has had so many lives and its process died in the last one, too. See
+    /// [`Builder::most_lives`](crate::Builder::most_lives).
+    GivenUp,
     /// The runtime does not take runs: it was shut down, or there is no tokio runtime to run on.
     Unavailable,
     /// The runtime could not be built as it was described.
@@ -328,7 +331,7 @@ impl Error {
                 formatter.write_str(detail)
             }
             ErrorKind::Unavailable | ErrorKind::Build | ErrorKind::Journal => formatter.write_str(detail),
-            ErrorKind::UnknownOutcome | ErrorKind::ResumeMismatch => {
+            ErrorKind::UnknownOutcome | ErrorKind::ResumeMismatch | ErrorKind::GivenUp => {
                 write!(formatter, "{subject} `{name}`: {detail}")
             }
         }

@@ -1,7 +1,9 @@
 //! A journal that fails: a run ends with a typed error or a correct result, and never hangs, panics or lies.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use flowkit::journal::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use flowkit::journal::{
@@ -152,5 +154,104 @@ async fn whichever_operation_fails_the_outcome_is_right_or_a_typed_error() {
                 break;
             }
         }
+    }
+}
+
+#[task]
+async fn sweep_away(files: Vec<String>, #[resource] directory: &Arc<Path>) -> Result<u64> {
+    for file in &files {
+        std::fs::remove_file(directory.join(file))?;
+    }
+    Ok(1)
+}
+
+#[task]
+async fn replace(#[resource] directory: &Arc<Path>) -> Result<u64> {
+    let file = directory.join("journal.sqlite");
+    std::fs::copy(&file, directory.join("copy"))?;
+    std::fs::rename(directory.join("copy"), file)?;
+    Ok(1)
+}
+
+#[flow]
+async fn swept(files: Vec<String>) -> Result<u64> {
+    let before = double(1u32).await?;
+    let swept = sweep_away(files).await?;
+    Ok(swept + u64::from(before) + u64::from(double(before).await?))
+}
+
+#[flow]
+async fn replaced() -> Result<u64> {
+    Ok(replace().await?)
+}
+
+async fn on_disk(directory: &Path) -> Runtime {
+    Runtime::builder()
+        .data_dir(directory)
+        .resource(Arc::<Path>::from(directory))
+        .build()
+        .await
+        .unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_run_whose_journal_is_deleted_under_it_is_in_the_journal_all_the_same() {
+    let all = [
+        "owner",
+        "journal.sqlite",
+        "journal.sqlite-wal",
+        "journal.sqlite-shm",
+    ];
+    let groups = all.map(|file| vec![file]).into_iter().chain([all.to_vec()]);
+    for files in groups {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = on_disk(directory.path()).await;
+        let files: Vec<String> = files.into_iter().map(str::to_owned).collect();
+        let run = runtime.run(swept(files.clone())).await;
+        assert_eq!(*run.result().unwrap(), 7, "{files:?}");
+        runtime.shutdown(Duration::ZERO).await;
+        drop(runtime);
+        let journal = on_disk(directory.path()).await.journal().unwrap();
+        let flow = journal.flow(run.id().as_u128()).await.unwrap().unwrap();
+        assert_eq!(flow.state, "Completed", "{files:?}");
+        assert_eq!(journal.tasks(flow.no, true).await.unwrap().len(), 3, "{files:?}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_run_whose_journal_is_replaced_under_it_fails_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let runtime = on_disk(directory.path()).await;
+    let run = runtime.run(replaced()).await;
+    let error = run.result().unwrap_err();
+    assert_eq!(error.root().kind(), ErrorKind::Journal);
+    assert!(
+        format!("{error:#}")
+            .contains("journal.sqlite` was replaced while this program used it: start the program again"),
+        "{error:#}"
+    );
+}
+
+#[tokio::test]
+async fn after_a_shutdown_the_journal_is_one_file_which_is_all_that_need_be_copied() {
+    let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let runtime = on_disk(directory.path()).await;
+    let run = runtime.run(swept(Vec::new())).await;
+    runtime.shutdown(Duration::ZERO).await;
+    for end in ["-wal", "-shm"] {
+        let file = directory.path().join(format!("journal.sqlite{end}"));
+        assert!(!file.exists(), "{file:?}");
+    }
+    let name = "journal.sqlite";
+    std::fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();
+    // It can still be asked.
+    for journal in [
+        runtime.journal().unwrap(),
+        on_disk(copy.path()).await.journal().unwrap(),
+    ] {
+        let flow = journal.flow(run.id().as_u128()).await.unwrap().unwrap();
+        assert_eq!(flow.state, "Completed");
     }
 }

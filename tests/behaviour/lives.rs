@@ -335,3 +335,95 @@ fn a_runtime_can_be_used_from_one_tokio_runtime_after_another() {
         assert_eq!(other.block_on(runtime.run(short())).into_result().unwrap(), 1);
     }
 }
+
+#[flow]
+async fn ends_its_process(#[resource] world: &Arc<World>) -> Result<u64> {
+    plain().await?;
+    // So that it is in the journal by then.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.transfers.fetch_add(1, Ordering::Relaxed);
+    if world.refuses() {
+        // As if its process were dead: it never does anything again.
+        std::future::pending::<()>().await;
+    }
+    Ok(world.transfers().into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_its_process_each_time_is_given_up_after_so_many_lives_and_resumed_by_its_id() {
+    let (store, world) = (memory(), World::refusing(5));
+    let builder = || {
+        Runtime::builder()
+            .journal_store(Arc::clone(&store))
+            .resource(Arc::clone(&world))
+            .on_start(flowkit::OnStart::Resume)
+            .most_lives(5)
+    };
+    let first = builder().build().await.unwrap();
+    let mut dead = vec![tokio::spawn(
+        async move { drop(first.run(ends_its_process()).await) },
+    )];
+    let mut lives = 1;
+    let last = loop {
+        while world.transfers() < lives {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let flow = store.flows(&RunFilter::default()).await.unwrap().remove(0);
+        let next = builder().build().await.unwrap();
+        if flow.life == 5 {
+            break next;
+        }
+        lives += 1;
+        dead.push(tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop(next);
+        }));
+    };
+    let crashed = async || {
+        loop {
+            let flow = store.flows(&RunFilter::default()).await.unwrap().remove(0);
+            if flow.error.is_some() {
+                break flow;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let flow = crashed().await;
+    assert_eq!((flow.life, &*flow.state, world.transfers()), (5, "Crashed", 5));
+    let said = flow.error.unwrap();
+    assert!(said.contains("left unfinished in each of 5 lives"), "{said}");
+    // Later processes leave it alone, too, and it is not a new finding each time.
+    assert!(
+        builder()
+            .build()
+            .await
+            .unwrap()
+            .resume_all()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let id = flowkit::FlowRunId::from_u128(flow.id);
+    let resumed = last.resume(id).await.unwrap();
+    assert_eq!(resumed.into_result().unwrap(), 6);
+    dead.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_resumes_all_is_told_which_runs_are_given_up() {
+    let (store, world) = (memory(), World::refusing(9));
+    let first = runtime(&store, &world).await;
+    let dead = tokio::spawn(async move { first.run(ends_its_process()).await.state() });
+    while world.transfers() < 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let builder = Runtime::builder().journal_store(Arc::clone(&store));
+    let next = builder.resource(world).most_lives(1).build().await.unwrap();
+    let (id, outcome) = next.resume_all().await.unwrap().remove(0);
+    let error = outcome.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.flow_run_id()),
+        (ErrorKind::GivenUp, Some(id))
+    );
+    dead.abort();
+}

@@ -222,7 +222,7 @@ async fn a_call_of_the_flow_can_stand_for_the_recorded_parameters() {
     let run = runtime.run(pipeline("seeds".to_owned(), 1u32)).await;
     let other = counting("n".to_owned());
     let refused = runtime
-        .resume_with(run.id(), other, ResumeOptions::new())
+        .resume_call(run.id(), other, ResumeOptions::new())
         .await
         .unwrap_err();
     assert!(
@@ -231,14 +231,14 @@ async fn a_call_of_the_flow_can_stand_for_the_recorded_parameters() {
     );
     let call = pipeline("other seeds".to_owned(), 1u32);
     let mistaken = runtime
-        .resume_with(run.id(), call, ResumeOptions::new())
+        .resume_call(run.id(), call, ResumeOptions::new())
         .await
         .unwrap();
     assert_eq!(mistaken.result().unwrap_err().kind(), ErrorKind::ResumeMismatch);
     world.broken.store(false, Ordering::Relaxed);
     let call = pipeline("seeds".to_owned(), 1u32);
     let resumed = runtime
-        .resume_with(run.id(), call, ResumeOptions::new())
+        .resume_call(run.id(), call, ResumeOptions::new())
         .await
         .unwrap();
     assert_eq!(resumed.into_result().unwrap(), 8);

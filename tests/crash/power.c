@@ -1,6 +1,7 @@
 /* Keeps an image of what a program has synced, which is all that a power failure would leave: put before the C library with LD_PRELOAD.
  *
- * A file is in the image as it was when it was last synced. It is there under another name once the directory was synced in which it was renamed. */
+ * A file is in the image as it was when it was last synced. It is there under another name, or no longer, once the directory was synced in which it was
+ * renamed or deleted. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -13,7 +14,8 @@
 #include <unistd.h>
 
 #define MOST 4096
-static struct { char from[PATH_MAX], to[PATH_MAX]; } renamed[MOST];
+/* What happened to names, in order; what was deleted has no other. */
+static struct { char from[PATH_MAX], to[PATH_MAX]; } changed[MOST];
 static int pending;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -49,17 +51,37 @@ static void keep_file(const char *path, const char *place) {
 }
 
 static void keep_names(const char *directory) {
-    int (*really)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
+    int (*rename_really)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
+    int (*unlink_really)(const char *) = dlsym(RTLD_NEXT, "unlink");
     size_t length = strlen(directory);
+    int left = 0;
     for (int i = 0; i < pending; i++) {
-        char *slash = strrchr(renamed[i].to, '/'), from[PATH_MAX], to[PATH_MAX];
-        if (!slash || (size_t)(slash - renamed[i].to) != length || strncmp(renamed[i].to, directory, length)) continue;
-        if (in_image(renamed[i].from, from) && in_image(renamed[i].to, to)) {
-            make_parents(to);
-            really(from, to);
+        const char *name = changed[i].to[0] ? changed[i].to : changed[i].from, *slash = strrchr(name, '/');
+        char from[PATH_MAX], to[PATH_MAX];
+        if (!slash || (size_t)(slash - name) != length || strncmp(name, directory, length)) {
+            changed[left++] = changed[i];
+            continue;
         }
-        renamed[i--] = renamed[--pending];
+        if (!in_image(changed[i].from, from)) continue;
+        if (!changed[i].to[0]) unlink_really(from);
+        else if (in_image(changed[i].to, to)) {
+            make_parents(to);
+            rename_really(from, to);
+        }
     }
+    pending = left;
+}
+
+static void note_name(const char *from, const char *to) {
+    char place[PATH_MAX];
+    if (!in_image(from, place)) return;
+    pthread_mutex_lock(&lock);
+    if (pending < MOST) {
+        snprintf(changed[pending].from, PATH_MAX, "%s", from);
+        snprintf(changed[pending].to, PATH_MAX, "%s", to);
+        pending++;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 static void synced(int file) {
@@ -92,16 +114,14 @@ int fdatasync(int file) {
 
 int rename(const char *from, const char *to) {
     int (*really)(const char *, const char *) = dlsym(RTLD_NEXT, "rename");
-    char place[PATH_MAX];
     int outcome = really(from, to);
-    if (outcome == 0 && in_image(from, place)) {
-        pthread_mutex_lock(&lock);
-        if (pending < MOST) {
-            snprintf(renamed[pending].from, PATH_MAX, "%s", from);
-            snprintf(renamed[pending].to, PATH_MAX, "%s", to);
-            pending++;
-        }
-        pthread_mutex_unlock(&lock);
-    }
+    if (outcome == 0) note_name(from, to);
+    return outcome;
+}
+
+int unlink(const char *path) {
+    int (*really)(const char *) = dlsym(RTLD_NEXT, "unlink");
+    int outcome = really(path);
+    if (outcome == 0) note_name(path, "");
     return outcome;
 }

@@ -96,6 +96,7 @@ async fn live(directory: &Path) {
     let pen = Arc::new(Pen::open(directory));
     let runtime = Runtime::builder()
         .data_dir(directory.join("data"))
+        .most_lives(u32::MAX)
         .resource(Arc::clone(&pen))
         .build()
         .await

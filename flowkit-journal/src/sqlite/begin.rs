@@ -9,7 +9,8 @@ use super::errors::failed;
 use super::objects::Name;
 use super::task_row::EPOCH;
 use super::write::forget_doomed;
-use super::{SqliteJournal, Writer, open};
+use super::writer::Writer;
+use super::{SqliteJournal, open};
 use crate::record::{RunNo, Timestamp};
 use crate::store::{Beginning, JournalError, JournalResult};
 
@@ -28,15 +29,13 @@ impl SqliteJournal {
 
     async fn begin_anew(&self, writer: &mut Writer, reason: &str) -> JournalResult<()> {
         self.readers.close_idle().await;
-        if let Some(connection) = writer.connection.take() {
-            drop(connection.close().await);
-        }
+        writer.give_up().await;
         open::set_aside(&self.directory, reason)?;
         *self
             .dictionary
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = std::sync::Arc::default();
-        writer.connection = Some(open::open(&self.directory).await?);
+        *writer = Writer::new(open::open(&self.directory).await?, &self.file)?;
         Ok(())
     }
 
@@ -48,10 +47,7 @@ impl SqliteJournal {
     ) -> JournalResult<Beginning> {
         writer.numbers = None;
         writer.stripped = None;
-        let connection = writer
-            .connection
-            .as_mut()
-            .ok_or_else(|| self.refused("it was closed"))?;
+        let connection = self.connection(writer).await?;
         let begun = begin(connection, now, crashed).await;
         let (numbers, beginning, named) = begun.map_err(failed(&self.file, "written"))?;
         writer.numbers = Some(numbers);

@@ -1,42 +1,47 @@
 //! A journal on disk: one SQLite file for the rows, and a file each for large results.
 //!
-//! `open` opens it, `begin` and `write` are what the one writer does, `read` and `read_tasks` what anybody may do meanwhile, `prune` clears
-//! out. `schema` says what the file consists of, `task_row` how a task run lies in it.
+//! `open` opens it, `begin` and `write` are what the one `writer` does, `read` and `read_tasks` what anybody may do meanwhile, `prune` clears
+//! out. `schema` says what the file consists of and `migrate` brings an older one to that, `task_row` how a task run lies in it. `files` notices when one was
+//! deleted or replaced, and `rescue` puts it back; `opened` notices a database without its log.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection};
-use tokio::sync::MutexGuard;
 
-use self::dictionary::{Dictionary, Numbers};
+use self::dictionary::Dictionary;
 use self::objects::Objects;
 use self::readers::Readers;
+use self::writer::Writer;
 use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use crate::store::{
-    Beginning, ItemCount, JournalError, JournalResult, JournalSize, JournalStore, KeptResult, Pruned,
-    Retention, RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, ItemCount, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention, RunFilter,
+    StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 
 mod begin;
 mod bytes;
 mod dictionary;
 mod errors;
+mod files;
 mod flow_row;
+mod migrate;
 mod objects;
 mod open;
+mod opened;
 mod prune;
 mod read;
 mod read_tasks;
 mod readers;
+mod rescue;
 mod schema;
 mod task_row;
 #[cfg(test)]
 mod tests;
 mod trim;
 mod write;
+mod writer;
 
 /// Keeps a journal in a directory: in the file `journal.sqlite`, and large results beside it in `objects`.
 ///
@@ -47,24 +52,12 @@ pub struct SqliteJournal {
     directory: PathBuf,
     file: PathBuf,
     objects: Objects,
+    /// Before the writer, which takes the log away if it is closed last.
+    readers: Readers,
     /// None if it is only looked at.
     writer: Option<tokio::sync::Mutex<Writer>>,
-    readers: Readers,
     /// What readers know.
     dictionary: Mutex<Arc<Dictionary>>,
-}
-
-/// The one that writes.
-#[derive(Debug)]
-struct Writer {
-    /// None after it was closed.
-    connection: Option<SqliteConnection>,
-    /// Whether something failed on it: SQLite may have rolled back by itself then, of which sqlx knows nothing, so another one is opened.
-    is_broken: bool,
-    /// None until they are read, and after an error.
-    numbers: Option<Numbers>,
-    /// Up to where the results of a flow run were cleared out.
-    stripped: Option<(u128, Spot)>,
 }
 
 impl SqliteJournal {
@@ -75,12 +68,7 @@ impl SqliteJournal {
     pub async fn open(directory: impl AsRef<Path>) -> JournalResult<Self> {
         let directory = directory.as_ref();
         let connection = open::open(directory).await?;
-        let writer = Writer {
-            connection: Some(connection),
-            is_broken: false,
-            numbers: None,
-            stripped: None,
-        };
+        let writer = Writer::new(connection, &directory.join(files::FILE))?;
         Ok(Self::new(directory, Some(writer)))
     }
 
@@ -98,7 +86,7 @@ impl SqliteJournal {
     }
 
     fn new(directory: &Path, writer: Option<Writer>) -> Self {
-        let file = directory.join(open::FILE);
+        let file = directory.join(files::FILE);
         Self {
             directory: directory.to_owned(),
             objects: Objects::new(directory.join("objects")),
@@ -106,57 +94,6 @@ impl SqliteJournal {
             readers: Readers::new(open::to_read(&file), file.clone()),
             dictionary: Mutex::default(),
             file,
-        }
-    }
-
-    /// Closes it, and waits until its files are closed as well. Without it they are closed soon after the last use. Whoever asks it afterwards is
-    /// told so.
-    ///
-    /// # Errors
-    /// When its files could not be put in order; nothing that was written is lost.
-    pub async fn close(&self) -> JournalResult<()> {
-        self.readers.close().await;
-        let Some(writer) = &self.writer else {
-            return Ok(());
-        };
-        match writer.lock().await.connection.take() {
-            Some(connection) => connection
-                .close()
-                .await
-                .map_err(errors::failed(&self.file, "closed")),
-            None => Ok(()),
-        }
-    }
-
-    /// The writer, in its turn.
-    async fn writer(&self) -> JournalResult<MutexGuard<'_, Writer>> {
-        match &self.writer {
-            Some(writer) => Ok(writer.lock().await),
-            None => Err(self.refused("it was opened only to be read")),
-        }
-    }
-
-    /// The one connection that writes, after one that failed a new one.
-    async fn connection<'a>(&self, writer: &'a mut Writer) -> JournalResult<&'a mut SqliteConnection> {
-        if writer.is_broken {
-            if let Some(connection) = writer.connection.take() {
-                drop(connection.close().await);
-            }
-            (writer.numbers, writer.stripped) = (None, None);
-            writer.connection = Some(open::reopen(&self.file).await?);
-            writer.is_broken = false;
-        }
-        writer
-            .connection
-            .as_mut()
-            .ok_or_else(|| self.refused("it was closed"))
-    }
-
-    fn refused(&self, reason: &str) -> JournalError {
-        JournalError::Io {
-            path: self.file.clone(),
-            action: "written",
-            reason: reason.into(),
         }
     }
 
@@ -257,5 +194,9 @@ impl JournalStore for SqliteJournal {
 
     fn size(&self) -> BoxFuture<'_, JournalResult<JournalSize>> {
         self.measure().boxed()
+    }
+
+    fn rest(&self) -> BoxFuture<'_, JournalResult<()>> {
+        self.close_all().boxed()
     }
 }

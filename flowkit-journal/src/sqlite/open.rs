@@ -1,21 +1,20 @@
-//! Opens the file, brings it to the present version, and sets it aside for a new one when it is damaged beyond reading.
+//! Opens the database, and sets it aside for a new one when it is damaged beyond reading.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::errors::{failed, failed_io};
+use super::files::{COMPANIONS, FILE, LOG, OBJECTS, WITH, beside, free_name, length};
+use super::migrate::{check_version, migrate};
 use super::objects::sync_directory;
-use super::schema::{STEPS, TABLES};
+use super::opened;
+use super::schema::PRESENT;
 use crate::store::{JournalError, JournalResult};
 
-/// The name of the file.
-pub(super) const FILE: &str = "journal.sqlite";
-/// What SQLite puts beside it, by the ends of their names.
-const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 /// How long a statement waits for another process's.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -31,7 +30,6 @@ fn options(file: &Path) -> SqliteConnectOptions {
 /// How the one connection that writes is opened.
 fn to_write(file: &Path) -> SqliteConnectOptions {
     options(file)
-        .create_if_missing(true)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         // A batch that was written survives a power failure.
@@ -65,14 +63,20 @@ pub(super) async fn open(directory: &Path) -> JournalResult<SqliteConnection> {
 
 async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
     refuse_what_is_no_file(file)?;
-    let is_new = !file.exists();
+    refuse_a_log_alone(file)?;
+    let (is_new, has_log) = (!file.exists(), beside(file, LOG).exists());
     keep_from_others(file).map_err(failed_io(file, "opened"))?;
-    let mut connection = to_write(file).connect().await.map_err(failed(file, "opened"))?;
-    if let Err(error) = migrate(&mut connection, file, STEPS).await {
+    let options = to_write(file).create_if_missing(true);
+    let mut connection = options.connect().await.map_err(failed(file, "opened"))?;
+    if let Err(error) = migrate(&mut connection, file, &PRESENT).await {
         // Before its file is renamed, nothing may have it open.
         drop(connection.close().await);
         return Err(error);
     }
+    if !has_log {
+        opened::report_missing_log(&mut connection, file).await;
+    }
+    opened::note(&mut connection).await;
     if is_new && let Some(directory) = file.parent() {
         sync_directory(directory).map_err(failed_io(file, "opened"))?;
     }
@@ -81,7 +85,7 @@ async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
 
 /// Parameters, results and logs are for the owner's eyes. SQLite gives the files beside it the same mode.
 #[cfg(unix)]
-fn keep_from_others(file: &Path) -> std::io::Result<()> {
+pub(super) fn keep_from_others(file: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
@@ -92,29 +96,50 @@ fn keep_from_others(file: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn keep_from_others(_file: &Path) -> std::io::Result<()> {
+pub(super) fn keep_from_others(_file: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
 /// Opens a journal for writing that was open before.
 pub(super) async fn reopen(file: &Path) -> JournalResult<SqliteConnection> {
-    to_write(file).connect().await.map_err(failed(file, "opened"))
+    let mut connection = to_write(file).connect().await.map_err(failed(file, "opened"))?;
+    opened::note(&mut connection).await;
+    Ok(connection)
 }
 
 /// Opens a journal only to look at it.
 pub(super) async fn open_to_read(file: &Path) -> JournalResult<SqliteConnection> {
     refuse_what_is_no_file(file)?;
+    refuse_a_log_alone(file)?;
+    let has_log = beside(file, LOG).exists();
     let connection = to_read(file).connect().await;
     let mut connection = connection.map_err(failed(file, "opened"))?;
-    let found = check_version(&mut connection, file, STEPS.len() as u32).await?;
-    if (found as usize) < STEPS.len() {
+    let found = check_version(&mut connection, file, &PRESENT).await?;
+    if found < PRESENT.steps.len() {
         return Err(JournalError::Io {
             path: file.to_owned(),
             action: "opened",
             reason: "an older flowkit wrote it, or nobody yet: open it for writing first".into(),
         });
     }
+    if !has_log {
+        opened::report_missing_log(&mut connection, file).await;
+    }
     Ok(connection)
+}
+
+/// SQLite would delete it, as one that belongs to nothing, and what was written last with it.
+fn refuse_a_log_alone(file: &Path) -> JournalResult<()> {
+    if length(file) > 0 || length(&beside(file, LOG)) == 0 {
+        return Ok(());
+    }
+    Err(JournalError::Damaged {
+        path: file.to_owned(),
+        reason: format!(
+            "only its log, `{FILE}{LOG}`, is there: put the database back that belongs to it, or copy both together"
+        )
+        .into(),
+    })
 }
 
 fn refuse_what_is_no_file(file: &Path) -> JournalResult<()> {
@@ -133,117 +158,24 @@ fn refuse_what_is_no_file(file: &Path) -> JournalResult<()> {
     Ok(())
 }
 
-/// The version of a file that may be read: one that we know, and that has what such a version has.
-async fn check_version(connection: &mut SqliteConnection, file: &Path, known: u32) -> JournalResult<u32> {
-    let read = failed(file, "opened");
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(&read)?;
-    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(&read)?;
-    let damaged = |reason: &str| JournalError::Damaged {
-        path: file.to_owned(),
-        reason: reason.into(),
-    };
-    let found = u32::try_from(found).map_err(|_| damaged("its version is below zero"))?;
-    let has = |table: &&str| tables.iter().any(|name| name == table);
-    if found > known {
-        return Err(JournalError::Newer {
-            path: file.to_owned(),
-            found,
-            known,
-        });
-    }
-    if found == 0 && !tables.is_empty() {
-        return Err(damaged("it has tables, but no version"));
-    }
-    if found as usize == STEPS.len() {
-        let texts: Vec<Vec<u8>> = sqlx::query_scalar(DEFINITIONS)
-            .fetch_all(connection)
-            .await
-            .map_err(&read)?;
-        if !TABLES.iter().all(has) || !texts.iter().all(|text| is_ours(text)) {
-            return Err(damaged("its tables are not those that it should have"));
-        }
-    }
-    Ok(found)
-}
-
-/// What the tables and whatever belongs to them were created by.
-const DEFINITIONS: &str = "SELECT CAST(sql AS BLOB) FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
-
-/// Whether we create something by this text, which SQLite keeps as it was. Besides that a damaged one means another thing, sqlx panics on a
-/// name that is no UTF-8, and its connection may answer no more.
-fn is_ours(text: &[u8]) -> bool {
-    let text = std::str::from_utf8(text);
-    text.is_ok_and(|text| STEPS.iter().any(|step| step.contains(text)))
-}
-
-/// Takes the steps that the file has not taken yet, each in one transaction.
-async fn migrate(
-    connection: &mut SqliteConnection,
-    file: &Path,
-    steps: &'static [&'static str],
-) -> JournalResult<()> {
-    let found = check_version(connection, file, steps.len() as u32).await?;
-    let failed = failed(file, "opened");
-    for (version, step) in (1u32..).zip(steps).skip(found as usize) {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
-        sqlx::raw_sql(*step)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        let mark = AssertSqlSafe(format!("PRAGMA user_version = {version}"));
-        sqlx::raw_sql(mark)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        transaction.commit().await.map_err(&failed)?;
-    }
-    Ok(())
-}
-
 /// Renames what cannot be read, so that nothing is lost and a new journal can begin.
 pub(super) fn set_aside(directory: &Path, reason: &str) -> JournalResult<()> {
     let file = directory.join(FILE);
-    let aside = (1u32..)
-        .map(|number| directory.join(format!("{FILE}.damaged-{number}")))
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| directory.join(format!("{FILE}.damaged")));
-    for end in ["", COMPANIONS[0], COMPANIONS[1]] {
-        let (from, to) = (beside(&file, end), beside(&aside, end));
-        match fs::rename(&from, &to) {
+    let aside = free_name(&file, "damaged");
+    for end in WITH {
+        // What the files in `objects` hold is named only in it.
+        let from = match end {
+            OBJECTS => directory.join("objects"),
+            _ => beside(&file, end),
+        };
+        match fs::rename(&from, beside(&aside, end)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed_io(&file, "set aside")(error));
+                return Err(failed_io(&from, "set aside")(error));
             }
             _ => {}
         }
     }
-    // What the files beside it hold is named only in it.
-    let objects = directory.join("objects");
-    match fs::rename(&objects, beside(&aside, "-objects")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failed_io(&objects, "set aside")(error));
-        }
-        _ => {}
-    }
     sync_directory(directory).map_err(failed_io(&file, "set aside"))?;
     tracing::error!(target: "flowkit_journal", aside = %aside.display(), reason, "the journal is damaged: it was set aside, and a new one begun");
     Ok(())
-}
-
-fn beside(file: &Path, end: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(end);
-    name.into()
-}
-
-/// How many bytes the database takes on the disk.
-pub(super) fn disk_bytes(file: &Path) -> u64 {
-    let sizes = ["", COMPANIONS[0], COMPANIONS[1]]
-        .map(|end| fs::metadata(beside(file, end)).map_or(0, |found| found.len()));
-    sizes.iter().sum()
 }

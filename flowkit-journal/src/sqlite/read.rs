@@ -10,7 +10,7 @@ use super::errors::failed;
 use super::readers::Lease;
 use super::task_row::{item_number, spot_of};
 use super::write::node_number;
-use super::{SqliteJournal, flow_row, open};
+use super::{SqliteJournal, files, flow_row};
 use crate::record::{AttemptRow, RunNo, Spot, Timestamp};
 use crate::store::{JournalError, JournalResult, JournalSize, RunFilter, StoredEdge, StoredFlow, StoredLog};
 
@@ -240,7 +240,7 @@ impl SqliteJournal {
             task_runs: number(1),
             result_bytes: number(2),
             log_bytes: number(3),
-            disk_bytes: open::disk_bytes(&self.file) + number(4),
+            disk_bytes: files::disk_bytes(&self.file) + number(4),
         })
     }
 }

@@ -44,12 +44,7 @@ impl Readers {
 
     /// A connection for one read.
     pub(super) async fn lease(&self) -> JournalResult<Lease<'_>> {
-        let closed = |_| JournalError::Io {
-            path: self.file.clone(),
-            action: "read",
-            reason: "it was closed".into(),
-        };
-        let permit = self.permits.acquire().await.map_err(closed)?;
+        let permit = self.permits.acquire().await.map_err(|_| self.closed())?;
         let mut idle = self.take();
         // Its thread may have ended on an error.
         if let Some(connection) = &mut idle
@@ -72,6 +67,22 @@ impl Readers {
     pub(super) async fn close_idle(&self) {
         while let Some(connection) = self.take() {
             drop(connection.close().await);
+        }
+    }
+
+    /// Waits until nobody reads, and keeps it so as long as what it gives is there.
+    pub(super) async fn alone(&self) -> JournalResult<SemaphorePermit<'_>> {
+        let all = self.permits.acquire_many(READERS as u32).await;
+        let all = all.map_err(|_| self.closed())?;
+        self.close_idle().await;
+        Ok(all)
+    }
+
+    fn closed(&self) -> JournalError {
+        JournalError::Io {
+            path: self.file.clone(),
+            action: "read",
+            reason: "it was closed".into(),
         }
     }
 

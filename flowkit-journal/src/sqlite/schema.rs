@@ -4,24 +4,44 @@
 //! the texts of their run, times are differences, and what no query asks for is in one `body`. They lie in the order of their spots, items after
 //! their fan-out: `item` is 0 for no item, and the index plus one for an item.
 
-/// The steps from an empty file to the present version, which is how many there are.
-pub(super) const STEPS: &[&str] = &[FIRST];
+/// What a file consists of, and how it comes to that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schema {
+    /// The steps from an empty file to the present version, which is how many there are.
+    pub(super) steps: &'static [&'static str],
+    /// The tables that a file of the present version has.
+    pub(super) tables: &'static [&'static str],
+}
 
-/// The tables that a file of the present version has.
-pub(super) const TABLES: [&str; 11] = [
-    "attempts",
-    "definitions",
-    "doomed",
-    "edges",
-    "flows",
-    "leaving",
-    "logs",
-    "measured",
-    "objects",
-    "tasks",
-    "texts",
-];
+impl Schema {
+    /// Whether something is created by this text, which SQLite keeps as it was. Besides that a damaged one means another thing, sqlx panics on a
+    /// name that is no UTF-8, and its connection may answer no more.
+    pub(super) fn creates(&self, text: &[u8]) -> bool {
+        let text = std::str::from_utf8(text);
+        text.is_ok_and(|text| self.steps.iter().any(|step| step.contains(text)))
+    }
+}
 
+/// The present version.
+pub(super) const PRESENT: Schema = Schema {
+    steps: &[FIRST, SECOND],
+    tables: &[
+        "attempts",
+        "definitions",
+        "doomed",
+        "edges",
+        "flows",
+        "leaving",
+        "logs",
+        "measured",
+        "objects",
+        "opened",
+        "tasks",
+        "texts",
+    ],
+};
+
+/// Runs, what belongs to them, and what is cleared out of them.
 const FIRST: &str = "
 CREATE TABLE words (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE definitions (
@@ -84,4 +104,11 @@ BEGIN INSERT INTO doomed SELECT OLD.object WHERE NOT EXISTS (SELECT 1 FROM doome
 CREATE TABLE leaving (root INTEGER PRIMARY KEY);
 -- What trees that have ended take, by their roots.
 CREATE TABLE measured (root INTEGER PRIMARY KEY, result_bytes INTEGER NOT NULL, log_bytes INTEGER NOT NULL);
+";
+
+/// Whether a file that has no log beside it should have one.
+const SECOND: &str = "
+-- One row: whether a program has it open to write.
+CREATE TABLE opened (now INTEGER NOT NULL);
+INSERT INTO opened VALUES (0);
 ";

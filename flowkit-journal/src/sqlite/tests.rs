@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::JournalError;
 
 #[tokio::test]
 async fn it_keeps_the_contract() {
@@ -37,12 +38,14 @@ async fn the_journal_of_a_newer_flowkit_is_refused_and_left_alone() {
                 error,
                 JournalError::Newer {
                     found: 99,
-                    known: 1,
+                    known: 2,
                     ..
                 }
             ),
             "{error}"
         );
+        let words = "has version 99 and this program knows 2";
+        assert!(error.to_string().contains(words), "{error}");
     }
     assert!(!directory.path().join("journal.sqlite.damaged-1").exists());
 }

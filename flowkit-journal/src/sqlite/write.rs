@@ -165,7 +165,8 @@ impl SqliteJournal {
             })
             .await?;
         }
-        Ok(())
+        // What went into files that nobody will find was not written.
+        self.in_place(writer).await
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn resume(
     let progress = Progress::default();
     let runtime = build(builder, data_dir.to_owned(), &progress).await?;
     let running = runtime.clone();
-    let run = tokio::spawn(async move { running.resume_as(id, options).await });
+    let run = tokio::spawn(async move { running.resume_with(id, options).await });
     finish(&runtime, run, &progress, screen, signals).await
 }
 

@@ -1,13 +1,15 @@
 //! A flow run begins another life: its function runs again with the same parameters, and what completed before returns at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowkit_journal::StoredFlow;
+use flowkit_journal::record::{Digest, FlowRow, Record};
 
-use super::replay::{Replay, Resumed};
+use super::replay::{Replay, Resumed, Settled};
 use super::{Recorder, journal_error, row_of};
 use crate::context::Ambient;
-use crate::definition::Definition;
+use crate::definition::{Definition, DefinitionKind};
 use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
 use crate::flow_call::FlowCall;
@@ -19,21 +21,26 @@ use crate::runtime::Runtime;
 use crate::state::State;
 
 /// How a flow run is resumed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResumeOptions {
     allow_changes: bool,
+    /// What is said of effects, by the places of their calls.
+    pub(super) settled: BTreeMap<Digest, Settled>,
 }
 
 impl ResumeOptions {
     /// As it was.
     pub const fn new() -> Self {
-        Self { allow_changes: false }
+        Self {
+            allow_changes: false,
+            settled: BTreeMap::new(),
+        }
     }
 
     /// Where the program has changed since, so that a task no longer matches what was recorded, runs that task instead of failing it with
     /// [`ResumeMismatch`](ErrorKind::ResumeMismatch).
     #[must_use]
-    pub const fn allow_changes(mut self) -> Self {
+    pub fn allow_changes(mut self) -> Self {
         self.allow_changes = true;
         self
     }
@@ -74,7 +81,7 @@ fn going_on(run: FlowRunId) -> Error {
 }
 
 impl Runtime {
-    fn recorder(&self) -> Result<&Arc<Recorder>, Error> {
+    pub(super) fn recorder(&self) -> Result<&Arc<Recorder>, Error> {
         self.0.recorder.as_ref().ok_or_else(|| {
             refused("the runtime has no journal, so there is nothing to resume: build it with `data_dir`")
         })
@@ -83,20 +90,20 @@ impl Runtime {
     /// Begins another life of a flow run that did not complete: its function runs again with the recorded parameters. Every task in it whose result was
     /// recorded returns that at once, in state [`Completed`](State::Completed); the others run.
     ///
-    /// The run keeps its id. Its value is given as JSON, null if it has no such form; [`resume_with`](Self::resume_with) gives the value itself.
+    /// The run keeps its id. Its value is given as JSON, null if it has no such form; [`resume_call`](Self::resume_call) gives the value itself.
     ///
     /// # Errors
     /// When there is no such run, or it completed or goes on; when its flow is not in this program, or its parameters were not recorded; when the
     /// journal cannot be read.
     pub async fn resume(&self, run: FlowRunId) -> Result<FlowRun<serde_json::Value>, Error> {
-        self.resume_as(run, ResumeOptions::new()).await
+        self.resume_with(run, ResumeOptions::new()).await
     }
 
     /// The same, with options.
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume).
-    pub async fn resume_as(
+    pub async fn resume_with(
         &self,
         run: FlowRunId,
         options: ResumeOptions,
@@ -121,7 +128,7 @@ impl Runtime {
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume), and when the call is of another flow.
-    pub async fn resume_with<T: Send + Sync + 'static>(
+    pub async fn resume_call<T: Send + Sync + 'static>(
         &self,
         run: FlowRunId,
         call: FlowCall<T>,
@@ -143,7 +150,8 @@ impl Runtime {
     }
 
     /// Resumes every flow run that an earlier process left unfinished when it died, oldest first, all of them at the same time. Those that
-    /// cannot be resumed are given with the reason.
+    /// cannot be resumed are given with the reason. One that has had [`most_lives`](crate::Builder::most_lives) is not resumed any more, but given up: its
+    /// error, of kind [`GivenUp`](ErrorKind::GivenUp), is in the journal, and [`resume`](Self::resume) goes on with it all the same.
     ///
     /// # Errors
     /// When the runtime has no journal.
@@ -153,8 +161,24 @@ impl Runtime {
         let crashed = self.recorder()?.take_crashed();
         let runs = crashed
             .into_iter()
-            .map(|id| async move { (id, self.resume(id).await) });
+            .map(|id| async move { (id, self.resume_unasked(id).await) });
         Ok(futures::future::join_all(runs).await)
+    }
+
+    /// Resumes a flow run for which nobody asked by its id, unless its process died too often.
+    async fn resume_unasked(&self, run: FlowRunId) -> Result<FlowRun<serde_json::Value>, Error> {
+        let recorder = self.recorder()?;
+        let stored = self.resumable(run).await?;
+        if stored.life < recorder.most_lives {
+            return self.resume(run).await;
+        }
+        let error = given_up(&stored);
+        tracing::warn!(target: "flowkit", flow = stored.name, flow_run_id = %run, lives = stored.life, "a flow run is given up: its process died again and again");
+        // With an error, no later process takes it for one that is to be resumed.
+        recorder.journal.append(Record::from(ended_with(stored, &error)));
+        let written = recorder.journal.flush().await;
+        written.map_err(|trouble| journal_error(&trouble))?;
+        Err(error)
     }
 
     async fn resumable(&self, run: FlowRunId) -> Result<StoredFlow, Error> {
@@ -211,7 +235,9 @@ impl Runtime {
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
-        let mut replay = replay.allowing_changes(options.allow_changes);
+        let mut replay = replay
+            .allowing_changes(options.allow_changes)
+            .with_settled(options.settled);
         if own_parameters {
             replay = replay.with_own_parameters();
         }
@@ -221,6 +247,43 @@ impl Runtime {
             replay: Arc::new(replay),
             parameters: stored.parameters.clone().map(Arc::new),
         })
+    }
+}
+
+/// That a flow run is not resumed any more.
+fn given_up(stored: &StoredFlow) -> Error {
+    let run = FlowRunId::from_u128(stored.id);
+    let detail = format!(
+        "it was left unfinished in each of {} lives by a process that died, and is no longer resumed by itself: find out what ends the process, then resume {run} by its id",
+        stored.life
+    );
+    Error::new(
+        ErrorKind::GivenUp,
+        DefinitionKind::Flow,
+        stored.definition.name.as_str(),
+    )
+    .in_flow_run(run)
+    .detailed(detail)
+}
+
+/// The row of a crashed life, with this error.
+fn ended_with(stored: StoredFlow, error: &Error) -> FlowRow {
+    FlowRow {
+        no: stored.no,
+        id: stored.id,
+        life: stored.life,
+        root: stored.root,
+        parent: stored.parent,
+        definition: stored.definition,
+        name: stored.name.into(),
+        tags: stored.tags,
+        state: State::Crashed.name(),
+        attempts: stored.attempts,
+        error: Some(error.to_string().into()),
+        created: stored.created,
+        ended: stored.ended,
+        parameters: stored.parameters.map(Arc::new),
+        result_json: stored.result_json.map(Arc::from),
     }
 }
 
@@ -236,7 +299,7 @@ fn find(stored: &StoredFlow) -> Result<&'static RegisteredFlow, Error> {
         })
         .ok_or_else(|| {
             refused(format!(
-                "the flow `{}` of `{}` is not in this program, or takes type parameters: resume the run with `resume_with`, or link the crate \
+                "the flow `{}` of `{}` is not in this program, or takes type parameters: resume the run with `resume_call`, or link the crate \
                  (`use {} as _;`)",
                 wanted.name,
                 wanted.module,

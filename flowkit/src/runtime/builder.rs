@@ -33,6 +33,9 @@ use crate::resource::Resources;
 use crate::retry_budget::RetryBudget;
 use crate::secret_key::{self, RuntimeKey};
 
+/// How many lives a flow run has at most unless [`Builder::most_lives`] says otherwise.
+const MOST_LIVES: u32 = 10;
+
 /// How long a hook may take unless [`Builder::hook_timeout`] says otherwise.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -58,6 +61,7 @@ pub struct Builder {
     journal: JournalPlace,
     on_start: OnStart,
     keep_runs: KeepRuns,
+    most_lives: u32,
     #[cfg(feature = "testing")]
     faults: Option<Arc<crate::testing::Faults>>,
     #[cfg(feature = "testing")]
@@ -84,6 +88,7 @@ impl Default for Builder {
             journal: JournalPlace::None,
             on_start: OnStart::default(),
             keep_runs: KeepRuns::new(),
+            most_lives: MOST_LIVES,
             #[cfg(feature = "testing")]
             faults: None,
             #[cfg(feature = "testing")]
@@ -141,6 +146,13 @@ impl Builder {
     /// What becomes of flow runs that an earlier process left unfinished when it died.
     pub fn on_start(mut self, on_start: OnStart) -> Self {
         self.on_start = on_start;
+        self
+    }
+
+    /// After how many lives a flow run is given up whose process died in the last one, too: it may be what kills it. By [`OnStart::Resume`] and
+    /// [`Runtime::resume_all`] it is then no longer resumed, only by its id. The default is 10; the first life counts, too.
+    pub fn most_lives(mut self, lives: u32) -> Self {
+        self.most_lives = lives;
         self
     }
 
@@ -343,7 +355,7 @@ impl Builder {
         #[cfg(feature = "cli")]
         let directory = self.journal.directory().map(std::path::Path::to_owned);
         let recorder = std::mem::take(&mut self.journal)
-            .open(&*self.clock, self.keep_runs)
+            .open(&*self.clock, self.keep_runs, self.most_lives)
             .await?;
         let on_start = self.on_start;
         let runtime = Runtime(self.into_inner(gates, recorder));

@@ -9,6 +9,8 @@ use flowkit_journal::{Journal, JournalResult, JournalStore, RunFilter};
 use super::Runtime;
 use crate::clock::Clock;
 use crate::error::Error;
+#[cfg(feature = "journal")]
+use crate::error::ErrorKind;
 use crate::ids::FlowRunId;
 use crate::journaling::retention::KeepRuns;
 use crate::journaling::{Recorder, journal_error};
@@ -25,7 +27,8 @@ pub enum OnStart {
     /// They are resumed beside whatever the program does. How each ends is in the journal, and one that cannot be resumed in the log.
     ///
     /// A run that was cancelled, also by [`shutdown`](Runtime::shutdown), stays cancelled until somebody resumes it by its id. One that ends its process ends it again
-    /// each time it is resumed: nothing counts that.
+    /// when it is resumed, until it has had [`most_lives`](crate::Builder::most_lives): then it is given up, in state [`Crashed`](State::Crashed) with an error that says so,
+    /// and one warning.
     Resume,
 }
 
@@ -60,6 +63,7 @@ impl JournalPlace {
         self,
         clock: &dyn Clock,
         keep: KeepRuns,
+        most_lives: u32,
     ) -> Result<Option<Arc<Recorder>>, Error> {
         let now = Timestamp::from(clock.now());
         let (store, owner) = match self {
@@ -88,7 +92,7 @@ impl JournalPlace {
         if !beginning.crashed.is_empty() {
             tracing::warn!(target: "flowkit", runs = beginning.crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
         }
-        Ok(Some(Arc::new(Recorder::new(journal, crashed, keep))))
+        Ok(Some(Arc::new(Recorder::new(journal, crashed, keep, most_lives))))
     }
 }
 
@@ -111,7 +115,7 @@ async fn own(directory: &std::path::Path, now: Timestamp) -> JournalResult<flowk
     flowkit_journal::Owner::take(directory, now)
 }
 
-/// The flow runs whose process died, this time or an earlier one, and which nobody has resumed since; oldest first. One that panicked says so in its
+/// The flow runs whose process died, this time or an earlier one, and which nobody has resumed since; oldest first. One that panicked, or was given up, says so in its
 /// error.
 async fn interrupted(store: &dyn JournalStore) -> JournalResult<Vec<FlowRunId>> {
     let filter = RunFilter {
@@ -146,6 +150,8 @@ impl Runtime {
                     Ok(resumed) => {
                         tracing::info!(target: "flowkit", flow_run_id = %run, state = %resumed.state(), "a flow run was resumed");
                     }
+                    // Which was told.
+                    Err(error) if error.kind() == ErrorKind::GivenUp => {}
                     Err(error) => {
                         tracing::error!(target: "flowkit", flow_run_id = %run, error = format_args!("{error:#}"), "a flow run could not be resumed");
                     }

@@ -289,7 +289,8 @@ impl Runtime {
     }
 
     /// Takes no more runs, waits up to `grace` for those going on, cancels the rest and waits for their ends, and
-    /// writes out the cache.
+    /// writes out the cache. The journal is then one file, `journal.sqlite`, with the large results in `objects` beside it: both can be copied until somebody
+    /// reads it through [`journal`](Self::journal).
     ///
     /// Gives how many runs were cancelled.
     pub async fn shutdown(&self, grace: Duration) -> usize {
@@ -308,9 +309,9 @@ impl Runtime {
         }
         self.0.cache.flush().await;
         if let Some(recorder) = &self.0.recorder
-            && let Err(trouble) = recorder.journal.flush().await
+            && let Err(trouble) = recorder.journal.rest().await
         {
-            tracing::error!(target: "flowkit", %trouble, "the journal lacks the end of what was shut down");
+            tracing::error!(target: "flowkit", %trouble, "the journal lacks the end of what was shut down, or could not be closed in good order");
         }
         cancelled
     }
