@@ -93,3 +93,27 @@ async fn a_secret_of_any_type_is_known_as_one_and_a_parameter_keeps_its_name() {
     assert_eq!(parameters["note"]["writeOnly"], true);
     assert_eq!(parameters["pin_file"].get("writeOnly"), None);
 }
+
+static CLOSED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+
+#[flow]
+async fn noted(note: Secret<Option<String>>, number: u32) -> Result<String> {
+    if CLOSED.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err("closed".into());
+    }
+    Ok(format!("{number} {:?}", note.expose_secret()))
+}
+
+#[tokio::test]
+async fn what_stands_in_place_of_a_secret_is_never_taken_for_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = ["run", "noted", "--number", "7", "--note", "mine"];
+    assert_eq!(say_in(directory.path(), &run).await.exit, Exit::Failed);
+    CLOSED.store(false, std::sync::atomic::Ordering::Relaxed);
+    let resumed = say_in(directory.path(), &["resume", "last"]).await;
+    assert_eq!(
+        (resumed.exit, resumed.out.trim()),
+        (Exit::Completed, "7 None"),
+        "{resumed:?}"
+    );
+}

@@ -104,6 +104,32 @@ fn a_secret_is_given_where_nobody_sees_it_and_is_shown_and_kept_nowhere() {
 }
 
 #[test]
+fn a_run_that_took_a_secret_is_resumed_with_the_secret_given_again() {
+    let program = Program::new();
+    let refused = tell(&program, &["--token-env", "NEIGHBOURS"], Some("short"), None);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let without = program.say(&["resume", "last"]);
+    assert_eq!(without.code, Some(2), "{without:?}");
+    assert!(
+        without
+            .err
+            .contains("a secret, `token`, which is recorded nowhere"),
+        "{without:?}"
+    );
+    assert!(without.err.contains(" -- --token-env VARIABLE`"), "{without:?}");
+
+    fs::write(program.path("token"), SECRET).unwrap();
+    let resumed = program.say(&["resume", "last", "--", "--token-file", "token"]);
+    assert_eq!(
+        (resumed.code, resumed.out.as_str()),
+        (Some(0), "4 letters were heard\n"),
+        "{resumed:?}"
+    );
+    assert_eq!(program.json(&["show", "last"])["life"], 2);
+    assert_eq!(found_in(&program.data_dir()), [] as [&Path; 0]);
+}
+
+#[test]
 fn how_a_secret_is_given_wrong_is_told_without_the_secret() {
     let program = Program::new();
     fs::write(program.path("bytes"), [0xff, 0xfe]).unwrap();

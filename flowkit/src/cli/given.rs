@@ -41,7 +41,7 @@ pub(super) fn read(
         .map(|typed| typed.cloned().collect())
         .unwrap_or_default();
     let known = flow.parameters();
-    let matches = command(flow, &known)
+    let matches = command(flow, &known, true)
         .bin_name(format!("{program} run {}", flow.definition().name()))
         .no_binary_name(true)
         .try_get_matches_from(typed)?;
@@ -56,6 +56,21 @@ pub(super) fn read(
         parameters: values(&known, &matches, screen)?,
         data_dir: typed_dir.unwrap_or(data_dir),
     })
+}
+
+/// Reads what was typed behind `resume RUN --`: parameters of the run's flow that are given again.
+pub(super) fn read_again(
+    program: &str,
+    flow: &RegisteredFlow,
+    typed: Vec<OsString>,
+    screen: &mut Screen<'_>,
+) -> Result<Map<String, Value>, Trouble> {
+    let known = flow.parameters();
+    let matches = command(flow, &known, false)
+        .bin_name(format!("{program} resume RUN --"))
+        .no_binary_name(true)
+        .try_get_matches_from(typed)?;
+    values(&known, &matches, screen)
 }
 
 /// The values that were given.
@@ -98,8 +113,8 @@ pub(super) fn long(parameter: &FlowParameter) -> String {
     name.replace('_', "-")
 }
 
-/// The grammar of one flow's parameters.
-fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
+/// The grammar of one flow's parameters, and whether those are to be there that the flow needs.
+fn command(flow: &RegisteredFlow, parameters: &[FlowParameter], all: bool) -> Command {
     let definition = flow.definition();
     let taken = |option: &str| {
         parameters
@@ -116,10 +131,12 @@ fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
         }
     }
     parameters.iter().fold(command, |command, parameter| {
+        let is_required = all && parameter.is_required() && parameter.is_readable();
+        let arg = arg(parameter).required(is_required);
         if parameter.is_secret() {
-            secrets::add(command, parameter, arg(parameter), taken)
+            secrets::add(command, parameter, arg, taken)
         } else {
-            command.arg(arg(parameter))
+            command.arg(arg)
         }
     })
 }
@@ -134,7 +151,6 @@ fn arg(parameter: &FlowParameter) -> Arg {
         } else {
             kind.name()
         })
-        .required(parameter.is_required() && parameter.is_readable())
         .allow_negative_numbers(!matches!(kind, Kind::Text))
         .action(ArgAction::Append)
         .num_args(1);

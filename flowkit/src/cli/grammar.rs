@@ -1,5 +1,6 @@
 //! What may be typed, apart from the parameters of flows.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -178,9 +179,15 @@ fn resume() -> Command {
         .long("allow-changes")
         .action(ArgAction::SetTrue)
         .help("Run what the program has changed since, instead of failing there");
+    let again = Arg::new("again")
+        .value_name("--PARAMETER VALUE")
+        .value_parser(value_parser!(OsString))
+        .num_args(0..)
+        .last(true)
+        .help("Parameters that are given again, since they are secrets, which are recorded nowhere");
     Command::new("resume")
         .about("Go on with a run that did not complete")
-        .args([run_id(), allow_changes])
+        .args([run_id(), allow_changes, again])
 }
 
 fn on_the_directory() -> [Command; 3] {

@@ -33,7 +33,7 @@
 //! Others work too, but then a text that could be JSON is taken for JSON first.
 //!
 //! A parameter of type [`Secret`](crate::Secret) is given as `--name-env VARIABLE`, out of the environment, or as `--name-file FILE`, where `-` is standard input; one line end
-//! behind it does not count. `--name SECRET` works too, with a warning, since whoever lists processes sees it then.
+//! behind it does not count. `--name SECRET` works too, with a warning, since whoever lists processes sees it then. `resume RUN -- --name-env VARIABLE` gives it again.
 //!
 //! A program that describes its own runtime does it so:
 //!
@@ -252,7 +252,10 @@ impl Cli {
                 let wanted = given::read(program, matches, screen, directory)?;
                 running::run(self.builder, wanted, screen, signals).await
             }
-            "resume" => running::resume(self.builder, &directory, matches, screen, signals).await,
+            "resume" => {
+                let place = (program, directory.as_path());
+                running::resume(self.builder, place, matches, screen, signals).await
+            }
             "runs" => listing::runs(&directory, matches, screen).await,
             "show" => shown::show(&directory, matches, screen).await,
             "logs" => logs::show(&directory, matches, screen).await,
