@@ -64,7 +64,7 @@ impl SqliteJournal {
     /// Opens the journal of a directory, or begins one. One that is damaged beyond reading is set aside, which is reported, and a new one begun.
     ///
     /// # Errors
-    /// [`JournalError::Newer`] when a newer flowkit wrote it; [`JournalError::Io`] when it cannot be opened.
+    /// [`JournalError::Newer`](crate::JournalError::Newer) when a newer flowkit wrote it; [`JournalError::Io`](crate::JournalError::Io) when it cannot be opened.
     pub async fn open(directory: impl AsRef<Path>) -> JournalResult<Self> {
         let directory = directory.as_ref();
         let connection = open::open(directory).await?;
@@ -76,7 +76,7 @@ impl SqliteJournal {
     /// change.
     ///
     /// # Errors
-    /// [`JournalError::Newer`] when a newer flowkit wrote it; [`JournalError::Damaged`] when it cannot be read; [`JournalError::Io`] when it cannot be
+    /// [`JournalError::Newer`](crate::JournalError::Newer) when a newer flowkit wrote it; [`JournalError::Damaged`](crate::JournalError::Damaged) when it cannot be read; [`JournalError::Io`](crate::JournalError::Io) when it cannot be
     /// opened, or is not there.
     pub async fn open_read_only(directory: impl AsRef<Path>) -> JournalResult<Self> {
         let journal = Self::new(directory.as_ref(), None);
