@@ -37,7 +37,7 @@ async fn a_fan_out_says_how_many_of_its_items_ended_failed_and_were_cached() {
         "total": 4, "finished": 4, "failed": 1, "cached": 2, "states": { "Completed": 1, "Cached": 2, "Failed": 1 },
     });
     assert_eq!(*items, expected);
-    for format in ["mermaid", "dot", "svg", "json"] {
+    for format in ["mermaid", "dot", "svg", "text", "json"] {
         let said = say_in(directory, &["graph", "last", "--format", format]).await;
         assert_eq!(said.exit, Exit::Completed, "{said:?}");
         if format != "json" {

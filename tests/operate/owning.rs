@@ -13,6 +13,8 @@ fn works(run: &Value) -> bool {
 #[test]
 fn a_run_is_cancelled_from_another_process_and_a_second_owner_is_refused() {
     let program = Program::new();
+    // So that there is a cache.
+    program.json(&["run", "harvest", "--plots", "north", "--year", "2026"]);
     let (child, run) = program.begin(&LONG, works);
     let id = run["id"].as_str().unwrap();
     for second in [&["run", "water", "--beds", "1"][..], &["prune"], &["resume", id]] {

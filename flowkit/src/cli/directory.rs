@@ -4,6 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use flowkit_journal::{OwnedBy, Owner};
+
 use super::trouble::Trouble;
 
 /// The journal's file.
@@ -42,6 +44,16 @@ fn has(data_dir: &Path, name: &str) -> Result<bool, Trouble> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(unreadable(&path, &error)),
     }
+}
+
+/// The process that owns it.
+pub(super) fn owner(data_dir: &Path) -> Result<Option<OwnedBy>, Trouble> {
+    Owner::of(data_dir).map_err(|error| {
+        Trouble::store(format!(
+            "who works in `{}` cannot be told: {error}; let this user read what is there",
+            data_dir.display()
+        ))
+    })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flowkit_cache::CacheStore;
-use flowkit_journal::{JournalStore, OwnedBy, Owner, RunFilter, SqliteJournal};
+use flowkit_journal::{JournalStore, OwnedBy, RunFilter, SqliteJournal};
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -11,7 +11,7 @@ use super::caching;
 use super::directory;
 use super::drawn::state_of;
 use super::screen::{Screen, clean};
-use super::times::bytes;
+use super::times::{bytes, counted};
 use super::trouble::{Said, Trouble};
 
 /// What is to be thought of something.
@@ -91,7 +91,7 @@ pub(super) async fn examine(data_dir: &Path, screen: &mut Screen<'_>) -> Result<
 }
 
 async fn look_into(data_dir: &Path, findings: &mut Vec<Finding>) {
-    let owner = Owner::of(data_dir).map_err(Trouble::from);
+    let owner = directory::owner(data_dir);
     let is_owned = matches!(owner, Ok(Some(_)));
     let owner = owner.map(|owner| match owner {
         Some(OwnedBy { pid, since }) => format!("process {pid}, since {since}"),
@@ -141,10 +141,11 @@ async fn journal(data_dir: &Path, is_owned: bool) -> Result<(Verdict, String), T
 async fn look(journal: &SqliteJournal, is_owned: bool) -> Result<(Verdict, String), Trouble> {
     let size = journal.size().await?;
     let flows = journal.flows(&RunFilter::default()).await?;
+    let runs = u64::try_from(flows.len()).unwrap_or(u64::MAX);
     let detail = format!(
-        "{} flow runs, {} task runs, {} on disk",
-        flows.len(),
-        size.task_runs,
+        "{}, {}, {} on disk",
+        counted(runs, "flow run", "flow runs"),
+        counted(size.task_runs, "task run", "task runs"),
         bytes(size.disk_bytes)
     );
     let going_on = flows
@@ -171,7 +172,7 @@ async fn cache(data_dir: &Path, is_owned: bool) -> Result<(Verdict, String), Tro
     let detail = match caching::open(data_dir).await? {
         Some(store) => {
             let stats = store.stats()?;
-            format!("{} entries, {}", stats.entries, bytes(stats.bytes))
+            format!("{}, {}", caching::entries_of(stats.entries), bytes(stats.bytes))
         }
         None => "none yet".to_owned(),
     };

@@ -28,6 +28,12 @@ pub(super) async fn graph(
     let drawn = match format {
         "json" => format!("{:#}\n", to_json(&drawing)),
         "dot" => drawing.dot(&tree.standing.flow.name),
+        "text" => drawing.text().ok_or_else(|| {
+            let nodes = drawing.shapes.len();
+            Trouble::failed(format!(
+                "a graph of {nodes} nodes is too large for text: `--format svg --output FILE` draws it"
+            ))
+        })?,
         "svg" => drawing.svg(&tree.standing.flow.name),
         _ => drawing.mermaid(),
     };

@@ -24,6 +24,7 @@ pub(super) struct Wanted {
 
 /// Reads what was typed after `run`. `--json` and `--data-dir` may stand there too, unless the flow has parameters of these names.
 pub(super) fn read(
+    program: &str,
     matches: &ArgMatches,
     screen: &mut Screen<'_>,
     data_dir: PathBuf,
@@ -41,6 +42,7 @@ pub(super) fn read(
         .unwrap_or_default();
     let known = flow.parameters();
     let matches = command(flow, &known)
+        .bin_name(format!("{program} run {}", flow.definition().name()))
         .no_binary_name(true)
         .try_get_matches_from(typed)?;
     screen.json |= has(&matches, "json") && matches.get_flag("json");
@@ -105,7 +107,6 @@ fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
             .any(|parameter| long(parameter) == option || parameter.name() == option)
     };
     let mut command = Command::new(definition.name())
-        .bin_name(format!("run {}", definition.name()))
         .about(definition.description())
         .disable_help_flag(taken("help"))
         .disable_version_flag(true);

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 
+use crate::registry::registered_flows;
 use crate::state::State;
+
+/// Our own options stand behind those that only one command has.
+const OURS: usize = 900;
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -29,6 +33,7 @@ pub(super) fn json() -> Arg {
     Arg::new("json")
         .long("json")
         .action(ArgAction::SetTrue)
+        .display_order(OURS)
         .help("Print one JSON value")
 }
 
@@ -38,6 +43,7 @@ pub(super) fn data_dir() -> Arg {
         .long("data-dir")
         .value_name("DIR")
         .value_parser(value_parser!(PathBuf))
+        .display_order(OURS)
         .help("Where runs and results are kept [default: $FLOWKIT_HOME, else .flowkit]")
 }
 
@@ -67,8 +73,20 @@ fn on_flows() -> [Command; 2] {
             .arg_required_else_help(true)
             .allow_external_subcommands(true)
             .disable_help_subcommand(true)
-            .subcommand_value_name("FLOW --PARAMETER VALUE"),
+            .subcommand_value_name("FLOW --PARAMETER VALUE")
+            .after_help(names_of_flows()),
     ]
+}
+
+fn names_of_flows() -> String {
+    let names: Vec<_> = registered_flows()
+        .iter()
+        .map(|flow| flow.definition().name())
+        .collect();
+    match names.as_slice() {
+        [] => "This program has no flows that can be called by name.".to_owned(),
+        names => format!("Flows: {}. `list` tells their parameters.", names.join(", ")),
+    }
 }
 
 fn on_runs() -> [Command; 8] {
@@ -78,7 +96,11 @@ fn on_runs() -> [Command; 8] {
         Command::new("logs")
             .about("What was logged in a run, in all of its lives")
             .arg(run_id()),
-        drawing("graph", "The graph of a run", &["mermaid", "dot", "svg", "json"]),
+        drawing(
+            "graph",
+            "The graph of a run",
+            &["mermaid", "dot", "svg", "text", "json"],
+        ),
         drawing(
             "timeline",
             "When the tasks of a run waited and worked",
@@ -114,6 +136,7 @@ fn runs() -> Command {
             .long("limit")
             .value_name("NUMBER")
             .value_parser(value_parser!(u32))
+            .allow_negative_numbers(true)
             .default_value("20")
             .help("At most so many"),
     ])
@@ -133,6 +156,7 @@ fn show() -> Command {
 fn drawing(name: &'static str, about: &'static str, formats: &'static [&'static str]) -> Command {
     let format = Arg::new("format")
         .long("format")
+        .value_name("FORMAT")
         .value_parser(PossibleValuesParser::new(formats))
         .default_value(formats.first().copied().unwrap_or_default())
         .help("How it is drawn");
@@ -173,6 +197,7 @@ fn on_the_directory() -> [Command; 3] {
                         .long("limit")
                         .value_name("NUMBER")
                         .value_parser(value_parser!(usize))
+                        .allow_negative_numbers(true)
                         .default_value("100")
                         .help("At most so many"),
                 ),
@@ -191,6 +216,7 @@ fn on_the_directory() -> [Command; 3] {
                     .long("keep")
                     .value_name("RUNS")
                     .value_parser(value_parser!(u64))
+                    .allow_negative_numbers(true)
                     .default_value("10000")
                     .help("At most so many runs stay"),
             ]),

@@ -19,6 +19,8 @@ struct Logged {
     life: u32,
     /// The name of the task run, if it was logged in one.
     task: Option<String>,
+    /// The name of the flow run.
+    flow: String,
     log: StoredLog,
 }
 
@@ -73,6 +75,7 @@ async fn read_life(history: &History, life: StoredFlow, lines: &mut Vec<Logged>)
         lines.extend(logs.into_iter().map(|log| {
             Logged {
                 life: number,
+                flow: tree.standing.flow.name.clone(),
                 task: log
                     .task
                     .and_then(|spot| names.get(&spot))
@@ -87,13 +90,17 @@ async fn read_life(history: &History, life: StoredFlow, lines: &mut Vec<Logged>)
 
 /// A line for people: which life and attempt it is of is said where there is more than one.
 fn text_of(line: &Logged, lives: bool) -> String {
-    let Logged { life, task, log } = line;
+    let Logged {
+        life,
+        task,
+        flow,
+        log,
+    } = line;
     let (at, level) = (moment(log.at), level_of(log.level));
-    let mut of: Vec<String> = task.iter().cloned().collect();
+    let mut of = task.as_ref().unwrap_or(flow).clone();
     if log.attempt > 1 {
-        of.push(format!("attempt {}", log.attempt));
+        of.push_str(&format!(", attempt {}", log.attempt));
     }
-    let of = of.join(", ");
     let life = if lives {
         format!("life {life}  ")
     } else {
@@ -103,11 +110,17 @@ fn text_of(line: &Logged, lives: bool) -> String {
 }
 
 fn json_of(line: &Logged) -> Value {
-    let Logged { life, task, log } = line;
+    let Logged {
+        life,
+        task,
+        flow,
+        log,
+    } = line;
     json!({
         "at": moment(log.at),
         "level": level_of(log.level),
         "life": life,
+        "flow": flow,
         "task": task,
         "attempt": log.attempt,
         "target": log.target,

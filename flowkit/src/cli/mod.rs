@@ -224,8 +224,11 @@ impl Cli {
     }
 
     async fn answer(self, arguments: Vec<OsString>, mut screen: Screen<'_>, signals: &mut Signals) -> Exit {
+        let program = arguments.first().map(PathBuf::from);
+        let program = program.as_ref().and_then(|program| program.file_name());
+        let program = program.map_or_else(|| "flowkit".into(), |name| name.to_string_lossy().into_owned());
         let answered = match grammar::command().try_get_matches_from(arguments) {
-            Ok(matches) => self.dispatch(&matches, &mut screen, signals).await,
+            Ok(matches) => self.dispatch(&program, &matches, &mut screen, signals).await,
             Err(error) => Err(error.into()),
         };
         screen.finish(answered)
@@ -233,6 +236,7 @@ impl Cli {
 
     async fn dispatch(
         self,
+        program: &str,
         matches: &ArgMatches,
         screen: &mut Screen<'_>,
         signals: &mut Signals,
@@ -245,7 +249,7 @@ impl Cli {
         match command {
             "list" => listing::flows(screen),
             "run" => {
-                let wanted = given::read(matches, screen, directory)?;
+                let wanted = given::read(program, matches, screen, directory)?;
                 running::run(self.builder, wanted, screen, signals).await
             }
             "resume" => running::resume(self.builder, &directory, matches, screen, signals).await,

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Exit;
 use super::directory;
 use super::screen::Screen;
-use super::times::{now, typed_length};
+use super::times::{counted, now, typed_length};
 use super::trouble::Trouble;
 use crate::clock::{Clock, SystemClock};
 use crate::journaling::retention::KeepRuns;
@@ -42,8 +42,10 @@ pub(super) async fn prune(
         screen.value(&json!({ "runs": pruned.runs, "results": pruned.results, "logs": pruned.logs }));
     } else {
         screen.line(&format!(
-            "forgot {} runs, and of others {} results and {} lines of log",
-            pruned.runs, pruned.results, pruned.logs
+            "forgot {}, and of others {} and {}",
+            counted(pruned.runs, "run", "runs"),
+            counted(pruned.results, "result", "results"),
+            counted(pruned.logs, "line of log", "lines of log")
         ));
     }
     Ok(Exit::Completed)

@@ -160,7 +160,7 @@ fn report(run: &FlowRun<Value>, screen: &mut Screen<'_>) -> Exit {
     } else {
         match &value {
             Value::Null => {}
-            Value::String(text) => screen.line(text),
+            Value::String(text) => screen.text(text),
             value => screen.value(value),
         }
     }
@@ -170,7 +170,10 @@ fn report(run: &FlowRun<Value>, screen: &mut Screen<'_>) -> Exit {
         (counts.failed, "failed"),
         (counts.upstream_failed, "spared"),
         (counts.cancelled, "cancelled"),
-        (counts.retries, "retries"),
+        (
+            counts.retries,
+            if counts.retries == 1 { "retry" } else { "retries" },
+        ),
     ];
     let counted = counted.into_iter().filter(|(runs, _)| *runs > 0);
     let mut line = format!(

@@ -50,6 +50,15 @@ impl<'a> Screen<'a> {
         self.print("\n");
     }
 
+    /// Prints somebody's text as a line. Whoever is not a terminal gets it as it is.
+    pub(super) fn text(&mut self, text: &str) {
+        if self.columns.is_some() {
+            self.line(&clean(text));
+        } else {
+            self.line(text);
+        }
+    }
+
     /// Prints a value as JSON.
     pub(super) fn value(&mut self, value: &Value) {
         self.line(&format!("{value:#}"));

@@ -36,7 +36,12 @@ pub(super) async fn show(
     }
     for line in lines {
         let task = &line.node.task;
-        if let Some(error) = &task.error {
+        // The flow's own is told above.
+        if let Some(error) = task
+            .error
+            .as_ref()
+            .filter(|error| tree.standing.flow.error.as_ref() != Some(error))
+        {
             screen.line("");
             screen.line(&clean(&format!("{}: {error}", name_of(task))));
         }
@@ -95,10 +100,14 @@ fn head(standing: &Standing, screen: &mut Screen<'_>) {
         fields.push(("value", value.clone()));
     }
     if let Some(error) = &flow.error {
-        fields.push(("error", error.replace('\n', "\n          ")));
+        fields.push(("error", error.clone()));
     }
     for (name, text) in fields {
-        screen.line(&clean(&format!("{name:<8}  {text}")));
+        let mut name = name;
+        for line in clean(&text).lines() {
+            screen.line(format!("{name:<8}  {line}").trim_end());
+            name = "";
+        }
     }
 }
 

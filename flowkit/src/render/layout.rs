@@ -86,11 +86,7 @@ pub(super) fn places(nodes: usize, lines: &[(usize, usize)]) -> Vec<Place> {
 
 /// How far to the right each node is, in cells of text: so that few lines cross, and what belongs together is close.
 fn across(nodes: usize, lines: &[(usize, usize)], layers: &[usize]) -> Vec<usize> {
-    let layer = |node: usize| layers.get(node).copied().unwrap_or(0);
-    let near: Vec<_> = lines
-        .iter()
-        .filter(|(from, to)| (1..=NEAR).contains(&layer(*to).saturating_sub(layer(*from))))
-        .collect();
+    let near: Vec<_> = lines.iter().filter(|line| !is_far(**line, layers)).collect();
     if near.len() > MOST_LINES {
         return vec![0; nodes];
     }
@@ -112,8 +108,14 @@ fn across(nodes: usize, lines: &[(usize, usize)], layers: &[usize]) -> Vec<usize
     across
 }
 
+/// Whether a line crosses so many layers that the layout is not told of it.
+pub(super) fn is_far((from, to): (usize, usize), layers: &[usize]) -> bool {
+    let layer = |node: usize| layers.get(node).copied().unwrap_or(0);
+    !(1..=NEAR).contains(&layer(to).saturating_sub(layer(from)))
+}
+
 /// How many nodes are above each, on the longest way. Runs wait only for runs that were there before, so there is no circle; a damaged journal's is cut.
-fn layers(nodes: usize, lines: &[(usize, usize)]) -> Vec<usize> {
+pub(super) fn layers(nodes: usize, lines: &[(usize, usize)]) -> Vec<usize> {
     let mut below: Vec<Vec<usize>> = vec![Vec::new(); nodes];
     let mut above = vec![0_usize; nodes];
     for (from, to) in lines {

@@ -5,6 +5,8 @@ mod items;
 mod layout;
 #[cfg(feature = "svg")]
 mod svg;
+#[cfg(feature = "cli")]
+mod text;
 #[cfg(feature = "svg")]
 pub(crate) mod words;
 
