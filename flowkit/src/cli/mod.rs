@@ -51,6 +51,7 @@
 //! | `grammar`, `given` | what may be typed; a flow's parameters out of what was |
 //! | `screen`, `trouble`, `times`, `tables` | what is printed, and how the program ends |
 //! | `running`, `progress`, `signals`, `warnings` | `run` and `resume`; what flowkit warns of meanwhile |
+//! | `settling` | effects whose outcome is not known |
 //! | `history`, `standing`, `tree` | a run by what somebody typed; how it stands, whatever became of its process; all of it out of the journal |
 //! | `listing`, `shown`, `explained`, `logs`, `drawn`, `timeline`, `timeline_svg` | what only looks |
 //! | `directory`, `doctor`, `cancelling`, `caching`, `pruning` | what looks at the data directory itself, and tends it |
@@ -71,6 +72,7 @@ mod pruning;
 mod running;
 mod screen;
 mod secrets;
+mod settling;
 mod shown;
 mod signals;
 mod standing;
@@ -252,6 +254,7 @@ impl Cli {
                 let wanted = given::read(program, matches, screen, directory)?;
                 running::run(self.builder, wanted, screen, signals).await
             }
+            "effects" => settling::list(&directory, matches, screen).await,
             "resume" => running::resume(self.builder, &directory, matches, screen, signals).await,
             "runs" => listing::runs(&directory, matches, screen).await,
             "show" => shown::show(&directory, matches, screen).await,

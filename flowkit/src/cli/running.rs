@@ -11,6 +11,7 @@ use super::given::Wanted;
 use super::history::History;
 use super::progress::Progress;
 use super::screen::{Screen, clean};
+use super::settling::Settling;
 use super::signals::Signals;
 use super::times::length;
 use super::trouble::Trouble;
@@ -59,17 +60,38 @@ pub(super) async fn resume(
     let found = history.find(matches).await;
     history.close().await;
     let id = FlowRunId::from_u128(found?.flow.id);
-    let options = if matches.get_flag("allow-changes") {
-        ResumeOptions::new().allow_changes()
-    } else {
-        ResumeOptions::new()
-    };
+    let settling = Settling::of(matches)?;
+    let mut options = ResumeOptions::new();
+    if matches.get_flag("allow-changes") {
+        options = options.allow_changes();
+    }
     signals.listen();
     let progress = Progress::default();
     let runtime = build(builder, data_dir.to_owned(), &progress).await?;
+    let options = match told(&runtime, id, settling, options).await {
+        Ok(options) => options,
+        Err(trouble) => {
+            runtime.shutdown(Duration::ZERO).await;
+            return Err(trouble);
+        }
+    };
     let running = runtime.clone();
     let run = tokio::spawn(async move { running.resume_with(id, options).await });
     finish(&runtime, run, &progress, screen, signals).await
+}
+
+/// The options, with what was typed of effects.
+async fn told(
+    runtime: &Runtime,
+    id: FlowRunId,
+    settling: Settling<'_>,
+    options: ResumeOptions,
+) -> Result<ResumeOptions, Trouble> {
+    if settling.is_empty() {
+        return Ok(options);
+    }
+    let unknown = runtime.unknown_effects(id).await;
+    settling.add_to(options, &unknown.map_err(|error| Trouble::of_runtime(&error))?)
 }
 
 async fn build(builder: MakeBuilder, data_dir: PathBuf, progress: &Progress) -> Result<Runtime, Trouble> {
