@@ -352,7 +352,7 @@ async fn a_value_is_traced_to_the_life_that_made_it_and_calls_are_compared_with_
     tokio::time::advance(Duration::from_secs(1)).await;
     HURRY.store(false, Ordering::Relaxed);
     let resumed = runtime
-        .resume_as(run.id(), flowkit::ResumeOptions::new().allow_changes())
+        .resume_with(run.id(), flowkit::ResumeOptions::new().allow_changes())
         .await
         .unwrap();
     assert_eq!(resumed.state(), State::Completed);
