@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Schema,
     /// More records were bad than is tolerated.
     Rejected,
+    /// A check of the data's quality failed.
+    Quality,
     /// Somebody else did meanwhile what this was about to do.
     Conflict,
     /// An option makes no sense, or not together with another one.

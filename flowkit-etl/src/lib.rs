@@ -43,12 +43,17 @@
 //! | `csv`, `json`, `parquet` | files of that format, in and out; each brings `data` and [`DatasetSink`](sink::DatasetSink) |
 //! | `compression` | text files that are compressed by gzip or zstd |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
+//! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
-#[cfg(any(feature = "files", feature = "validation"))]
+#[cfg(any(feature = "files", feature = "validation", feature = "quality"))]
 mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
 mod error;
+#[cfg(feature = "quality")]
+pub mod quality;
+#[cfg(any(feature = "validation", feature = "quality"))]
+mod records;
 #[cfg(feature = "data")]
 mod reject;
 #[cfg(feature = "data")]

@@ -88,7 +88,7 @@ impl BatchStream {
     }
 
     /// Each batch as work that blocks or computes leaves it, one after the other, off the threads that drive futures.
-    #[cfg(feature = "validation")]
+    #[cfg(any(feature = "validation", feature = "quality"))]
     pub(crate) fn map_blocking<F>(self, schema: SchemaRef, each: F) -> Self
     where
         F: FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
@@ -104,7 +104,7 @@ impl BatchStream {
     }
 
     /// The same, and after the last batch the error that `judge` finds, if any.
-    #[cfg(feature = "validation")]
+    #[cfg(any(feature = "validation", feature = "quality"))]
     pub(crate) fn then_judge(self, judge: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
         let schema = self.schema.clone();
         let verdict = stream::once(async move { judge() });

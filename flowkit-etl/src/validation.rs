@@ -2,7 +2,7 @@
 
 mod columns;
 mod json_schema;
-mod records;
+mod objects;
 mod typed;
 
 pub use columns::{Drift, RetypedColumn};
@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
+use crate::records;
 use crate::reject::{Reject, Rejects, Tolerance, Violation};
 use crate::stream::BatchStream;
 

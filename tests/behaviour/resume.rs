@@ -258,3 +258,14 @@ async fn one_run_is_resumed_once_at_a_time() {
     assert_eq!(one.unwrap().state(), State::Completed);
     assert_eq!(world.take(), ["extract seeds", "load 3", "load 3"]);
 }
+
+#[tokio::test]
+async fn a_resumed_run_has_the_name_and_the_tags_that_its_call_gave_it() {
+    let call = counting("n".to_owned())
+        .named("the north field")
+        .tag("2026")
+        .tag("maize");
+    let (_, resumed, _) = broken_then_resumed(call).await;
+    assert_eq!(resumed.record().name, "the north field");
+    assert_eq!(resumed.record().tags, ["2026", "maize"]);
+}

@@ -14,3 +14,4 @@ mod lives;
 mod running;
 mod said;
 mod secrets;
+mod settling;

@@ -126,6 +126,11 @@ fn a_run_that_took_a_secret_is_resumed_with_the_secret_given_again() {
         "{resumed:?}"
     );
     assert_eq!(program.json(&["show", "last"])["life"], 2);
+    let again = program.say(&["resume", "last"]);
+    assert!(
+        again.err.contains("has completed"),
+        "no secret is asked for: {again:?}"
+    );
     assert_eq!(found_in(&program.data_dir()), [] as [&Path; 0]);
 }
 

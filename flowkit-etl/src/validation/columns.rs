@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::Violation;
-use crate::validation::{Checked, RecordCheck, records};
+use crate::validation::{Checked, RecordCheck, objects};
 
 /// How the columns that come differ from those that were expected. Their order does not count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,7 +221,7 @@ impl RecordCheck for ColumnsCheck {
         let rows: Vec<usize> = rejected.iter().map(|(row, _)| *row).collect();
         let accepted = RecordBatch::try_new_with_options(may, columns, &options)
             .map_err(|error| Error::new(ErrorKind::Schema, "the columns cannot be coerced").because(error))
-            .and_then(|batch| records::without(&batch, &rows))?;
+            .and_then(|batch| objects::without(&batch, &rows))?;
         let options = RecordBatchOptions::new().with_row_count(Some(accepted.num_rows()));
         let accepted = RecordBatch::try_new_with_options(
             self.expected.clone(),

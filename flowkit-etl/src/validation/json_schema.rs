@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::Violation;
-use crate::validation::{Checked, RecordCheck, records};
+use crate::validation::{Checked, RecordCheck, objects};
 
 /// A schema that records are checked against.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl RecordCheck for JsonSchemaCheck {
 
     fn check(&self, batch: &RecordBatch) -> Result<Checked> {
         let mut rejected = Vec::new();
-        for (row, object) in records::objects_of(batch)?.into_iter().enumerate() {
+        for (row, object) in objects::objects_of(batch)?.into_iter().enumerate() {
             let record = Value::Object(object);
             if !self.validator.is_valid(&record) {
                 rejected.push((row, self.violations(&record)));
@@ -120,7 +120,7 @@ impl RecordCheck for JsonSchemaCheck {
         }
         let rows: Vec<usize> = rejected.iter().map(|(row, _)| *row).collect();
         Ok(Checked {
-            accepted: records::without(batch, &rows)?,
+            accepted: objects::without(batch, &rows)?,
             rejected,
         })
     }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::reject::Violation;
 use crate::rows::{batch_of, rows_of, schema_of};
 use crate::validation::json_schema::{JsonSchemaCheck, text_of};
-use crate::validation::{Checked, RecordCheck, records};
+use crate::validation::{Checked, RecordCheck, objects};
 
 /// A type that records are to be.
 pub(crate) struct TypedCheck<T> {
@@ -68,7 +68,7 @@ where
                 }
             })
         };
-        Ok(records::objects_of(batch)?.into_iter().map(read).collect())
+        Ok(objects::objects_of(batch)?.into_iter().map(read).collect())
     }
 }
 
@@ -143,7 +143,7 @@ where
         }
         let accepted = if batch.schema_ref().fields() == self.columns.fields() {
             let rows: Vec<usize> = rejected.iter().map(|(row, _)| *row).collect();
-            records::without(batch, &rows)?
+            objects::without(batch, &rows)?
         } else {
             batch_of(&self.columns, &accepted)?
         };

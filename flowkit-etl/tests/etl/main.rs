@@ -31,6 +31,8 @@ mod json_files;
 mod killed;
 #[cfg(feature = "data")]
 mod plants;
+#[cfg(feature = "quality")]
+mod quality;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

@@ -90,7 +90,7 @@ fn names_of_flows() -> String {
     }
 }
 
-fn on_runs() -> [Command; 8] {
+fn on_runs() -> [Command; 9] {
     [
         runs(),
         show(),
@@ -109,6 +109,9 @@ fn on_runs() -> [Command; 8] {
         ),
         explain(),
         resume(),
+        Command::new("effects")
+            .about("The effects of a run of which it is not known whether they happened")
+            .arg(run_id()),
         Command::new("cancel")
             .about("Cancel a run, also one of another process")
             .arg(run_id()),
@@ -185,9 +188,19 @@ fn resume() -> Command {
         .num_args(0..)
         .last(true)
         .help("Parameters that are given again, since they are secrets, which are recorded nowhere");
+    let happened = Arg::new("happened")
+        .long("happened")
+        .value_name("TASK=JSON")
+        .action(ArgAction::Append)
+        .help("The effect of this task did happen, and this is what the task would have returned");
+    let did_not_happen = Arg::new("did-not-happen")
+        .long("did-not-happen")
+        .value_name("TASK")
+        .action(ArgAction::Append)
+        .help("The effect of this task did not happen: the task runs");
     Command::new("resume")
         .about("Go on with a run that did not complete")
-        .args([run_id(), allow_changes, again])
+        .args([run_id(), allow_changes, happened, did_not_happen, again])
 }
 
 fn on_the_directory() -> [Command; 3] {

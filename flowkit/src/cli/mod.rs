@@ -50,7 +50,8 @@
 //! |---|---|
 //! | `grammar`, `given` | what may be typed; a flow's parameters out of what was |
 //! | `screen`, `trouble`, `times`, `tables` | what is printed, and how the program ends |
-//! | `running`, `progress`, `signals`, `warnings` | `run` and `resume`; what flowkit warns of meanwhile |
+//! | `running`, `resuming`, `progress`, `signals`, `warnings` | `run` and `resume`; what flowkit warns of meanwhile |
+//! | `secrets`, `settling` | parameters that nobody is to see; effects whose outcome is not known |
 //! | `history`, `standing`, `tree` | a run by what somebody typed; how it stands, whatever became of its process; all of it out of the journal |
 //! | `listing`, `shown`, `explained`, `logs`, `drawn`, `timeline`, `timeline_svg` | what only looks |
 //! | `directory`, `doctor`, `cancelling`, `caching`, `pruning` | what looks at the data directory itself, and tends it |
@@ -68,9 +69,11 @@ mod listing;
 mod logs;
 mod progress;
 mod pruning;
+mod resuming;
 mod running;
 mod screen;
 mod secrets;
+mod settling;
 mod shown;
 mod signals;
 mod standing;
@@ -252,9 +255,10 @@ impl Cli {
                 let wanted = given::read(program, matches, screen, directory)?;
                 running::run(self.builder, wanted, screen, signals).await
             }
+            "effects" => settling::list(&directory, matches, screen).await,
             "resume" => {
                 let place = (program, directory.as_path());
-                running::resume(self.builder, place, matches, screen, signals).await
+                resuming::resume(self.builder, place, matches, screen, signals).await
             }
             "runs" => listing::runs(&directory, matches, screen).await,
             "show" => shown::show(&directory, matches, screen).await,

@@ -1,16 +1,12 @@
-//! `run` and `resume`: a flow runs in a runtime that owns the data directory, until it ends or somebody asks it to.
+//! `run`: a flow runs in a runtime that owns the data directory, until it ends or somebody asks it to.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ArgMatches;
-use flowkit_journal::StoredFlow;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::given::{self, Wanted};
-use super::history::{History, short_id};
+use super::given::Wanted;
 use super::progress::Progress;
 use super::screen::{Screen, clean};
 use super::signals::Signals;
@@ -18,9 +14,6 @@ use super::times::length;
 use super::trouble::Trouble;
 use super::{Exit, MakeBuilder};
 use crate::error::Error;
-use crate::ids::FlowRunId;
-use crate::journaling::resume::ResumeOptions;
-use crate::registry::{FlowParameter, RegisteredFlow};
 use crate::render::words::shortened;
 use crate::run::FlowRun;
 use crate::runtime::Runtime;
@@ -50,72 +43,12 @@ pub(super) async fn run(
     finish(&runtime, run, &progress, screen, signals).await
 }
 
-/// Begins another life of a run.
-pub(super) async fn resume(
+/// Builds the runtime that owns the directory.
+pub(super) async fn build(
     builder: MakeBuilder,
-    (program, data_dir): (&str, &Path),
-    matches: &ArgMatches,
-    screen: &mut Screen<'_>,
-    signals: &mut Signals,
-) -> Result<Exit, Trouble> {
-    let history = History::open(data_dir).await?;
-    let found = history.find(matches).await;
-    history.close().await;
-    let stored = found?.flow;
-    let again = given_again(program, &stored, matches, screen)?;
-    let id = FlowRunId::from_u128(stored.id);
-    let options = if matches.get_flag("allow-changes") {
-        ResumeOptions::new().allow_changes()
-    } else {
-        ResumeOptions::new()
-    };
-    signals.listen();
-    let progress = Progress::default();
-    let runtime = build(builder, data_dir.to_owned(), &progress).await?;
-    let running = runtime.clone();
-    let run = tokio::spawn(async move {
-        match again {
-            Some(again) => running.resume_given(id, again, options).await,
-            None => running.resume_with(id, options).await,
-        }
-    });
-    finish(&runtime, run, &progress, screen, signals).await
-}
-
-/// The parameters that are given again. Secrets must be, since they are recorded nowhere.
-fn given_again(
-    program: &str,
-    stored: &StoredFlow,
-    matches: &ArgMatches,
-    screen: &mut Screen<'_>,
-) -> Result<Option<Map<String, Value>>, Trouble> {
-    let typed = matches.get_many::<OsString>("again").into_iter().flatten();
-    let typed: Vec<_> = typed.cloned().collect();
-    let path = format!("{}::{}", stored.definition.module, stored.definition.name);
-    // Of a flow that is not there, the runtime says so.
-    let Ok(flow) = RegisteredFlow::find(&path) else {
-        return Ok(None);
-    };
-    let known = flow.parameters();
-    if typed.is_empty() && !known.iter().any(FlowParameter::is_secret) {
-        return Ok(None);
-    }
-    let again = given::read_again(program, flow, typed, screen)?;
-    let lacks = |parameter: &&FlowParameter| {
-        parameter.is_secret() && parameter.is_required() && !again.contains_key(parameter.name())
-    };
-    match known.iter().find(lacks) {
-        None => Ok(Some(again)),
-        Some(secret) => Err(Trouble::usage(format!(
-            "the run was given a secret, `{}`, which is recorded nowhere: give it again, as `resume {} -- --{}-env VARIABLE`",
-            secret.name(),
-            short_id(stored),
-            given::long(secret)
-        ))),
-    }
-}
-
-async fn build(builder: MakeBuilder, data_dir: PathBuf, progress: &Progress) -> Result<Runtime, Trouble> {
+    data_dir: PathBuf,
+    progress: &Progress,
+) -> Result<Runtime, Trouble> {
     let builder = builder()
         .await
         .map_err(|error| Trouble::failed(format!("the program's runtime cannot be described: {error}")))?;
@@ -124,7 +57,7 @@ async fn build(builder: MakeBuilder, data_dir: PathBuf, progress: &Progress) -> 
 }
 
 /// Waits for the run's end, has it cancelled when somebody asks, and says how it ended.
-async fn finish(
+pub(super) async fn finish(
     runtime: &Runtime,
     run: JoinHandle<Ended>,
     progress: &Progress,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::ArgMatches;
-use flowkit_journal::record::NodeKind;
+use flowkit_journal::record::{Effect, NodeKind};
 
 use super::Exit;
 use super::history::{History, id_of};
@@ -29,6 +29,11 @@ pub(super) async fn show(
     }
     head(&tree.standing, screen);
     let lines = tree.lines();
+    let is_unknown = |line: &Line<'_>| line.node.task.effect == Effect::Intended;
+    let goes_on = tree.standing.flow.ended.is_none() && !tree.standing.is_interrupted();
+    if !goes_on && lines.iter().any(is_unknown) {
+        screen.line("It is not known whether every effect happened: `effects` says which, and what to do.");
+    }
     if !lines.is_empty() {
         screen.line("");
         let rows: Vec<_> = lines.iter().map(row).collect();

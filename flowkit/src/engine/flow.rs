@@ -71,12 +71,20 @@ pub(crate) fn enter(
 ) -> Entered {
     job.as_mut().start_inputs();
     let FlowExtras {
-        name,
-        tags,
+        mut name,
+        mut tags,
         wait_for,
         timeout,
         resumed,
     } = extras;
+    if let Some(resumed) = &resumed {
+        // As it was called before, unless it is called otherwise now.
+        let own = (*resumed.name != *definition.name()).then(|| Arc::clone(&resumed.name));
+        name = name.or(own);
+        if tags.is_empty() {
+            tags.clone_from(&resumed.tags);
+        }
+    }
     let (scope, tags) = match caller {
         Ambient::Runtime(runtime, around) => {
             let tags = with_ambient(tags, around);

@@ -246,4 +246,7 @@ pub(crate) struct Resumed {
     pub(crate) replay: Arc<Replay>,
     /// What was recorded of its inputs.
     pub(crate) parameters: Option<Arc<Parameters>>,
+    /// What it was called.
+    pub(crate) name: Arc<str>,
+    pub(crate) tags: Vec<Arc<str>>,
 }

@@ -275,6 +275,8 @@ impl Runtime {
             life: stored.life + 1,
             replay: Arc::new(replay),
             parameters: stored.parameters.clone().map(Arc::new),
+            name: stored.name.as_str().into(),
+            tags: stored.tags.iter().map(|tag| tag.as_str().into()).collect(),
         })
     }
 }
