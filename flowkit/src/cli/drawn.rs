@@ -108,14 +108,10 @@ fn add_shapes(tree: &Tree, prefix: &str, drawing: &mut Drawing, ids: &mut HashMa
 }
 
 fn add_lines(tree: &Tree, drawing: &mut Drawing, ids: &HashMap<Spot, String>) {
-    // The items of a fan-out share its node, and so their edges.
     let id_of = |spot: Spot| ids.get(&Spot { item: None, ..spot });
     let mut add = |from: Spot, to: Spot, text: &str| {
         if let (Some(from), Some(to)) = (id_of(from), id_of(to)) {
-            let line = (from.clone(), to.clone(), text.to_owned());
-            if !drawing.lines.contains(&line) {
-                drawing.lines.push(line);
-            }
+            drawing.add_line(from.clone(), to.clone(), text);
         }
     };
     for node in &tree.tasks {

@@ -1,9 +1,11 @@
 //! `logs`: what was logged in a run, in all of its lives.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use clap::ArgMatches;
-use flowkit_journal::{StoredFlow, StoredLog};
+use flowkit_journal::record::Spot;
+use flowkit_journal::{JournalStore, StoredFlow, StoredLog};
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -12,6 +14,9 @@ use super::screen::{Screen, clean};
 use super::times::moment;
 use super::tree::{Tree, name_of};
 use super::trouble::Trouble;
+
+/// How many items are asked for one by one, rather than all of them.
+const FEW: usize = 1_000;
 
 /// A line, and where it was logged.
 struct Logged {
@@ -63,29 +68,48 @@ async fn read(history: &History, matches: &ArgMatches) -> Result<(usize, Vec<Log
 async fn read_life(history: &History, life: StoredFlow, lines: &mut Vec<Logged>) -> Result<(), Trouble> {
     let number = life.life;
     let journal = history.journal()?;
-    let tree = Tree::read(history, history.stand(life).await?, true).await?;
+    let tree = Tree::read(history, history.stand(life).await?, false).await?;
     let mut waiting = vec![&tree];
     while let Some(tree) = waiting.pop() {
         let logs = journal.logs(tree.standing.flow.no, None).await?;
-        let names: std::collections::HashMap<_, _> = tree
-            .tasks
-            .iter()
-            .map(|node| (node.task.spot, &node.task))
-            .collect();
-        lines.extend(logs.into_iter().map(|log| {
-            Logged {
-                life: number,
-                flow: tree.standing.flow.name.clone(),
-                task: log
-                    .task
-                    .and_then(|spot| names.get(&spot))
-                    .map(|task| name_of(task)),
-                log,
-            }
+        let names = names(journal, tree, &logs).await?;
+        lines.extend(logs.into_iter().map(|log| Logged {
+            life: number,
+            flow: tree.standing.flow.name.clone(),
+            task: log.task.and_then(|spot| names.get(&spot)).cloned(),
+            log,
         }));
         waiting.extend(tree.tasks.iter().filter_map(|node| node.subflow.as_ref()));
     }
     Ok(())
+}
+
+/// The names of the task runs that something was logged in. Of a million items, few may be.
+async fn names(
+    journal: &dyn JournalStore,
+    tree: &Tree,
+    logs: &[StoredLog],
+) -> Result<HashMap<Spot, String>, Trouble> {
+    let known = tree
+        .tasks
+        .iter()
+        .map(|node| (node.task.spot, name_of(&node.task)));
+    let mut names: HashMap<_, _> = known.collect();
+    let items: HashSet<Spot> = logs
+        .iter()
+        .filter_map(|log| log.task)
+        .filter(|spot| spot.item.is_some())
+        .collect();
+    if items.len() > FEW {
+        let all = journal.tasks(tree.standing.flow.no, true).await?;
+        names.extend(all.iter().map(|task| (task.spot, name_of(task))));
+        return Ok(names);
+    }
+    for spot in items {
+        let task = journal.task(spot).await?;
+        names.extend(task.map(|task| (spot, name_of(&task))));
+    }
+    Ok(names)
 }
 
 /// A line for people: which life and attempt it is of is said where there is more than one.

@@ -289,10 +289,10 @@ impl Explainer<'_> {
     }
 
     async fn items(&self) -> JournalResult<usize> {
-        let tasks = self.store.tasks(self.task.spot.run, true).await?;
-        let node = self.task.spot.node;
-        let is_item = |task: &&StoredTask| task.spot.node == node && task.spot.item.is_some();
-        Ok(tasks.iter().filter(is_item).count())
+        let counts = self.store.item_counts(self.task.spot.run).await?;
+        let own = counts.iter().filter(|count| count.node == self.task.spot.node);
+        let items: u64 = own.map(|count| count.items).sum();
+        Ok(usize::try_from(items).unwrap_or(usize::MAX))
     }
 
     /// Whose value the run was given.

@@ -10,7 +10,7 @@ mod text;
 #[cfg(feature = "svg")]
 pub(crate) mod words;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::ids::TaskRunId;
@@ -36,13 +36,23 @@ pub(crate) struct Shape {
 #[derive(Debug, Default)]
 pub(crate) struct Drawing {
     pub(crate) shapes: Vec<Shape>,
-    /// From, to, and what the line says.
+    /// From, to, and what the line says. Each once: the items of a fan-out share its node, and so their edges.
     pub(crate) lines: Vec<(String, String, String)>,
+    drawn: HashSet<(String, String, String)>,
+}
+
+impl Drawing {
+    /// Adds a line, if it is not there yet.
+    pub(crate) fn add_line(&mut self, from: String, to: String, text: &str) {
+        let line = (from, to, text.to_owned());
+        if self.drawn.insert(line.clone()) {
+            self.lines.push(line);
+        }
+    }
 }
 
 fn draw(record: &RunRecord, prefix: &str, drawing: &mut Drawing) {
     let id_of = |id: TaskRunId| format!("{prefix}n{}", id.node());
-    let mut drawn = HashMap::new();
     for task in &record.tasks {
         let id = id_of(task.id);
         drawing.shapes.push(Shape {
@@ -53,45 +63,28 @@ fn draw(record: &RunRecord, prefix: &str, drawing: &mut Drawing) {
         if let Some(subflow) = &task.subflow {
             let inner = format!("{id}_");
             draw(subflow, &inner, drawing);
-            let first: Vec<_> = subflow
-                .tasks
-                .iter()
-                .filter(|inside| inside.parent.is_none())
-                .collect();
-            for inside in first {
-                drawing.lines.push((
-                    id.clone(),
-                    format!("{inner}n{}", inside.id.node()),
-                    "calls".to_owned(),
-                ));
+            for inside in subflow.tasks.iter().filter(|inside| inside.parent.is_none()) {
+                let inside = format!("{inner}n{}", inside.id.node());
+                drawing.add_line(id.clone(), inside, "calls");
             }
         }
-        drawn.insert(task.id.node(), ());
     }
     for task in &record.tasks {
         if let Some(parent) = task.parent {
-            drawing
-                .lines
-                .push((id_of(parent), id_of(task.id), "calls".to_owned()));
+            drawing.add_line(id_of(parent), id_of(task.id), "calls");
         }
     }
-    let mut edges: Vec<(String, String, String)> = Vec::new();
-    for edge in record
+    let own = record
         .edges
         .iter()
-        .filter(|edge| edge.from.flow_run() == record.id)
-    {
-        let line = (
+        .filter(|edge| edge.from.flow_run() == record.id);
+    for edge in own {
+        drawing.add_line(
             id_of(edge.from),
             id_of(edge.to),
-            edge.parameter.unwrap_or("after").to_owned(),
+            edge.parameter.unwrap_or("after"),
         );
-        // The items of a fan-out share its node, and so their edges.
-        if !edges.contains(&line) {
-            edges.push(line);
-        }
     }
-    drawing.lines.extend(edges);
 }
 
 fn text_of(task: &TaskRun) -> String {

@@ -116,6 +116,7 @@ mod tests {
         Drawing {
             shapes: shapes.iter().map(shape).collect(),
             lines: lines.iter().map(line).collect(),
+            ..Drawing::default()
         }
     }
 

@@ -72,6 +72,7 @@ mod tests {
             lines: (1..nodes)
                 .flat_map(|node| [line(0, node), line(node - 1, node)])
                 .collect(),
+            ..Drawing::default()
         }
     }
 
