@@ -20,7 +20,8 @@ pub(super) struct Tree {
     /// Its task runs, in the order of submission; items behind their fan-out, if they were asked for.
     pub(super) tasks: Vec<Node>,
     pub(super) edges: Vec<StoredEdge>,
-    pub(super) attempts: Vec<AttemptRow>,
+    /// The failed attempts of each task run; without one, of the flow run itself.
+    attempts: HashMap<Option<Spot>, Vec<AttemptRow>>,
 }
 
 /// A task run.
@@ -151,7 +152,7 @@ impl Tree {
     }
 
     fn attempts_json(&self, of: Option<Spot>) -> Value {
-        let attempts = self.attempts.iter().filter(|attempt| attempt.task == of);
+        let attempts = self.attempts.get(&of).into_iter().flatten();
         attempts
             .map(|attempt| {
                 json!({
@@ -182,7 +183,7 @@ struct Part {
     tasks: Vec<StoredTask>,
     items: HashMap<u32, ItemStates>,
     edges: Vec<StoredEdge>,
-    attempts: Vec<AttemptRow>,
+    attempts: HashMap<Option<Spot>, Vec<AttemptRow>>,
 }
 
 impl Part {
@@ -198,11 +199,15 @@ impl Part {
             };
             counted.entry(count.node).or_default().add(state, count.items);
         }
+        let mut attempts: HashMap<Option<Spot>, Vec<AttemptRow>> = HashMap::new();
+        for attempt in journal.attempts(no).await? {
+            attempts.entry(attempt.task).or_default().push(attempt);
+        }
         Ok(Self {
             tasks,
             items: counted,
             edges: journal.edges(no).await?,
-            attempts: journal.attempts(no).await?,
+            attempts,
             standing,
         })
     }
