@@ -1,19 +1,15 @@
 //! A program that is operated from the command line, whose flows are run, watched, cancelled and resumed:
 //! `cargo run --features operate --example operate -- list`. The README tells the story.
 
-#![allow(clippy::print_stderr, reason = "an example shows what it does")]
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use flowkit::cli::Cli;
 use flowkit::prelude::*;
-use flowkit::{JournalLayer, Runtime};
+use flowkit::{Runtime, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 /// In which unit a harvest is told.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
@@ -103,13 +99,24 @@ async fn water(beds: u32, pause_ms: Option<u64>) -> Result<u32> {
     Ok(watered)
 }
 
-fn main() -> ExitCode {
-    // What bodies log goes into the journal, where `logs` finds it.
-    let layer = JournalLayer::new().with_filter(LevelFilter::INFO);
-    let logs = tracing_subscriber::registry().with(layer);
-    if let Err(error) = tracing::subscriber::set_global_default(logs) {
-        eprintln!("nothing is logged: {error}");
+/// A neighbour knows who tells something by a token.
+#[task]
+async fn hear(news: &str, token: &Secret<String>) -> Result<usize> {
+    if token.expose_secret().len() < 8 {
+        return Err("the neighbours do not know this token".into());
     }
+    Ok(news.len())
+}
+
+/// Tells the neighbours what is new. They know us by a token, which is a secret: `--token-env` and `--token-file` keep it from whoever lists processes.
+#[flow]
+async fn tell(news: String, token: Secret<String>) -> Result<String> {
+    let letters = hear(news, token).await?;
+    Ok(format!("{letters} letters were heard"))
+}
+
+fn main() -> ExitCode {
+    // What bodies log goes into the journal, where `logs` finds it, since this program has no subscriber of its own.
     Cli::new()
         .runtime(|| Runtime::builder().limit("warehouse", 2))
         .main()

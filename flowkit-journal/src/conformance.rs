@@ -10,7 +10,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::record::{Effect, NodeKind, Parameters, Record, RunNo, Spot, TaskRow, Timestamp};
-use crate::store::{Beginning, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask};
+use crate::store::{
+    Beginning, ItemCount, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask,
+};
 
 mod pruning;
 mod resuming;
@@ -29,6 +31,7 @@ pub async fn run_all(fresh: Fresh<'_>) {
     what_is_written_is_read(fresh).await;
     the_last_row_of_a_place_counts(fresh).await;
     a_flow_run_is_seen_in_its_last_life(fresh).await;
+    items_are_counted(fresh).await;
     flow_runs_are_filtered(fresh).await;
     items_are_read_if_asked_for(fresh).await;
     edges_attempts_and_logs_are_read(fresh).await;
@@ -178,12 +181,24 @@ pub async fn a_flow_run_is_seen_in_its_last_life(fresh: Fresh<'_>) {
     );
     let tree = store.tree(RunNo(1)).await.expect("it is read");
     assert_eq!(tree, [StoredFlow::from(&flow(1, 7)), StoredFlow::from(&below)]);
-    assert_eq!(store.tree(RunNo(3)).await.expect("it is read"), [last]);
+    assert_eq!(
+        store.tree(RunNo(3)).await.expect("it is read"),
+        std::slice::from_ref(&last)
+    );
     assert_eq!(
         store.flow(8).await.expect("a subflow, too"),
         Some(StoredFlow::from(&below))
     );
     let first = StoredFlow::from(&flow(1, 7));
+    assert_eq!(
+        store.lives(7).await.expect("they are read"),
+        [first.clone(), last]
+    );
+    assert_eq!(
+        store.lives(8).await.expect("they are read"),
+        [StoredFlow::from(&below)]
+    );
+    assert_eq!(store.lives(9).await.expect("there are none"), []);
     assert_eq!(store.life(RunNo(1)).await.expect("it is read"), Some(first));
     let subflow = store.life(RunNo(2)).await.expect("it is read");
     assert_eq!(subflow, Some(StoredFlow::from(&below)));
@@ -303,6 +318,46 @@ pub async fn items_are_read_if_asked_for(fresh: Fresh<'_>) {
     for spot in [spot(1, 1), spot(2, 0), item(1, 2, 700), item(1, 0, 0)] {
         assert_eq!(store.task(spot).await.expect("it is read"), None);
     }
+}
+
+/// How many items are in which state is known without reading them.
+pub async fn items_are_counted(fresh: Fresh<'_>) {
+    let store = fresh_and_begun(fresh).await;
+    let at = |run, node, index, state| TaskRow {
+        state,
+        ..task(item(run, node, index))
+    };
+    let rows = [
+        task(spot(1, 2)),
+        at(1, 2, 0, "Running"),
+        at(1, 2, 1, "Completed"),
+        at(1, 2, 7, "Completed"),
+        at(1, 5, 0, "Cached"),
+        at(2, 2, 0, "Failed"),
+        // It goes on from where it was.
+        at(1, 2, 0, "Failed"),
+    ];
+    let rows = rows.into_iter().map(Record::from);
+    write(
+        &*store,
+        [flow(1, 7).into(), flow(2, 8).into()].into_iter().chain(rows),
+    )
+    .await;
+    let count = |node, state: &str, items| ItemCount {
+        node,
+        state: state.to_owned(),
+        items,
+    };
+    let counted = store.item_counts(RunNo(1)).await.expect("they are counted");
+    assert_eq!(
+        counted,
+        [
+            count(2, "Completed", 2),
+            count(2, "Failed", 1),
+            count(5, "Cached", 1)
+        ]
+    );
+    assert_eq!(store.item_counts(RunNo(3)).await.expect("there are none"), []);
 }
 
 /// What is written beside task runs is read, for one life at a time.

@@ -18,10 +18,10 @@ mod stored;
 
 pub use journal::Journal;
 pub use memory::MemoryJournal;
-pub use owner::Owner;
+pub use owner::{OwnedBy, Owner};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteJournal;
 pub use store::{
-    Beginning, JournalError, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention,
-    RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, ItemCount, JournalError, JournalResult, JournalSize, JournalStore, KeptResult, Pruned,
+    Retention, RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
 };

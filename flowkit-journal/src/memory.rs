@@ -10,7 +10,7 @@ use crate::record::{
     AttemptRow, DefinitionRow, Effect, FlowRow, LogRow, NodeKind, Record, RunNo, Spot, TaskRow, Timestamp,
 };
 use crate::store::{
-    Beginning, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
+    Beginning, ItemCount, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
     StoredFlow, StoredLog, StoredTask,
 };
 
@@ -20,7 +20,7 @@ mod pruning;
 #[derive(Debug, Default)]
 pub struct MemoryJournal(Mutex<Rows>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Rows {
     flows: BTreeMap<RunNo, FlowRow>,
     tasks: BTreeMap<Spot, TaskRow>,
@@ -38,6 +38,12 @@ impl MemoryJournal {
     /// An empty journal.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A journal of its own with what this one holds now: what a process would leave that died in this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {
@@ -208,6 +214,15 @@ impl JournalStore for MemoryJournal {
         })
     }
 
+    fn lives(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>> {
+        self.with(|rows| {
+            let lives = rows.flows.values().filter(|flow| flow.id == id);
+            let mut lives: Vec<_> = lives.map(StoredFlow::from).collect();
+            lives.sort_by_key(|flow| (flow.life, flow.no));
+            lives
+        })
+    }
+
     fn flows<'a>(&'a self, filter: &'a RunFilter) -> BoxFuture<'a, JournalResult<Vec<StoredFlow>>> {
         self.with(|rows| rows.flows(filter))
     }
@@ -233,6 +248,21 @@ impl JournalStore for MemoryJournal {
                 .tasks_of(run)
                 .filter(|task| items || task.spot.item.is_none());
             wanted.map(StoredTask::from).collect()
+        })
+    }
+
+    fn item_counts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<ItemCount>>> {
+        self.with(|rows| {
+            let mut counts: BTreeMap<(u32, &str), u64> = BTreeMap::new();
+            for task in rows.tasks_of(run).filter(|task| task.spot.item.is_some()) {
+                *counts.entry((task.spot.node, task.state)).or_default() += 1;
+            }
+            let counted = counts.into_iter().map(|((node, state), items)| ItemCount {
+                node,
+                state: state.to_owned(),
+                items,
+            });
+            counted.collect()
         })
     }
 

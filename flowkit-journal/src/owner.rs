@@ -40,6 +40,39 @@ impl Owner {
         })
     }
 
+    /// The process that has a directory now, if any has. Whoever only looks is in no owner's way.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] when that cannot be told.
+    pub fn of(directory: impl AsRef<Path>) -> JournalResult<Option<OwnedBy>> {
+        let directory = directory.as_ref();
+        let failed = |error: io::Error| JournalError::Io {
+            path: directory.join(FILE),
+            action: "read",
+            reason: error.to_string().into(),
+        };
+        let mut file = match File::open(directory.join(FILE)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => {
+                drop(file.unlock());
+                Ok(None)
+            }
+            Err(TryLockError::WouldBlock) => Ok(Some(signed(&mut file))),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// The process that had a directory last, as far as that is written there. Whether it still has it, only [`of`](Self::of) tells.
+    pub fn last_of(directory: impl AsRef<Path>) -> Option<OwnedBy> {
+        let mut file = File::open(directory.as_ref().join(FILE)).ok()?;
+        let last = signed(&mut file);
+        (last.pid != 0).then_some(last)
+    }
+
     /// Sees to it that the directory is still ours. A file that was deleted is written anew, since nobody has taken the directory without one.
     ///
     /// # Errors
@@ -69,6 +102,15 @@ impl Owner {
     }
 }
 
+/// A process that has a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedBy {
+    /// The process; 0 if that is not known.
+    pub pid: u32,
+    /// When it took the directory, in RFC 3339.
+    pub since: String,
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
         // Closing the file is not enough: a process that is being started at this moment may have it open as well.
@@ -87,6 +129,24 @@ impl fmt::Debug for Owner {
             .field("directory", &self.directory)
             .finish()
     }
+}
+
+/// How often the lock is asked for while somebody is just looking who has it.
+const ASKED: u32 = 1_000;
+
+/// Takes the lock. Who looks shares it for an instant, and that refuses nobody.
+fn seize(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..ASKED {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            locked => return locked,
+        }
+        // Where an owner has it, it cannot be shared.
+        file.try_lock_shared()?;
+        file.unlock().map_err(TryLockError::Error)?;
+        std::thread::yield_now();
+    }
+    file.try_lock()
 }
 
 fn failed(directory: &Path, action: &'static str) -> impl Fn(io::Error) -> JournalError {
@@ -108,7 +168,7 @@ fn lock(directory: &Path, since: Timestamp) -> JournalResult<File> {
         .truncate(false)
         .open(directory.join(FILE))
         .map_err(&failed)?;
-    match file.try_lock() {
+    match seize(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(owned(directory, &mut file)),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -136,14 +196,21 @@ fn clamped(Timestamp(micros): Timestamp) -> SystemTime {
 }
 
 fn owned(directory: &Path, file: &mut File) -> JournalError {
-    let mut text = String::new();
-    // What cannot be read is told as unknown.
-    drop(file.take(LONGEST).read_to_string(&mut text));
-    let mut words = text.split_whitespace();
-    let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+    let OwnedBy { pid, since } = signed(file);
     JournalError::Owned {
         path: directory.to_owned(),
         pid,
+        since,
+    }
+}
+
+/// Who is written in the file. What cannot be read is told as unknown.
+fn signed(file: &mut File) -> OwnedBy {
+    let mut text = String::new();
+    drop(file.take(LONGEST).read_to_string(&mut text));
+    let mut words = text.split_whitespace();
+    OwnedBy {
+        pid: words.next().and_then(|word| word.parse().ok()).unwrap_or(0),
         since: words.next().unwrap_or("an unknown time").to_owned(),
     }
 }
@@ -170,6 +237,35 @@ mod tests {
         );
         drop(owner);
         drop(Owner::take(&place, NOON).unwrap());
+    }
+
+    #[test]
+    fn who_has_a_directory_is_told_and_looking_refuses_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Owner::of(directory.path()).unwrap(), None, "nobody ever had it");
+        let owner = Owner::take(directory.path(), NOON).unwrap();
+        let has = Owner::of(directory.path()).unwrap().unwrap();
+        assert_eq!(
+            (has.pid, has.since.as_str()),
+            (std::process::id(), "2023-11-14T22:13:20Z")
+        );
+        drop(owner);
+        assert_eq!(Owner::of(directory.path()).unwrap(), None);
+        assert_eq!(Owner::last_of(directory.path()), Some(has));
+        let (done, path) = (std::sync::atomic::AtomicBool::new(false), directory.path());
+        let taken = std::thread::scope(|threads| {
+            for _ in 0..3 {
+                threads.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        drop(Owner::of(path));
+                    }
+                });
+            }
+            let taken: Vec<_> = (0..300).map(|_| Owner::take(path, NOON).map(drop)).collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            taken
+        });
+        assert!(taken.iter().all(Result::is_ok), "{taken:?}");
     }
 
     #[test]

@@ -165,8 +165,8 @@ pub struct TaskRow {
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// Which call of its caller it is: a digest of the caller's own place, the task, the inputs, and the how-manieth such call it is.
-    /// The same call has the same place in every life of the run. None if its inputs have no key, and for items, whose place follows from
-    /// their fan-out's.
+    /// The same call has the same place in every life of the run. None if its inputs have no key, and for most items, whose place follows from their inputs and
+    /// from what their fan-out has here.
     pub place: Option<Digest>,
     /// A digest of each input, in the order of the definition's parameters; empty if one of them has none.
     pub inputs: Vec<Digest>,

@@ -159,6 +159,17 @@ pub struct StoredTask {
     pub has_result: bool,
 }
 
+/// How many items of a fan-out are in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemCount {
+    /// The fan-out's node.
+    pub node: u32,
+    /// The state.
+    pub state: String,
+    /// How many items are in it.
+    pub items: u64,
+}
+
 /// An edge as the journal has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEdge {
@@ -266,6 +277,12 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn flow(&self, id: u128) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
 
+    /// Every life of the flow run with this id, the first one first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn lives(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>>;
+
     /// Flow runs, each in its last life, the largest number first. Subflows are not among them.
     ///
     /// # Errors
@@ -295,6 +312,13 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the journal cannot be read.
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
+
+    /// How many items of the fan-outs in one life of a flow run are in which state, in the order of their nodes and then of the states' names. They are
+    /// counted and not read one by one, so a damaged row counts as well.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn item_counts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<ItemCount>>>;
 
     /// The edges that lead to task runs of one life of a flow run, in the order of where they lead, whence and to which parameter.
     ///

@@ -163,6 +163,7 @@ async fn prune(store: &dyn JournalStore, retention: &Retention) -> Pruned {
 async fn compare(disk: &dyn JournalStore, model: &dyn JournalStore) {
     for id in 0..=u128::from(RUNS) {
         assert_eq!(disk.flow(id).await.unwrap(), model.flow(id).await.unwrap());
+        assert_eq!(disk.lives(id).await.unwrap(), model.lives(id).await.unwrap());
         assert_eq!(
             disk.finished(id).await.unwrap(),
             model.finished(id).await.unwrap(),
@@ -184,6 +185,10 @@ async fn compare(disk: &dyn JournalStore, model: &dyn JournalStore) {
     }
     for run in (1..=RUNS).map(RunNo) {
         assert_eq!(disk.tree(run).await.unwrap(), model.tree(run).await.unwrap());
+        assert_eq!(
+            disk.item_counts(run).await.unwrap(),
+            model.item_counts(run).await.unwrap()
+        );
         assert_eq!(disk.edges(run).await.unwrap(), model.edges(run).await.unwrap());
         assert_eq!(
             disk.attempts(run).await.unwrap(),

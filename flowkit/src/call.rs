@@ -16,7 +16,6 @@ use crate::engine::slots::Wait;
 use crate::engine::stall::BodyWait;
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
-use crate::graph::Control;
 use crate::handle::{SubmittedRun, TaskHandle};
 use crate::job::TypedJob;
 use crate::options::TaskOptions;
@@ -108,12 +107,12 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
     /// is no tokio runtime to run on, the handle ends with an error of kind [`Unavailable`](ErrorKind::Unavailable).
     pub fn submit(self) -> TaskHandle<T> {
         match current_or_default() {
-            Ambient::Run(caller) => self.submit_in(&caller),
+            Ambient::Run(caller) => self.submit_in(caller),
             Ambient::Runtime(runtime, tags) => standalone::submit(&runtime, tags, self),
         }
     }
 
-    pub(crate) fn submit_in(self, caller: &RunContext) -> TaskHandle<T> {
+    pub(crate) fn submit_in(self, caller: RunContext) -> TaskHandle<T> {
         let running = self.enter(caller, Entrance::Node, false);
         let scope = Arc::clone(running.drive.scope());
         let place = running.drive.place();
@@ -126,20 +125,18 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
         run.scope.enter();
         let submitted = Submitted {
             running,
-            run: Arc::clone(&run),
+            run,
+            stoppable: false,
         };
         match tokio::runtime::Handle::try_current() {
-            Ok(tokio) => {
-                let task = tokio.spawn(submitted);
-                run.scope.set_control(place, Control::Abort(task.abort_handle()));
-            }
+            Ok(tokio) => drop(tokio.spawn(submitted)),
             Err(_) => submitted.refuse(),
         }
         handle
     }
 
     /// Enters the run in the caller's graph.
-    pub(crate) fn enter(self, caller: &RunContext, entrance: Entrance, awaited: bool) -> Running<T> {
+    pub(crate) fn enter(self, caller: RunContext, entrance: Entrance, awaited: bool) -> Running<T> {
         let Self {
             mut job,
             definition,
@@ -190,6 +187,8 @@ pub(crate) fn no_tokio() -> Error {
 struct Submitted<T> {
     running: Running<T>,
     run: Arc<SubmittedRun<T>>,
+    /// Whether it is woken when it is stopped: it has waited before.
+    stoppable: bool,
 }
 
 impl<T> Submitted<T> {
@@ -204,7 +203,16 @@ impl<T> Future for Submitted<T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let outcome = ready!(self.running.poll_run(cx));
+        // Whoever stopped it before it was polled had nobody to wake. Dropped, it says that it was cancelled.
+        let (scope, place) = (&self.run.scope, self.run.place);
+        if scope.is_stopped(place) {
+            return Poll::Ready(());
+        }
+        let Poll::Ready(outcome) = self.running.poll_run(cx) else {
+            let stopped = !self.stoppable && self.run.scope.wait_stoppable(place, cx.waker());
+            self.stoppable = true;
+            return if stopped { Poll::Ready(()) } else { Poll::Pending };
+        };
         self.run.completion.complete(outcome);
         Poll::Ready(())
     }
@@ -269,7 +277,7 @@ impl<T: Send + Sync + 'static> Progress<T> {
                         return Poll::Pending;
                     };
                     *self = match current_or_default() {
-                        Ambient::Run(caller) => Self::Running(call.enter(&caller, Entrance::Node, true)),
+                        Ambient::Run(caller) => Self::Running(call.enter(caller, Entrance::Node, true)),
                         Ambient::Runtime(runtime, tags) => {
                             Self::Standalone(standalone::run(&runtime, tags, call))
                         }

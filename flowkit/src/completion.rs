@@ -1,7 +1,7 @@
 //! The shared outcome of one submitted run: set once, awaited by any number of handles.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use slab::Slab;
 
@@ -12,6 +12,28 @@ use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct WaiterKey(pub(crate) Option<u64>);
 
+/// An outcome's value, for whom it was kept.
+#[derive(Debug)]
+pub(crate) enum Given<T> {
+    /// Nobody else can ask for it.
+    Whole(T),
+    /// Others may ask for it too.
+    Shared(Arc<T>),
+}
+
+impl<T> Given<T> {
+    /// The value itself: cloned if it is shared.
+    pub(crate) fn into_value(self) -> T
+    where
+        T: Clone,
+    {
+        match self {
+            Self::Whole(value) => value,
+            Self::Shared(value) => Arc::unwrap_or_clone(value),
+        }
+    }
+}
+
 pub(crate) struct Completion<T> {
     inner: Mutex<Inner<T>>,
     /// How many handles there are. The last one may take the value instead of cloning it.
@@ -20,12 +42,47 @@ pub(crate) struct Completion<T> {
 
 struct Inner<T> {
     outcome: Outcome<T>,
-    waiters: Slab<Waker>,
+    /// Who waits. Most runs are waited for by one, who needs no list.
+    first: Option<Waker>,
+    others: Slab<Waker>,
+}
+
+/// The key of the first waiter; that of another is its place in the list, after this one.
+const FIRST: u64 = 0;
+
+impl<T> Inner<T> {
+    fn waiter(&mut self, key: u64) -> Option<&mut Waker> {
+        match key.checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(other) => self.others.get_mut(usize::try_from(other).ok()?),
+        }
+    }
+
+    fn add_waiter(&mut self, waker: Waker) -> Option<u64> {
+        if self.first.is_none() {
+            self.first = Some(waker);
+            return Some(FIRST);
+        }
+        u64::try_from(self.others.insert(waker)).ok()?.checked_add(1)
+    }
+
+    fn remove_waiter(&mut self, key: u64) {
+        match key.checked_sub(1) {
+            None => self.first = None,
+            Some(other) => {
+                if let Ok(other) = usize::try_from(other) {
+                    self.others.try_remove(other);
+                }
+            }
+        }
+    }
 }
 
 enum Outcome<T> {
     Open,
-    Value(Arc<T>),
+    /// Nobody has asked for it yet.
+    Value(T),
+    Shared(Arc<T>),
     Failed(Error),
     /// The run completed, and the last handle took its value. Who waits only for its end can still tell.
     Taken,
@@ -37,11 +94,28 @@ impl<T> Outcome<T> {
             || (cfg!(flowkit_fault = "end-forgotten-with-the-value") && matches!(self, Self::Taken))
     }
 
-    fn share(&self) -> Option<Result<Arc<T>, Error>> {
+    fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
+        if matches!(self, Self::Value(_))
+            && let Self::Value(value) = std::mem::replace(self, Self::Taken)
+        {
+            *self = Self::Shared(Arc::new(value));
+        }
         match self {
-            Self::Open | Self::Taken => None,
-            Self::Value(value) => Some(Ok(Arc::clone(value))),
+            Self::Shared(value) => Some(Ok(Arc::clone(value))),
             Self::Failed(error) => Some(Err(error.clone())),
+            Self::Open | Self::Value(_) | Self::Taken => None,
+        }
+    }
+
+    /// The value itself, which nobody will ask for again.
+    fn take(&mut self) -> Option<Result<Given<T>, Error>> {
+        match self {
+            Self::Value(_) | Self::Shared(_) => match std::mem::replace(self, Self::Taken) {
+                Self::Value(value) => Some(Ok(Given::Whole(value))),
+                Self::Shared(value) => Some(Ok(Given::Shared(value))),
+                _ => None,
+            },
+            _ => self.share().map(|outcome| outcome.map(Given::Shared)),
         }
     }
 }
@@ -52,7 +126,8 @@ impl<T> Completion<T> {
         Self {
             inner: Mutex::new(Inner {
                 outcome: Outcome::Open,
-                waiters: Slab::new(),
+                first: None,
+                others: Slab::new(),
             }),
             handles: AtomicUsize::new(1),
         }
@@ -65,47 +140,45 @@ impl<T> Completion<T> {
     /// Sets the outcome and wakes who waits for it. Only the first call has an effect.
     pub(crate) fn complete(&self, outcome: Result<T, Error>) {
         let outcome = match outcome {
-            Ok(value) => Outcome::Value(Arc::new(value)),
+            Ok(value) => Outcome::Value(value),
             Err(error) => Outcome::Failed(error),
         };
-        let waiters = {
+        let (first, others) = {
             let mut inner = self.lock();
             if !inner.outcome.is_open() {
                 return;
             }
             inner.outcome = outcome;
-            std::mem::take(&mut inner.waiters)
+            (inner.first.take(), std::mem::take(&mut inner.others))
         };
-        for (_, waker) in waiters {
+        first.into_iter().for_each(Waker::wake);
+        for (_, waker) in others {
             waker.wake();
         }
     }
 
     /// Ready once there is an outcome; until then `cx` is woken for it.
     pub(crate) fn poll_done(&self, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
+        wait(&mut self.lock(), cx, key)
+    }
+
+    /// The same, and then the outcome for a handle that is used up.
+    pub(crate) fn poll_take(
+        &self,
+        cx: &Context<'_>,
+        key: &mut WaiterKey,
+    ) -> Poll<Option<Result<Given<T>, Error>>> {
         let mut inner = self.lock();
-        if !inner.outcome.is_open() {
-            key.0 = None;
-            return Poll::Ready(());
-        }
-        let kept = key
-            .0
-            .and_then(|key| inner.waiters.get_mut(usize::try_from(key).ok()?));
-        match kept {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => key.0 = u64::try_from(inner.waiters.insert(cx.waker().clone())).ok(),
-        }
-        Poll::Pending
+        ready!(wait(&mut inner, cx, key));
+        Poll::Ready(self.take_from(&mut inner))
     }
 
     /// Forgets a waker whose future is gone.
     pub(crate) fn leave(&self, key: &mut WaiterKey) {
         if let Some(key) = key.0.take() {
             let mut inner = self.lock();
-            if inner.outcome.is_open()
-                && let Ok(key) = usize::try_from(key)
-            {
-                inner.waiters.try_remove(key);
+            if inner.outcome.is_open() {
+                inner.remove_waiter(key);
             }
         }
     }
@@ -116,17 +189,12 @@ impl<T> Completion<T> {
     }
 
     /// The outcome for a handle that is used up: taken out where no other handle could ask for it.
-    pub(crate) fn take(&self) -> Option<Result<Arc<T>, Error>> {
-        let mut inner = self.lock();
+    fn take_from(&self, inner: &mut Inner<T>) -> Option<Result<Given<T>, Error>> {
         // Only a handle makes another one, and the one that asks is being used up: one means the last.
-        let is_last = self.handles.load(Ordering::Acquire) == 1;
-        if is_last && matches!(inner.outcome, Outcome::Value(_)) {
-            return match std::mem::replace(&mut inner.outcome, Outcome::Taken) {
-                Outcome::Value(value) => Some(Ok(value)),
-                _ => None,
-            };
+        if self.handles.load(Ordering::Acquire) == 1 {
+            return inner.outcome.take();
         }
-        inner.outcome.share()
+        inner.outcome.share().map(|outcome| outcome.map(Given::Shared))
     }
 
     pub(crate) fn retain(&self) {
@@ -138,6 +206,19 @@ impl<T> Completion<T> {
     }
 }
 
+/// Ready once there is an outcome; until then `cx` is woken for it.
+fn wait<T>(inner: &mut Inner<T>, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<()> {
+    if !inner.outcome.is_open() {
+        key.0 = None;
+        return Poll::Ready(());
+    }
+    match key.0.and_then(|key| inner.waiter(key)) {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => key.0 = inner.add_waiter(cx.waker().clone()),
+    }
+    Poll::Pending
+}
+
 #[cfg(test)]
 #[cfg(flowkit_shuttle)]
 mod interleavings;
@@ -147,17 +228,41 @@ mod tests {
 
     use super::*;
 
+    impl<T> Completion<T> {
+        pub(super) fn waiters(&self) -> usize {
+            let inner = self.lock();
+            usize::from(inner.first.is_some()) + inner.others.len()
+        }
+    }
+
+    pub(super) fn take<T>(completion: &Completion<T>) -> Given<T> {
+        let waker = noop_waker();
+        match completion.poll_take(&Context::from_waker(&waker), &mut WaiterKey::default()) {
+            Poll::Ready(outcome) => outcome.unwrap().unwrap(),
+            Poll::Pending => panic!("there is an outcome"),
+        }
+    }
+
     #[test]
     fn the_last_handle_takes_the_value_and_others_share_it() {
         let completion = Completion::new();
         completion.retain();
         completion.complete(Ok(String::from("value")));
-        let shared = completion.take().unwrap().unwrap();
+        let Given::Shared(shared) = take(&completion) else {
+            panic!("the other handle can still ask");
+        };
         assert!(Arc::strong_count(&shared) > 1, "the other handle can still ask");
         drop(shared);
         completion.release();
-        let taken = completion.take().unwrap().unwrap();
-        assert_eq!(Arc::try_unwrap(taken).unwrap(), "value");
+        assert_eq!(take(&completion).into_value(), "value");
+        assert!(completion.outcome().is_none(), "it was the last");
+    }
+
+    #[test]
+    fn a_value_that_only_one_handle_asks_for_is_given_as_it_is() {
+        let completion = Completion::new();
+        completion.complete(Ok(7));
+        assert!(matches!(take(&completion), Given::Whole(7)));
     }
 
     #[test]
@@ -168,9 +273,14 @@ mod tests {
         let mut key = WaiterKey::default();
         assert!(completion.poll_done(&cx, &mut key).is_pending());
         assert!(completion.poll_done(&cx, &mut key).is_pending());
-        assert_eq!(completion.lock().waiters.len(), 1, "one future, one waker");
+        let mut other = WaiterKey::default();
+        assert!(completion.poll_done(&cx, &mut other).is_pending());
+        assert!(completion.poll_done(&cx, &mut other).is_pending());
+        assert_eq!(completion.waiters(), 2, "one future, one waker");
         completion.leave(&mut key);
-        assert!(completion.lock().waiters.is_empty());
+        assert_eq!(completion.waiters(), 1);
+        completion.leave(&mut other);
+        assert_eq!(completion.waiters(), 0);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::IntoFuture;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
 
 use crate::call::TaskCall;
+use crate::completion::Given;
 use crate::engine::slots::without_slots;
 use crate::engine::stall::{Awaited, BodyWait};
 use crate::error::Error;
@@ -124,7 +124,7 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Group<T> {
 /// The values of a group.
 struct GatherAll<T> {
     pending: Vec<Awaiting<T>>,
-    outcomes: Vec<Option<Result<Arc<T>, Error>>>,
+    outcomes: Vec<Option<Result<Given<T>, Error>>>,
 }
 
 impl<T> GatherAll<T> {
@@ -178,7 +178,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Vec<T>> for GatherAll<T> {
             self.outcomes
                 .drain(..)
                 .flatten()
-                .map(|outcome| outcome.map(Arc::unwrap_or_clone))
+                .map(|outcome| outcome.map(Given::into_value))
                 .collect(),
         )
     }
@@ -196,7 +196,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Vec<Result<T, Error>>> for Gath
         ready!(self.0.poll_outcomes(cx));
         let outcomes = self.0.outcomes.drain(..).flatten();
         Poll::Ready(Ok(outcomes
-            .map(|outcome| outcome.map(Arc::unwrap_or_clone))
+            .map(|outcome| outcome.map(Given::into_value))
             .collect()))
     }
 }
@@ -231,7 +231,7 @@ impl<T: Clone + Send + Sync + 'static> Gathering<Result<T, Error>> for GatherOut
         match &mut self.0 {
             Outcome::Handle(awaiting) => awaiting
                 .poll_taken(cx)
-                .map(|outcome| Ok(outcome.map(Arc::unwrap_or_clone))),
+                .map(|outcome| Ok(outcome.map(Given::into_value))),
             Outcome::Call(_) | Outcome::Flow(_) | Outcome::Starting => Poll::Pending,
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 use flowkit_cache::CacheKey;
 
@@ -51,10 +52,10 @@ impl Record {
 
 /// How what a node has running is stopped.
 pub(crate) enum Control {
-    /// Nothing of it runs in a tokio task of its own.
+    /// It need not be told: it finds out, if it ever waits.
     None,
-    /// A submitted run.
-    Abort(tokio::task::AbortHandle),
+    /// A submitted run that waits: it is woken, and finds that it was stopped.
+    Wake(Waker),
     /// A fan-out.
     FanOut(Weak<dyn Cancel>),
 }
@@ -65,10 +66,10 @@ pub(crate) trait Cancel: Send + Sync {
 }
 
 impl Control {
-    pub(crate) fn cancel(&self) {
+    pub(crate) fn cancel(self) {
         match self {
             Self::None => {}
-            Self::Abort(handle) => handle.abort(),
+            Self::Wake(waker) => waker.wake(),
             Self::FanOut(fan_out) => {
                 if let Some(fan_out) = fan_out.upgrade() {
                     fan_out.cancel();
@@ -85,6 +86,8 @@ pub(crate) struct Node {
     pub(crate) created: Stamp,
     pub(crate) record: Record,
     pub(crate) control: Control,
+    /// Whether somebody stopped it.
+    pub(crate) stopped: bool,
     pub(crate) has_children: bool,
 }
 
@@ -392,6 +395,7 @@ mod tests {
             created: Stamp::NEVER,
             record: Record::new(),
             control: Control::None,
+            stopped: false,
             has_children: false,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::completion::{Completion, WaiterKey};
+use crate::completion::{Completion, Given, WaiterKey};
 use crate::engine::scope::Scope;
 use crate::engine::slots::{WithoutSlots, without_slots};
 use crate::engine::stall::{Awaited, Visit, Watched, toward, watched};
@@ -20,8 +20,13 @@ use crate::state::State;
 /// What a handle of a `T` points to.
 pub(crate) trait HandleSource<T>: AnyRun {
     fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>>;
-    /// The outcome for a handle that is used up.
-    fn take(&self, index: u32) -> Option<Result<Arc<T>, Error>>;
+    /// Ready once there is an outcome, with it as it is for a handle that is used up.
+    fn poll_take(
+        &self,
+        index: u32,
+        cx: &Context<'_>,
+        key: &mut WaiterKey,
+    ) -> Poll<Option<Result<Given<T>, Error>>>;
     fn retain(&self, index: u32);
     fn release(&self, index: u32);
 }
@@ -76,8 +81,13 @@ impl<T: Send + Sync> HandleSource<T> for SubmittedRun<T> {
         self.completion.outcome()
     }
 
-    fn take(&self, _index: u32) -> Option<Result<Arc<T>, Error>> {
-        self.completion.take()
+    fn poll_take(
+        &self,
+        _index: u32,
+        cx: &Context<'_>,
+        key: &mut WaiterKey,
+    ) -> Poll<Option<Result<Given<T>, Error>>> {
+        self.completion.poll_take(cx, key)
     }
 
     fn retain(&self, _index: u32) {
@@ -213,7 +223,7 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    fn looked_at(&self, outcome: &Option<Result<Arc<T>, Error>>) {
+    fn looked_at<V>(&self, outcome: &Option<Result<V, Error>>) {
         if matches!(outcome, Some(Err(_))) {
             self.look_at();
         }
@@ -246,9 +256,9 @@ impl<T> Awaiting<T> {
     }
 
     /// Ready with the outcome: the value itself where no other handle could ask for it.
-    pub(crate) fn poll_taken(&mut self, cx: &Context<'_>) -> Poll<Result<Arc<T>, Error>> {
-        ready!(self.poll_done(cx));
-        let outcome = self.handle.source.take(self.handle.index);
+    pub(crate) fn poll_taken(&mut self, cx: &Context<'_>) -> Poll<Result<Given<T>, Error>> {
+        let source = &self.handle.source;
+        let outcome = ready!(source.poll_take(self.handle.index, cx, &mut self.key));
         self.handle.looked_at(&outcome);
         Poll::Ready(outcome.unwrap_or_else(|| Err(lost())))
     }
@@ -259,7 +269,7 @@ impl<T> Awaiting<T> {
 }
 
 impl<T> Future for Awaiting<T> {
-    type Output = Result<Arc<T>, Error>;
+    type Output = Result<Given<T>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_taken(cx)
@@ -309,7 +319,7 @@ impl<T: Clone> Future for HandleFuture<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.awaiting).poll(cx).map_ok(Arc::unwrap_or_clone)
+        Pin::new(&mut self.awaiting).poll(cx).map_ok(Given::into_value)
     }
 }
 

@@ -10,6 +10,7 @@ use flowkit_cache::{KeyError, KeyHasher};
 use serde::Serialize;
 
 use crate::call::TaskCall;
+use crate::completion::Given;
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::flow_call::FlowCall;
@@ -249,7 +250,10 @@ impl<T: Send + Sync + 'static> Pending for Input<T> {
                 Source::Handle(handle) => self.0 = Source::Awaited(handle.clone().awaiting()),
                 Source::Awaited(awaiting) => {
                     let outcome = std::task::ready!(awaiting.poll_taken(cx));
-                    self.0 = Source::Shared(outcome?);
+                    self.0 = match outcome? {
+                        Given::Whole(value) => Source::Owned(value),
+                        Given::Shared(value) => Source::Shared(value),
+                    };
                 }
                 Source::Gather(gathering) => {
                     let outcome = std::task::ready!(gathering.poll_gathered(cx));

@@ -34,8 +34,6 @@ pub(crate) trait Job: Send {
     fn run_name(&self) -> Option<String>;
     /// Adds the inputs to a key; false means that this call is not to be cached.
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
-    /// Adds every input to a key; false means that one of them has none.
-    fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
     /// A key of what the task is beside its definition (type arguments), and one of each input; none if one of them has none.
     fn hash_parts(&self, hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError>;
     /// The inputs, written down, if the attribute says how.
@@ -62,6 +60,8 @@ pub(crate) trait Job: Send {
     fn encode(&self) -> Result<Vec<u8>, BoxError>;
     /// Puts a value from the cache in place of one that an attempt returns.
     fn decode(self: Pin<&mut Self>, bytes: &[u8]) -> Result<(), BoxError>;
+    /// The same with a value that somebody wrote.
+    fn read_json(self: Pin<&mut Self>, value: serde_json::Value) -> Result<(), BoxError>;
 }
 
 /// A job that gives a `T`.
@@ -347,15 +347,6 @@ where
         }
     }
 
-    fn hash_all_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
-        match (self.shim.all_inputs, self.shim.clone) {
-            (Some(hash), Some(_)) => {
-                caught(|| hash(&self.inputs, hasher)).unwrap_or_else(|message| Err(refused(&message)))
-            }
-            _ => Ok(false),
-        }
-    }
-
     fn hash_parts(&self, mut hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError> {
         let Some(hash) = self.shim.all_inputs else {
             return Ok(None);
@@ -443,6 +434,15 @@ where
             return Err("the output cannot be restored".into());
         };
         *this.output = Some(caught(|| (codec.decode)(bytes)).map_err(|message| panicked(&message))??);
+        Ok(())
+    }
+
+    fn read_json(self: Pin<&mut Self>, value: serde_json::Value) -> Result<(), BoxError> {
+        let this = self.project();
+        let Some(codec) = this.shim.codec else {
+            return Err("the output cannot be restored".into());
+        };
+        *this.output = Some(caught(|| (codec.from_json)(value)).map_err(|message| panicked(&message))??);
         Ok(())
     }
 }

@@ -138,6 +138,7 @@ impl<T> HashNo<T> for &Probe<T> {
 pub struct Codec<T> {
     pub(crate) encode: fn(&T) -> Result<Vec<u8>, BoxError>,
     pub(crate) decode: fn(&[u8]) -> Result<T, BoxError>,
+    pub(crate) from_json: FromJson<T>,
 }
 
 impl<T> Clone for Codec<T> {
@@ -158,6 +159,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> {
     pub(crate) const NEW: Self = Self {
         encode: |value| codec::encode(value).map_err(Into::into),
         decode: |bytes| codec::decode(bytes).map_err(Into::into),
+        from_json: |value| serde_json::from_value(value).map_err(Into::into),
     };
 }
 
@@ -194,6 +196,24 @@ impl<T> Probe<Secret<T>> {
         Some(|_| Ok(SHOWN.into()))
     }
 }
+
+impl<T> Probe<Secret<T>> {
+    /// A secret is one.
+    pub const fn is_secret(&self) -> bool {
+        true
+    }
+}
+
+/// The type is not known to be a secret.
+pub trait SecretNo {
+    /// It is none.
+    fn is_secret(&self) -> bool {
+        false
+    }
+}
+
+impl<T> SecretNo for Probe<T> {}
+impl<T> SecretNo for NoProbe<T> {}
 
 /// The type has a JSON form.
 pub trait JsonYes<T> {

@@ -153,6 +153,8 @@ pub use input::{Input, IntoInput};
 #[cfg(feature = "journal")]
 pub use journaling::resume::ResumeOptions;
 pub use journaling::retention::KeepRuns;
+#[cfg(feature = "journal")]
+pub use journaling::settled::UnknownEffect;
 #[cfg(feature = "logs")]
 pub use logs::{DEFAULT_LOG_BYTES, JournalLayer};
 pub use options::{Delays, TaskOptions};

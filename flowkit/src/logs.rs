@@ -96,11 +96,7 @@ impl<S: Subscriber> Layer<S> for JournalLayer {
         let Some(run) = context::journaled_run() else {
             return;
         };
-        let mut line = Line {
-            text: String::new(),
-            target: None,
-            most: self.most,
-        };
+        let mut line = Line::new(self.most);
         event.record(&mut line);
         keep(&run, event, line, self.most);
     }
@@ -155,7 +151,7 @@ fn number(level: Level) -> u8 {
 }
 
 /// An event as one line: its message, and its fields after it.
-struct Line {
+pub(crate) struct Line {
     text: String,
     /// Where an event comes from that was a record of the crate `log`.
     target: Option<String>,
@@ -178,6 +174,21 @@ impl fmt::Write for Line {
 }
 
 impl Line {
+    /// An empty one, of which no more than so many bytes are of use.
+    pub(crate) const fn new(most: usize) -> Self {
+        Self {
+            text: String::new(),
+            target: None,
+            most,
+        }
+    }
+
+    /// What it says.
+    #[cfg(feature = "cli")]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let space = if self.text.is_empty() { "" } else { " " };
         // It refuses what would be cut off anyway.

@@ -116,7 +116,7 @@ impl Given {
         let bytes = parameters.map_or(&[][..], |parameters| &parameters.bytes);
         if bytes.is_empty() {
             let reason = "the run's parameters were not recorded, since one of them cannot be stored (it is a `Secret`, or its type is not both \
-                          `Serialize` and `Deserialize`): resume it with `resume_with`, and give them again";
+                          `Serialize` and `Deserialize`): resume it with `resume_call`, and give them again";
             return Err(about_all(reason.to_owned()));
         }
         let stored: Vec<(String, Vec<u8>)> = codec::decode(bytes)

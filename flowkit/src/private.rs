@@ -14,7 +14,7 @@ pub use crate::input::{Input, Inputs, IntoInput, Lend, Lent};
 pub use crate::job::{Attempt, Shim};
 pub use crate::key_probe::{
     CloneNo, CloneYes, Codec, CodecNo, CodecYes, FromJsonNo, FromJsonYes, HashNo, HashYes, JsonNo, JsonYes,
-    KeyInput, KeyNo, KeyYes, NoProbe, Probe,
+    KeyInput, KeyNo, KeyYes, NoProbe, Probe, SecretNo,
 };
 #[cfg(feature = "cli")]
 pub use crate::key_probe::{SchemaNo, SchemaYes};
@@ -170,11 +170,12 @@ macro_rules! __flowkit_register_flow {
                 ))
             }, || {
                 #[allow(unused_imports)]
-                use $crate::__private::{FromJsonNo as _, FromJsonYes as _};
+                use $crate::__private::{FromJsonNo as _, FromJsonYes as _, SecretNo as _};
                 ::std::vec![$($crate::__private::FlowParameter::new::<$type>(
                     $name,
                     (&$crate::__private::$probe::<$type>::NEW).json_reader(),
                     $crate::__private::schema!($probe, $type),
+                    (&$crate::__private::$probe::<$type>::NEW).is_secret(),
                 )),*]
             })
         }

@@ -300,6 +300,12 @@ impl RunGraph<'_> {
         render::dot(self.0)
     }
 
+    /// An SVG image, with whatever a run waits for, or is called by, above it. Behind the feature `svg`.
+    #[cfg(feature = "svg")]
+    pub fn to_svg(&self) -> String {
+        render::svg(self.0)
+    }
+
     /// The record of the run, which holds the graph, as JSON.
     pub fn to_json(&self) -> String {
         render::json(self.0)

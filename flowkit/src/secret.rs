@@ -14,7 +14,7 @@ pub(crate) const SHOWN: &str = "[secret]";
 ///
 /// It prints as `[secret]`, and does not implement `Serialize`: nothing that holds one is written to a cache or a journal. A task that returns one
 /// is run again when its flow is resumed, and cannot be cached. A flow that takes one has its other parameters shown in the journal and this one
-/// as `[secret]`; it is resumed with [`Runtime::resume_with`](crate::Runtime::resume_with), which is given the parameters again.
+/// as `[secret]`; it is resumed with [`Runtime::resume_call`](crate::Runtime::resume_call), which is given the parameters again.
 ///
 /// As a parameter it counts like any other in the keys of cached tasks and for the place of a call: through a hash with a random key, which lies in the
 /// file `secret.key` of the runtime's data directory, readable only by its owner. Within one data directory equal secrets so have equal keys, and to who

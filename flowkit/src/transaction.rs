@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowkit_cache::{CacheKey, NewEntry};
 use tokio::sync::Notify;
 
-use flowkit_journal::record::Effect;
+use flowkit_journal::record::{Digest, Effect};
 
 use crate::context::{self, Ambient, scoped};
 use crate::definition::Definition;
 use crate::engine::caching;
 use crate::engine::hooks;
-use crate::engine::memo::{Occurrence, Remembered};
+use crate::engine::memo::Remembered;
 use crate::engine::scope::{Change, Scope};
 use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
@@ -207,7 +207,7 @@ pub(crate) struct Completed {
     /// What is then kept in the cache.
     pub(crate) entry: Option<(CacheKey, NewEntry)>,
     /// What a retry of the flow then need not run again.
-    pub(crate) memo: Option<(Occurrence, Remembered)>,
+    pub(crate) memo: Option<(Digest, Remembered)>,
     /// What the journal has of it, so that a later life knows what was undone.
     pub(crate) call: Option<CallRecord>,
 }
@@ -274,8 +274,8 @@ impl Group {
                         .note(done.place, |extra| extra.uncached = Some(Arc::from(trouble)));
                 }
             }
-            if let (Some((occurrence, remembered)), Some(memo)) = (done.memo, done.scope.memo()) {
-                memo.remember(occurrence, remembered);
+            if let (Some((place, remembered)), Some(memo)) = (done.memo, done.scope.memo()) {
+                memo.remember(place, remembered);
             }
             hooks::call_at(
                 Moment::Commit,

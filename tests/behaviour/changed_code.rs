@@ -57,7 +57,7 @@ async fn resumed(call: FlowCall<u32>, options: ResumeOptions) -> FlowRun<u32> {
     let runtime = runtime().await;
     let run = runtime.run(survey(3u32)).await;
     assert_eq!(run.state(), State::Failed);
-    runtime.resume_with(run.id(), call, options).await.unwrap()
+    runtime.resume_call(run.id(), call, options).await.unwrap()
 }
 
 #[tokio::test]
@@ -92,7 +92,10 @@ async fn a_flow_that_changed_and_calls_a_task_with_another_input_is_told_which()
 async fn changes_can_be_allowed() {
     let allowed = ResumeOptions::new().allow_changes();
     assert_eq!(
-        resumed(survey_better(3u32), allowed).await.into_result().unwrap(),
+        resumed(survey_better(3u32), allowed.clone())
+            .await
+            .into_result()
+            .unwrap(),
         3000
     );
     assert_eq!(
@@ -127,7 +130,7 @@ async fn an_effect_whose_code_changed_is_not_repeated_even_if_changes_are_allowe
         let runtime = runtime().await;
         let run = runtime.run(delivery(3u32)).await;
         let call = delivery_better(3u32);
-        let resumed = runtime.resume_with(run.id(), call, options).await.unwrap();
+        let resumed = runtime.resume_call(run.id(), call, options).await.unwrap();
         let error = resumed.result().unwrap_err();
         assert_eq!(error.root().kind(), ErrorKind::UnknownOutcome, "{error:#}");
     }

@@ -303,7 +303,78 @@ async fn failures_upstreams_and_lives_are_told() {
     };
     assert_eq!((by.life, by.run), (1, run.task("after").unwrap().id));
     let again = explained(&store, run.id(), "fragile").await;
-    assert_eq!(again.reason, Reason::OnlyFailures);
+    let Reason::Again { by } = &again.reason else {
+        panic!("{again}");
+    };
+    assert_eq!((by.life, by.lives, by.state.as_str()), (1, 2, "Failed"));
+    assert_eq!(
+        (again.life, again.compared.as_ref()),
+        (2, None),
+        "there is no other call"
+    );
+    let said = again.to_string();
+    assert!(said.contains("in life 2) is Completed: it ran again"), "{said}");
+    assert!(said.contains("life 1 of 2, Failed"), "{said}");
+}
+
+static HURRY: AtomicBool = AtomicBool::new(true);
+
+#[task(cache)]
+async fn weigh(n: u32) -> u32 {
+    n
+}
+
+#[task]
+async fn stop_at_first(n: u32) -> Result<u32> {
+    if HURRY.load(Ordering::Relaxed) {
+        return Err("not yet".into());
+    }
+    Ok(n)
+}
+
+/// In its second life it calls more, and before what it called in the first.
+#[flow]
+async fn growing_flow(n: u32) -> Result<u32> {
+    if !HURRY.load(Ordering::Relaxed) {
+        after(n).await?;
+    }
+    let weight = weigh(n).await?;
+    Ok(weight + stop_at_first(n).await?)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_is_traced_to_the_life_that_made_it_and_calls_are_compared_with_other_calls() {
+    let (store, runtime) = journal().await;
+    let other = runtime.run(growing_flow(1u32)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let run = runtime.run(growing_flow(2u32)).await;
+    assert_eq!((other.state(), run.state()), (State::Failed, State::Failed));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    HURRY.store(false, Ordering::Relaxed);
+    let resumed = runtime
+        .resume_with(run.id(), flowkit::ResumeOptions::new().allow_changes())
+        .await
+        .unwrap();
+    assert_eq!(resumed.state(), State::Completed);
+
+    tokio::time::advance(Duration::from_secs(1)).await;
+
+    // What the node of the first life is in the second is another task.
+    let served = runtime.run(growing_flow(2u32)).await;
+    let explanation = explained(&store, served.id(), "weigh").await;
+    let Reason::Served { by: Some(by), .. } = &explanation.reason else {
+        panic!("{explanation}");
+    };
+    assert_eq!((by.run, by.life, by.lives), (run.task("weigh").unwrap().id, 1, 2));
+
+    let explanation = explained(&store, run.id(), "stop_at_first").await;
+    let Reason::Again { by } = &explanation.reason else {
+        panic!("{explanation}");
+    };
+    assert_eq!((by.run.flow_run(), by.life), (run.id(), 1));
+    let compared = compared(&explanation);
+    assert_eq!(compared.with.run.flow_run(), other.id(), "not with itself");
+    assert_eq!(compared.changes, [input("n")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -233,3 +233,28 @@ async fn a_flow_that_is_cancelled_while_it_waits_for_its_retry_is_not_retried() 
         .await;
     assert_eq!(calls.of("flow"), 1);
 }
+
+#[tokio::test]
+async fn what_an_equal_call_of_another_task_returned_is_not_recalled() {
+    // The second time it fails before it tells anybody.
+    #[task]
+    async fn tell(#[resource] calls: &Calls) -> Result<u32> {
+        match calls.count("asked to tell") {
+            2 => Err("the line is busy".into()),
+            _ => Ok(calls.count("told")),
+        }
+    }
+    #[task]
+    async fn shut_gate(_gate: u32) -> Result<u32> {
+        Ok(tell().await?)
+    }
+    #[flow(retries = 1)]
+    async fn shut_gates() -> Result<u32> {
+        Ok(shut_gate(1u32).await? + shut_gate(2u32).await?)
+    }
+    let calls = Calls::default();
+    let run = runtime(&calls).await.run(shut_gates()).await;
+    // The first gate does not run again, and the second one's call is its own.
+    assert_eq!(run.into_result().unwrap(), 3);
+    assert_eq!(calls.of("told"), 2);
+}

@@ -222,7 +222,7 @@ async fn a_call_of_the_flow_can_stand_for_the_recorded_parameters() {
     let run = runtime.run(pipeline("seeds".to_owned(), 1u32)).await;
     let other = counting("n".to_owned());
     let refused = runtime
-        .resume_with(run.id(), other, ResumeOptions::new())
+        .resume_call(run.id(), other, ResumeOptions::new())
         .await
         .unwrap_err();
     assert!(
@@ -231,14 +231,14 @@ async fn a_call_of_the_flow_can_stand_for_the_recorded_parameters() {
     );
     let call = pipeline("other seeds".to_owned(), 1u32);
     let mistaken = runtime
-        .resume_with(run.id(), call, ResumeOptions::new())
+        .resume_call(run.id(), call, ResumeOptions::new())
         .await
         .unwrap();
     assert_eq!(mistaken.result().unwrap_err().kind(), ErrorKind::ResumeMismatch);
     world.broken.store(false, Ordering::Relaxed);
     let call = pipeline("seeds".to_owned(), 1u32);
     let resumed = runtime
-        .resume_with(run.id(), call, ResumeOptions::new())
+        .resume_call(run.id(), call, ResumeOptions::new())
         .await
         .unwrap();
     assert_eq!(resumed.into_result().unwrap(), 8);
@@ -257,4 +257,15 @@ async fn one_run_is_resumed_once_at_a_time() {
     assert!(refused.to_string().contains("is going on"), "{refused}");
     assert_eq!(one.unwrap().state(), State::Completed);
     assert_eq!(world.take(), ["extract seeds", "load 3", "load 3"]);
+}
+
+#[tokio::test]
+async fn a_resumed_run_has_the_name_and_the_tags_that_its_call_gave_it() {
+    let call = counting("n".to_owned())
+        .named("the north field")
+        .tag("2026")
+        .tag("maize");
+    let (_, resumed, _) = broken_then_resumed(call).await;
+    assert_eq!(resumed.record().name, "the north field");
+    assert_eq!(resumed.record().tags, ["2026", "maize"]);
 }

@@ -196,10 +196,10 @@ async fn a_secret_is_found_nowhere() {
         search_journal(&*store, &run).await;
         if fails {
             let refused = runtime.resume(run.id()).await.unwrap_err();
-            assert!(format!("{refused:#}").contains("`resume_with`"), "{refused:#}");
+            assert!(format!("{refused:#}").contains("`resume_call`"), "{refused:#}");
             let options = ResumeOptions::default();
             let resumed = runtime
-                .resume_with(run.id(), call(CANARY, true), options)
+                .resume_call(run.id(), call(CANARY, true), options)
                 .await
                 .unwrap();
             search_run(&resumed);

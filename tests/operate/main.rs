@@ -11,4 +11,5 @@
 mod looking;
 mod owning;
 mod program;
+mod secrets;
 mod story;

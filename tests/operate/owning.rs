@@ -13,6 +13,8 @@ fn works(run: &Value) -> bool {
 #[test]
 fn a_run_is_cancelled_from_another_process_and_a_second_owner_is_refused() {
     let program = Program::new();
+    // So that there is a cache.
+    program.json(&["run", "harvest", "--plots", "north", "--year", "2026"]);
     let (child, run) = program.begin(&LONG, works);
     let id = run["id"].as_str().unwrap();
     for second in [&["run", "water", "--beds", "1"][..], &["prune"], &["resume", id]] {
@@ -20,6 +22,12 @@ fn a_run_is_cancelled_from_another_process_and_a_second_owner_is_refused() {
         assert_eq!(refused.code, Some(3), "{refused:?}");
         let owner = format!("is in use by process {} since ", child.id());
         assert!(refused.err.contains(&owner), "{refused:?}");
+    }
+    for command in ["stats", "list", "clear", "verify"] {
+        let refused = program.say(&["cache", command]);
+        assert_eq!(refused.code, Some(3), "{command}: {refused:?}");
+        let owner = format!("is in use by process {} since ", child.id());
+        assert!(refused.err.contains(&owner), "{command}: {refused:?}");
     }
     let doctor = program.json(&["doctor"]);
     let owner = doctor
@@ -49,17 +57,27 @@ fn a_run_whose_process_was_killed_is_resumed_and_repeats_nothing() {
     child.wait().unwrap();
     let left = program.json(&["show", "last"]);
     assert_eq!(left["id"], run["id"]);
-    if cfg!(target_os = "linux") {
-        assert_eq!(left["interrupted"], true);
-        assert!(program.say(&["runs"]).out.contains("its process is gone"));
-    }
+    assert_eq!(
+        (&left["interrupted"], &left["state"]),
+        (&true.into(), &"Crashed".into())
+    );
+    let listed = program.say(&["runs"]).out;
+    assert!(
+        listed.contains(&format!("its process {} is gone", child.id())),
+        "{listed}"
+    );
     let cancelled = program.say(&["cancel", "last"]);
     assert_eq!(cancelled.code, Some(1), "{cancelled:?}");
-    assert!(cancelled.err.contains("no process runs"), "{cancelled:?}");
+    let gone = format!("its process {} is gone: `resume ", child.id());
+    assert!(
+        cancelled.err.contains("nothing runs") && cancelled.err.contains(&gone),
+        "{cancelled:?}"
+    );
 
     // What somebody asked of the process that is gone is not asked of the next one.
     let requests = program.data_dir().join("requests");
     let request = requests.join(format!("cancel-{}", run["id"].as_str().unwrap()));
+    std::fs::create_dir_all(&requests).unwrap();
     std::fs::write(&request, "").unwrap();
     let resumed = program.json(&["resume", "last"]);
     assert_eq!((&resumed["id"], &resumed["value"]), (&run["id"], &30.into()));

@@ -14,7 +14,7 @@ fn the_flows_are_listed_with_the_schemas_of_their_parameters() {
         .iter()
         .map(|flow| &flow["name"])
         .collect();
-    assert_eq!(names, ["harvest", "import", "water"]);
+    assert_eq!(names, ["harvest", "import", "tell", "water"]);
     let parameters = &listed[0]["parameters"];
     assert_eq!(parameters["required"], json!(["plots", "year"]));
     assert_eq!(
@@ -95,7 +95,8 @@ fn what_is_typed_wrong_is_answered_with_the_name_of_the_parameter_and_code_2() {
     }
     for (arguments, named) in [
         (&["run", "harvst"][..], "it may be `harvest`"),
-        (&["run"], "FLOW"),
+        (&["run"], "Flows: harvest, import, tell, water."),
+        (&["runs", "--limit", "-1"], "invalid value '-1'"),
         (&["dance"], "dance"),
         (&["show", "last"], "no run was ever recorded"),
         (&["runs", "--since", "yesterday"], "`yesterday`"),
@@ -109,6 +110,10 @@ fn what_is_typed_wrong_is_answered_with_the_name_of_the_parameter_and_code_2() {
     let help = program.say(&["run", "harvest", "--help"]);
     assert_eq!(help.code, Some(0));
     assert!(help.out.contains("--unit <kilograms|pounds>"), "{help:?}");
+    assert!(
+        help.out.contains(" run harvest [OPTIONS] --plots"),
+        "as it is typed: {help:?}"
+    );
 }
 
 #[test]
@@ -121,6 +126,12 @@ fn a_flow_that_failed_half_way_is_resumed_and_repeats_nothing() {
     assert_eq!(before["state"], "Failed");
     assert_eq!(before["parameters"], json!({ "rows": 10, "warehouse": "open" }));
     assert_eq!(completed(&before).len(), 2);
+    let shown = program.say(&["show", "last"]).out;
+    assert_eq!(
+        shown.matches("the warehouse is closed").count(),
+        1,
+        "the task's error is the flow's: {shown}"
+    );
     let failed = program.json(&["runs", "--state", "failed", "--flow", "import", "--since", "1h"]);
     assert_eq!(failed.as_array().unwrap().len(), 1);
     let logs = program.json(&["logs", "last"]);

@@ -15,6 +15,7 @@ mod engine_errors;
 mod generate;
 mod history;
 mod interpret;
+mod lives;
 mod model;
 mod plan;
 mod simulate;
@@ -86,19 +87,17 @@ fn report(seed: u64, simulated: &Simulated, troubles: &[String]) -> String {
     text
 }
 
-#[test]
-fn every_seed_keeps_every_promise() {
+/// Runs seeds on all threads, and fails with the lowest that has a trouble.
+fn search(seeds: u64, run: impl Fn(u64) -> Result<(), String> + Sync) {
     if let Some(seed) = number("FLOWKIT_SEED") {
         run(seed).unwrap_or_else(|trouble| panic!("{trouble}"));
         return;
     }
-    let seeds = number("FLOWKIT_SEEDS").unwrap_or(SEEDS);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(0);
     // The lowest seed that failed, or none.
     let failed = AtomicU64::new(u64::MAX);
     let troubles = Mutex::new(BTreeMap::new());
-    let foretold = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -107,15 +106,10 @@ fn every_seed_keeps_every_promise() {
                     if seed >= seeds.min(failed.load(Ordering::Relaxed)) {
                         return;
                     }
-                    match run(seed) {
-                        Ok(is_foretold) => {
-                            foretold.fetch_add(u64::from(is_foretold), Ordering::Relaxed);
-                        }
-                        Err(trouble) => {
-                            failed.fetch_min(seed, Ordering::Relaxed);
-                            troubles.lock().unwrap().insert(seed, trouble);
-                            return;
-                        }
+                    if let Err(trouble) = run(seed) {
+                        failed.fetch_min(seed, Ordering::Relaxed);
+                        troubles.lock().unwrap().insert(seed, trouble);
+                        return;
                     }
                 }
             });
@@ -124,9 +118,27 @@ fn every_seed_keeps_every_promise() {
     if let Some((_, trouble)) = troubles.into_inner().unwrap().pop_first() {
         panic!("{trouble}");
     }
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let seeds = number("FLOWKIT_SEEDS").unwrap_or(SEEDS);
+    let foretold = AtomicU64::new(0);
+    search(seeds, |seed| {
+        foretold.fetch_add(u64::from(run(seed)?), Ordering::Relaxed);
+        Ok(())
+    });
     let foretold = foretold.into_inner();
     assert!(
-        foretold >= seeds / 5,
+        number("FLOWKIT_SEED").is_some() || foretold >= seeds / 5,
         "the model could tell the course of {foretold} of {seeds} seeds, and of too few"
     );
+}
+
+/// How many programs are killed again and again.
+const LIVES: u64 = 2_000;
+
+#[test]
+fn no_death_loses_or_repeats_anything() {
+    search(number("FLOWKIT_LIVES").unwrap_or(LIVES), lives::run);
 }

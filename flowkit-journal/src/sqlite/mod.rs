@@ -16,7 +16,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use crate::store::{
-    Beginning, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention, RunFilter,
+    Beginning, ItemCount, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention, RunFilter,
     StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 
@@ -127,6 +127,10 @@ impl JournalStore for SqliteJournal {
         self.read_flow(id).boxed()
     }
 
+    fn lives(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>> {
+        self.read_lives(id).boxed()
+    }
+
     fn flows<'a>(&'a self, filter: &'a RunFilter) -> BoxFuture<'a, JournalResult<Vec<StoredFlow>>> {
         self.read_flows(filter).boxed()
     }
@@ -145,6 +149,10 @@ impl JournalStore for SqliteJournal {
 
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
         self.read_tasks(run, items).boxed()
+    }
+
+    fn item_counts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<ItemCount>>> {
+        self.count_items(run).boxed()
     }
 
     fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>> {

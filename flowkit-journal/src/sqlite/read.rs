@@ -64,6 +64,22 @@ impl SqliteJournal {
             .filter(|flow| flow.id == id))
     }
 
+    pub(super) async fn read_lives(&self, id: u128) -> JournalResult<Vec<StoredFlow>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        let sql = format!(
+            "SELECT {} FROM flows AS f WHERE f.id = ? AND {NOT_LEAVING} ORDER BY f.life, f.no",
+            flow_row::SELECTED
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.to_be_bytes().to_vec())
+            .fetch_all(&mut *snapshot.transaction)
+            .await
+            .map_err(self.read_failed())?;
+        let lives = rows.iter().filter_map(|row| snapshot.flow(row));
+        Ok(lives.filter(|flow| flow.id == id).collect())
+    }
+
     pub(super) async fn read_life(&self, no: RunNo) -> JournalResult<Option<StoredFlow>> {
         let mut lease = self.lease().await?;
         let mut snapshot = self.snapshot(&mut lease).await?;
@@ -121,7 +137,7 @@ impl SqliteJournal {
     }
 
     /// The rows of one life of a flow run that this query finds; none, if it is being cleared out.
-    async fn rows_of(
+    pub(super) async fn rows_of(
         &self,
         snapshot: &mut Snapshot<'_>,
         sql: &'static str,
@@ -230,7 +246,7 @@ impl SqliteJournal {
 }
 
 /// The rows that are what was written.
-fn whole<T>(
+pub(super) fn whole<T>(
     what: &'static str,
     run: RunNo,
     rows: &[SqliteRow],

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
-use sqlx::sqlite::SqliteArguments;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
 use super::SqliteJournal;
 use super::bytes::spot_from_bytes;
-use super::read::{Snapshot, report};
+use super::read::{Snapshot, report, whole};
 use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
 use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
-use crate::store::{JournalResult, KeptResult, StoredTask};
+use crate::store::{ItemCount, JournalResult, KeptResult, StoredTask};
 
 /// How many items' results are read at once.
 const AHEAD: u32 = 512;
@@ -167,6 +167,24 @@ impl SqliteJournal {
             )
         };
         snapshot.tasks_of(sql, run).await.map_err(self.read_failed())
+    }
+
+    pub(super) async fn count_items(&self, run: RunNo) -> JournalResult<Vec<ItemCount>> {
+        let mut lease = self.lease().await?;
+        let mut snapshot = self.snapshot(&mut lease).await?;
+        let sql = "SELECT node, state, count(*) FROM tasks WHERE run = ? AND item > 0 GROUP BY node, state";
+        let rows = self.rows_of(&mut snapshot, sql, run).await?;
+        let count = |row: &SqliteRow| {
+            let number = |column: usize| row.try_get::<i64, _>(column).ok();
+            Some(ItemCount {
+                node: u32::try_from(number(0)?).ok()?,
+                state: snapshot.dictionary.word(number(1)?)?.to_owned(),
+                items: u64::try_from(number(2)?).ok()?,
+            })
+        };
+        let mut counts = whole("number of items", run, &rows, count);
+        counts.sort_by(|a, b| (a.node, &a.state).cmp(&(b.node, &b.state)));
+        Ok(counts)
     }
 
     pub(super) async fn read_finished(&self, id: u128) -> JournalResult<Vec<StoredTask>> {

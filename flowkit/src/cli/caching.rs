@@ -5,11 +5,13 @@ use std::time::SystemTime;
 
 use clap::ArgMatches;
 use flowkit_cache::{CacheKey, CacheStore, Found, Listed, SledStore, StoreError};
+use flowkit_journal::OwnedBy;
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::directory;
 use super::screen::Screen;
-use super::times::{bytes, moment, short_moment};
+use super::times::{self, bytes, moment, short_moment};
 use super::trouble::Trouble;
 
 /// How many entries are listed at a time.
@@ -24,6 +26,7 @@ pub(super) async fn tend(
     let (command, matches) = matches
         .subcommand()
         .ok_or_else(|| Trouble::usage("say what to do with the cache"))?;
+    refuse_what_is_in_use(data_dir)?;
     let Some(store) = open(data_dir).await? else {
         return nothing(command, screen);
     };
@@ -44,14 +47,28 @@ pub(super) async fn tend(
 
 /// Opens the cache, if there is one. The store waits a moment for a lock that may just be given up.
 pub(super) async fn open(data_dir: &Path) -> Result<Option<SledStore>, Trouble> {
-    let directory = data_dir.join("cache");
-    if !directory.exists() {
+    if !directory::has_cache(data_dir)? {
         return Ok(None);
     }
+    let directory = data_dir.join("cache");
     let opened = tokio::task::spawn_blocking(move || SledStore::open(directory)).await;
     match opened {
         Ok(opened) => Ok(Some(opened?)),
         Err(_) => Err(Trouble::store("the cache was not opened")),
+    }
+}
+
+/// A process that owns the directory uses its cache, or will as soon as a cached task runs, which would run without it meanwhile.
+fn refuse_what_is_in_use(data_dir: &Path) -> Result<(), Trouble> {
+    if !directory::has_cache(data_dir)? {
+        return Ok(());
+    }
+    match directory::owner(data_dir)? {
+        None => Ok(()),
+        Some(OwnedBy { pid, since }) => Err(Trouble::store(format!(
+            "the cache in `{}` is in use by process {pid} since {since}: wait until that has ended, or stop it (`runs --state running` tells what it works on)",
+            data_dir.display()
+        ))),
     }
 }
 
@@ -66,11 +83,16 @@ fn nothing(command: &str, screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
     Ok(Exit::Completed)
 }
 
+/// So many entries.
+pub(super) fn entries_of(entries: u64) -> String {
+    times::counted(entries, "entry", "entries")
+}
+
 fn counted(what: &str, entries: u64, screen: &mut Screen<'_>) {
     if screen.json {
         screen.value(&json!({ what: entries }));
     } else {
-        screen.line(&format!("{what} {entries} entries"));
+        screen.line(&format!("{what} {}", entries_of(entries)));
     }
 }
 
@@ -79,7 +101,7 @@ fn stats(store: &SledStore, screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
     if screen.json {
         screen.value(&json!({ "entries": stats.entries, "bytes": stats.bytes }));
     } else {
-        screen.line(&format!("{} entries, {}", stats.entries, bytes(stats.bytes)));
+        screen.line(&format!("{}, {}", entries_of(stats.entries), bytes(stats.bytes)));
     }
     Ok(Exit::Completed)
 }
@@ -153,7 +175,7 @@ fn verify(store: &SledStore, screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
     if screen.json {
         screen.value(&json!({ "sound": sound, "damaged": damaged }));
     } else {
-        screen.line(&format!("{sound} entries are sound"));
+        screen.line(&format!("sound: {}", entries_of(sound)));
         for key in &damaged {
             screen.line(&format!("{key} was damaged, and is removed"));
         }

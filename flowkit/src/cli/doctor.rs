@@ -1,162 +1,197 @@
 //! `doctor`: checks a data directory.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use flowkit_cache::CacheStore;
-use flowkit_journal::{JournalStore, RunFilter, SqliteJournal};
+use flowkit_journal::{JournalStore, OwnedBy, RunFilter, SqliteJournal};
 use serde_json::{Value, json};
 
 use super::Exit;
 use super::caching;
+use super::directory;
 use super::drawn::state_of;
 use super::screen::{Screen, clean};
-use super::times::bytes;
+use super::times::{bytes, counted};
 use super::trouble::{Said, Trouble};
+
+/// What is to be thought of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    /// It works, and somebody should look at it.
+    Look,
+    Wrong,
+}
+
+impl Verdict {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Look => "look",
+            Self::Wrong => "wrong",
+        }
+    }
+}
 
 /// What a check found.
 struct Finding {
     check: &'static str,
-    fine: bool,
+    verdict: Verdict,
     detail: String,
 }
 
 impl Finding {
-    fn fine(check: &'static str, detail: impl Into<String>) -> Self {
+    fn new(check: &'static str, verdict: Verdict, detail: impl Into<String>) -> Self {
         Self {
             check,
-            fine: true,
+            verdict,
             detail: detail.into(),
         }
     }
 
-    fn wrong(check: &'static str, trouble: &Trouble) -> Self {
-        let detail = match &trouble.said {
-            Said::Error(message) => message.clone(),
-            Said::Clap(error) => error.to_string(),
-        };
-        Self {
-            check,
-            fine: false,
-            detail,
+    fn of(check: &'static str, found: Result<(Verdict, String), Trouble>) -> Self {
+        match found {
+            Ok((verdict, detail)) => Self::new(check, verdict, detail),
+            Err(trouble) => {
+                let detail = match trouble.said {
+                    Said::Error(message) => message,
+                    Said::Clap(error) => error.to_string(),
+                };
+                Self::new(check, Verdict::Wrong, detail)
+            }
         }
     }
 }
 
 /// Checks everything, and says what it found.
 pub(super) async fn examine(data_dir: &Path, screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
-    let mut findings = vec![Finding::fine(
-        "version",
-        format!("flowkit {}", env!("CARGO_PKG_VERSION")),
-    )];
-    if data_dir.is_dir() {
-        let owner = owner(data_dir);
-        findings.push(Finding::fine("directory", data_dir.display().to_string()));
-        findings.push(match &owner {
-            Some(owner) => Finding::fine("owner", owner.clone()),
-            None => Finding::fine("owner", "none: nothing runs here now"),
-        });
-        findings.push(match journal(data_dir, owner.is_some()).await {
-            Ok(detail) => Finding::fine("journal", detail),
-            Err(trouble) => Finding::wrong("journal", &trouble),
-        });
-        findings.push(match cache(data_dir, owner.is_some()).await {
-            Ok(detail) => Finding::fine("cache", detail),
-            Err(trouble) => Finding::wrong("cache", &trouble),
-        });
-    } else if data_dir.exists() {
-        let trouble = Trouble::store(format!("`{}` is no directory", data_dir.display()));
-        findings.push(Finding::wrong("directory", &trouble));
-    } else {
-        let detail = format!(
-            "`{}` is not there yet: the first run makes it",
-            data_dir.display()
-        );
-        findings.push(Finding::fine("directory", detail));
+    let version = format!("flowkit {}", env!("CARGO_PKG_VERSION"));
+    let mut findings = vec![Finding::new("version", Verdict::Fine, version)];
+    match directory::is_there(data_dir) {
+        Ok(true) => {
+            findings.push(Finding::new(
+                "directory",
+                Verdict::Fine,
+                data_dir.display().to_string(),
+            ));
+            look_into(data_dir, &mut findings).await;
+        }
+        Ok(false) => {
+            let detail = format!(
+                "`{}` is not there yet: the first run makes it",
+                data_dir.display()
+            );
+            findings.push(Finding::new("directory", Verdict::Fine, detail));
+        }
+        Err(trouble) => findings.push(Finding::of("directory", Err(trouble))),
     }
     report(&findings, screen);
-    Ok(if findings.iter().all(|finding| finding.fine) {
-        Exit::Completed
-    } else {
-        Exit::Store
-    })
+    let wrong = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);
+    Ok(if wrong { Exit::Store } else { Exit::Completed })
+}
+
+async fn look_into(data_dir: &Path, findings: &mut Vec<Finding>) {
+    let owner = directory::owner(data_dir);
+    let is_owned = matches!(owner, Ok(Some(_)));
+    let owner = owner.map(|owner| match owner {
+        Some(OwnedBy { pid, since }) => format!("process {pid}, since {since}"),
+        None => "none: nothing runs here now".to_owned(),
+    });
+    findings.push(Finding::of("owner", owner.map(|detail| (Verdict::Fine, detail))));
+    findings.push(Finding::of("journal", journal(data_dir, is_owned).await));
+    findings.push(Finding::of("cache", cache(data_dir, is_owned).await));
+    let aside = directory::set_aside(data_dir);
+    findings.extend(aside.iter().map(|path| set_aside(data_dir, path)));
 }
 
 fn report(findings: &[Finding], screen: &mut Screen<'_>) {
     if screen.json {
-        let findings = findings
-            .iter()
-            .map(|finding| json!({ "check": finding.check, "fine": finding.fine, "detail": finding.detail }));
+        let findings = findings.iter().map(|finding| {
+            json!({
+                "check": finding.check,
+                "verdict": finding.verdict.word(),
+                "fine": finding.verdict != Verdict::Wrong,
+                "detail": finding.detail,
+            })
+        });
         screen.value(&findings.collect::<Value>());
         return;
     }
     for finding in findings {
-        let verdict = if finding.fine { "fine " } else { "WRONG" };
-        screen.line(&clean(&format!(
-            "{verdict}  {:<9}  {}",
-            finding.check, finding.detail
-        )));
+        let verdict = match finding.verdict {
+            Verdict::Wrong => "WRONG",
+            verdict => verdict.word(),
+        };
+        let line = format!("{verdict:<5}  {:<9}  {}", finding.check, finding.detail);
+        screen.line(&clean(&line));
     }
 }
 
-/// Who has the directory, if anybody does. To see that, we have it ourselves for an instant.
-fn owner(data_dir: &Path) -> Option<String> {
-    let path = data_dir.join("owner");
-    let file = File::open(&path).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let mut words = text.split_whitespace();
-            let (pid, since) = (words.next().unwrap_or("?"), words.next().unwrap_or("?"));
-            Some(format!("process {pid}, since {since}"))
-        }
-        _ => None,
-    }
-}
-
-async fn journal(data_dir: &Path, owned: bool) -> Result<String, Trouble> {
-    if !data_dir.join("journal.sqlite").exists() {
-        return Ok("none yet".to_owned());
+async fn journal(data_dir: &Path, is_owned: bool) -> Result<(Verdict, String), Trouble> {
+    if !directory::has_journal(data_dir)? {
+        return Ok((Verdict::Fine, "none yet".to_owned()));
     }
     let journal = SqliteJournal::open_read_only(data_dir).await?;
-    let looked = look(&journal, owned).await;
+    let looked = look(&journal, is_owned).await;
     // It was only read.
     drop(journal.close().await);
     looked
 }
 
-async fn look(journal: &SqliteJournal, owned: bool) -> Result<String, Trouble> {
+async fn look(journal: &SqliteJournal, is_owned: bool) -> Result<(Verdict, String), Trouble> {
     let size = journal.size().await?;
     let flows = journal.flows(&RunFilter::default()).await?;
-    let mut detail = format!(
-        "{} flow runs, {} task runs, {} on disk",
-        flows.len(),
-        size.task_runs,
+    let runs = u64::try_from(flows.len()).unwrap_or(u64::MAX);
+    let detail = format!(
+        "{}, {}, {} on disk",
+        counted(runs, "flow run", "flow runs"),
+        counted(size.task_runs, "task run", "task runs"),
         bytes(size.disk_bytes)
     );
     let going_on = flows
         .iter()
         .filter(|flow| !state_of(&flow.state).is_terminal())
         .count();
-    if going_on > 0 {
-        detail.push_str(&if owned {
-            format!("; {going_on} go on")
-        } else {
-            format!("; {going_on} were left unfinished by a process that is gone, and can be resumed")
-        });
-    }
-    Ok(detail)
+    Ok(match (going_on, is_owned) {
+        (0, _) => (Verdict::Fine, detail),
+        (_, true) => (Verdict::Fine, format!("{detail}; {going_on} go on")),
+        (_, false) => (
+            Verdict::Look,
+            format!(
+                "{detail}; {going_on} were left unfinished by a process that is gone: `runs --state crashed` lists them, `resume RUN` goes on with one"
+            ),
+        ),
+    })
 }
 
-async fn cache(data_dir: &Path, owned: bool) -> Result<String, Trouble> {
-    if owned {
-        return Ok("in use by the owner, and not looked into".to_owned());
+async fn cache(data_dir: &Path, is_owned: bool) -> Result<(Verdict, String), Trouble> {
+    if is_owned {
+        let detail = "in use by the owner, and not looked into".to_owned();
+        return Ok((Verdict::Fine, detail));
     }
-    match caching::open(data_dir).await? {
+    let detail = match caching::open(data_dir).await? {
         Some(store) => {
             let stats = store.stats()?;
-            Ok(format!("{} entries, {}", stats.entries, bytes(stats.bytes)))
+            format!("{}, {}", caching::entries_of(stats.entries), bytes(stats.bytes))
         }
-        None => Ok("none yet".to_owned()),
-    }
+        None => "none yet".to_owned(),
+    };
+    Ok((Verdict::Fine, detail))
+}
+
+/// What is to be done with what was set aside.
+fn set_aside(data_dir: &Path, path: &Path) -> Finding {
+    let name = path.display();
+    let is_journal = path.parent() == Some(data_dir);
+    let detail = if is_journal {
+        format!(
+            "`{name}` is a journal that could not be read; the runs in it are not known here any more. Keep it, with the files that are named like it, as long as they \
+             may be of use (SQLite's `.recover` gets out what is left), then delete them"
+        )
+    } else {
+        format!(
+            "`{name}` is a cache that could not be read, or that an older flowkit wrote. Delete it: what was in it is computed again"
+        )
+    };
+    Finding::new("set aside", Verdict::Look, detail)
 }

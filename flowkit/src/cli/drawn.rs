@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use flowkit_journal::record::{NodeKind, Spot};
+use clap::parser::ValueSource;
+use flowkit_journal::record::Spot;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::graph_svg;
 use super::screen::Screen;
 use super::shown;
 use super::tree::{Tree, name_of};
 use super::trouble::Trouble;
-use crate::render::{Drawing, Shape};
+use crate::render::{Drawing, Shape, label};
 use crate::state::State;
 
 /// Draws the graph of a run.
@@ -22,17 +22,35 @@ pub(super) async fn graph(
     matches: &ArgMatches,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Trouble> {
+    let format = format_of(matches, screen)?;
     let tree = shown::tree(data_dir, matches).await?;
     let drawing = drawing_of(&tree);
-    let format = matches.get_one::<String>("format").map_or("", String::as_str);
     let drawn = match format {
-        _ if screen.json => format!("{:#}\n", to_json(&drawing)),
         "json" => format!("{:#}\n", to_json(&drawing)),
-        "dot" => drawing.dot(&tree.flow.name),
-        "svg" => graph_svg::svg(&drawing, &tree.flow.name),
+        "dot" => drawing.dot(&tree.standing.flow.name),
+        "text" => drawing.text().ok_or_else(|| {
+            let nodes = drawing.shapes.len();
+            Trouble::failed(format!(
+                "a graph of {nodes} nodes is too large for text: `--format svg --output FILE` draws it"
+            ))
+        })?,
+        "svg" => drawing.svg(&tree.standing.flow.name),
         _ => drawing.mermaid(),
     };
     write(&drawn, matches, screen)
+}
+
+/// In which form something is drawn. `--json` is one, and goes with no other.
+pub(super) fn format_of<'a>(matches: &'a ArgMatches, screen: &Screen<'_>) -> Result<&'a str, Trouble> {
+    let typed = matches.get_one::<String>("format").map_or("", String::as_str);
+    let is_typed = matches.value_source("format") == Some(ValueSource::CommandLine);
+    match (screen.json, is_typed) {
+        (true, true) if typed != "json" => Err(Trouble::usage(format!(
+            "`--json` and `--format {typed}` are two forms, and one can be printed: leave one of them out"
+        ))),
+        (true, _) => Ok("json"),
+        (false, _) => Ok(typed),
+    }
 }
 
 /// Prints what was drawn, or writes it to the file that was named.
@@ -77,17 +95,9 @@ fn add_shapes(tree: &Tree, prefix: &str, drawing: &mut Drawing, ids: &mut HashMa
     for node in &tree.tasks {
         let task = &node.task;
         let id = format!("{prefix}n{}", task.spot.node);
-        let mut text = name_of(task);
-        if task.kind == NodeKind::FanOut {
-            text.push_str(" × …");
-        }
-        text.push_str(&format!("\n{}", task.state));
-        if task.attempts > 1 {
-            text.push_str(&format!(", {} attempts", task.attempts));
-        }
         drawing.shapes.push(Shape {
             id: id.clone(),
-            text,
+            text: label(&name_of(task), &task.state, task.attempts, node.items.as_ref()),
             state: state_of(&task.state),
         });
         if let Some(subflow) = &node.subflow {

@@ -31,9 +31,9 @@ pub(super) async fn explain(
 }
 
 async fn ask(history: &History, matches: &ArgMatches) -> Result<Explanation, Trouble> {
-    let flow = history.find(matches).await?;
+    let standing = history.find(matches).await?;
     let task = matches.get_one::<String>("task").map_or("", String::as_str);
-    let run = FlowRunId::from_u128(flow.id);
+    let run = FlowRunId::from_u128(standing.flow.id);
     crate::explain::explain(history.journal()?, run, task)
         .await
         .map_err(|error| Trouble::of_runtime(&error))

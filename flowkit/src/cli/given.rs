@@ -8,8 +8,12 @@ use serde_json::{Map, Value};
 
 use super::grammar;
 use super::screen::Screen;
+use super::secrets;
 use super::trouble::Trouble;
 use crate::registry::{FlowParameter, RegisteredFlow};
+
+/// What stands for a secret in the help.
+pub(super) const SECRET: &str = "SECRET";
 
 /// A flow to be run.
 pub(super) struct Wanted {
@@ -20,6 +24,7 @@ pub(super) struct Wanted {
 
 /// Reads what was typed after `run`. `--json` and `--data-dir` may stand there too, unless the flow has parameters of these names.
 pub(super) fn read(
+    program: &str,
     matches: &ArgMatches,
     screen: &mut Screen<'_>,
     data_dir: PathBuf,
@@ -37,6 +42,7 @@ pub(super) fn read(
         .unwrap_or_default();
     let known = flow.parameters();
     let matches = command(flow, &known)
+        .bin_name(format!("{program} run {}", flow.definition().name()))
         .no_binary_name(true)
         .try_get_matches_from(typed)?;
     screen.json |= has(&matches, "json") && matches.get_flag("json");
@@ -45,21 +51,33 @@ pub(super) fn read(
     } else {
         None
     };
-    let mut parameters = Map::new();
-    for parameter in &known {
-        let texts: Vec<&str> = matches
-            .get_many::<String>(&id(parameter))
-            .map(|texts| texts.map(String::as_str).collect())
-            .unwrap_or_default();
-        if !texts.is_empty() {
-            parameters.insert(parameter.name().to_owned(), value(parameter, &texts)?);
-        }
-    }
     Ok(Wanted {
         flow,
-        parameters,
+        parameters: values(&known, &matches, screen)?,
         data_dir: typed_dir.unwrap_or(data_dir),
     })
+}
+
+/// The values that were given.
+fn values(
+    known: &[FlowParameter],
+    matches: &ArgMatches,
+    screen: &mut Screen<'_>,
+) -> Result<Map<String, Value>, Trouble> {
+    let mut values = Map::new();
+    for parameter in known {
+        let typed = matches.get_many::<String>(&id(parameter)).into_iter().flatten();
+        let mut texts: Vec<&str> = typed.map(String::as_str).collect();
+        let secret = secrets::read(parameter, matches)?;
+        if parameter.is_secret() && !texts.is_empty() {
+            screen.tell(&secrets::warning(&long(parameter)));
+        }
+        texts.extend(secret.as_deref());
+        if !texts.is_empty() {
+            values.insert(parameter.name().to_owned(), value(parameter, &texts)?);
+        }
+    }
+    Ok(values)
 }
 
 fn has(matches: &ArgMatches, id: &str) -> bool {
@@ -72,7 +90,7 @@ fn id(parameter: &FlowParameter) -> String {
 }
 
 /// How a parameter is typed.
-fn long(parameter: &FlowParameter) -> String {
+pub(super) fn long(parameter: &FlowParameter) -> String {
     let name = parameter.name();
     if name.starts_with('_') {
         return name.to_owned();
@@ -89,7 +107,6 @@ fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
             .any(|parameter| long(parameter) == option || parameter.name() == option)
     };
     let mut command = Command::new(definition.name())
-        .bin_name(format!("run {}", definition.name()))
         .about(definition.description())
         .disable_help_flag(taken("help"))
         .disable_version_flag(true);
@@ -98,9 +115,13 @@ fn command(flow: &RegisteredFlow, parameters: &[FlowParameter]) -> Command {
             command = command.arg(own);
         }
     }
-    parameters
-        .iter()
-        .fold(command, |command, parameter| command.arg(arg(parameter)))
+    parameters.iter().fold(command, |command, parameter| {
+        if parameter.is_secret() {
+            secrets::add(command, parameter, arg(parameter), taken)
+        } else {
+            command.arg(arg(parameter))
+        }
+    })
 }
 
 fn arg(parameter: &FlowParameter) -> Arg {
@@ -108,7 +129,11 @@ fn arg(parameter: &FlowParameter) -> Arg {
     let kind = Kind::of(&schema);
     let long = long(parameter);
     let mut arg = Arg::new(id(parameter))
-        .value_name(kind.name())
+        .value_name(if parameter.is_secret() {
+            SECRET.to_owned()
+        } else {
+            kind.name()
+        })
         .required(parameter.is_required() && parameter.is_readable())
         .allow_negative_numbers(!matches!(kind, Kind::Text))
         .action(ArgAction::Append)

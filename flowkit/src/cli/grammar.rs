@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 
+use crate::registry::registered_flows;
 use crate::state::State;
+
+/// Our own options stand behind those that only one command has.
+const OURS: usize = 900;
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -29,6 +33,7 @@ pub(super) fn json() -> Arg {
     Arg::new("json")
         .long("json")
         .action(ArgAction::SetTrue)
+        .display_order(OURS)
         .help("Print one JSON value")
 }
 
@@ -38,6 +43,7 @@ pub(super) fn data_dir() -> Arg {
         .long("data-dir")
         .value_name("DIR")
         .value_parser(value_parser!(PathBuf))
+        .display_order(OURS)
         .help("Where runs and results are kept [default: $FLOWKIT_HOME, else .flowkit]")
 }
 
@@ -67,92 +73,127 @@ fn on_flows() -> [Command; 2] {
             .arg_required_else_help(true)
             .allow_external_subcommands(true)
             .disable_help_subcommand(true)
-            .subcommand_value_name("FLOW --PARAMETER VALUE"),
+            .subcommand_value_name("FLOW --PARAMETER VALUE")
+            .after_help(names_of_flows()),
     ]
 }
 
-fn on_runs() -> [Command; 8] {
-    let states = State::ALL.map(State::name);
+fn names_of_flows() -> String {
+    let names: Vec<_> = registered_flows()
+        .iter()
+        .map(|flow| flow.definition().name())
+        .collect();
+    match names.as_slice() {
+        [] => "This program has no flows that can be called by name.".to_owned(),
+        names => format!("Flows: {}. `list` tells their parameters.", names.join(", ")),
+    }
+}
+
+fn on_runs() -> [Command; 9] {
     [
-        Command::new("runs").about("Flow runs, the latest first").args([
-            Arg::new("flow")
-                .long("flow")
-                .value_name("FLOW")
-                .help("Only those of this flow"),
-            Arg::new("state")
-                .long("state")
-                .value_name("STATE")
-                .value_parser(PossibleValuesParser::new(states))
-                .ignore_case(true)
-                .hide_possible_values(true)
-                .help("Only those in this state, such as Completed, Failed or Running"),
-            Arg::new("since")
-                .long("since")
-                .value_name("TIME")
-                .help("Only those that began since then: `2h` ago, or a time"),
-            Arg::new("limit")
-                .long("limit")
-                .value_name("NUMBER")
-                .value_parser(value_parser!(u32))
-                .default_value("20")
-                .help("At most so many"),
-        ]),
-        Command::new("show")
-            .about("What is known of a run")
-            .arg(run_id())
-            .arg(
-                Arg::new("items")
-                    .long("items")
-                    .action(ArgAction::SetTrue)
-                    .help("The items of fan-outs too"),
-            ),
+        runs(),
+        show(),
         Command::new("logs")
-            .about("What was logged in a run")
+            .about("What was logged in a run, in all of its lives")
             .arg(run_id()),
-        Command::new("graph")
-            .about("The graph of a run")
-            .arg(run_id())
-            .arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_parser(["mermaid", "dot", "svg", "json"])
-                    .default_value("mermaid")
-                    .help("How it is drawn"),
-            )
-            .arg(output()),
-        Command::new("timeline")
-            .about("When the tasks of a run waited and worked")
-            .arg(run_id())
-            .arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_parser(["text", "svg"])
-                    .default_value("text")
-                    .help("How it is drawn"),
-            )
-            .arg(output()),
-        Command::new("explain")
-            .about("Why a task ran, or was served from the cache")
-            .arg(run_id())
-            .arg(
-                Arg::new("task")
-                    .value_name("TASK")
-                    .required(true)
-                    .help("The task run: its name, or its id as `show --json` has it"),
-            ),
-        Command::new("resume")
-            .about("Go on with a run that did not complete")
-            .arg(run_id())
-            .arg(
-                Arg::new("allow-changes")
-                    .long("allow-changes")
-                    .action(ArgAction::SetTrue)
-                    .help("Run what the program has changed since, instead of failing there"),
-            ),
+        drawing(
+            "graph",
+            "The graph of a run",
+            &["mermaid", "dot", "svg", "text", "json"],
+        ),
+        drawing(
+            "timeline",
+            "When the tasks of a run waited and worked",
+            &["text", "svg", "json"],
+        ),
+        explain(),
+        resume(),
+        Command::new("effects")
+            .about("The effects of a run of which it is not known whether they happened")
+            .arg(run_id()),
         Command::new("cancel")
             .about("Cancel a run, also one of another process")
             .arg(run_id()),
     ]
+}
+
+fn runs() -> Command {
+    let states = State::ALL.map(State::name);
+    Command::new("runs").about("Flow runs, the latest first").args([
+        Arg::new("flow")
+            .long("flow")
+            .value_name("FLOW")
+            .help("Only those of this flow"),
+        Arg::new("state")
+            .long("state")
+            .value_name("STATE")
+            .value_parser(PossibleValuesParser::new(states))
+            .ignore_case(true)
+            .hide_possible_values(true)
+            .help("Only those in this state, such as Completed, Failed, Crashed or Running"),
+        Arg::new("since")
+            .long("since")
+            .value_name("TIME")
+            .help("Only those that began since then: `2h` ago, or a time"),
+        Arg::new("limit")
+            .long("limit")
+            .value_name("NUMBER")
+            .value_parser(value_parser!(u32))
+            .allow_negative_numbers(true)
+            .default_value("20")
+            .help("At most so many"),
+    ])
+}
+
+fn show() -> Command {
+    let items = Arg::new("items")
+        .long("items")
+        .action(ArgAction::SetTrue)
+        .help("The items of fan-outs too");
+    Command::new("show")
+        .about("What is known of a run")
+        .args([run_id(), items])
+}
+
+/// A command that draws a run in one of these forms, the first unless another is said.
+fn drawing(name: &'static str, about: &'static str, formats: &'static [&'static str]) -> Command {
+    let format = Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(PossibleValuesParser::new(formats))
+        .default_value(formats.first().copied().unwrap_or_default())
+        .help("How it is drawn");
+    Command::new(name).about(about).args([run_id(), format, output()])
+}
+
+fn explain() -> Command {
+    let task = Arg::new("task")
+        .value_name("TASK")
+        .required(true)
+        .help("The task run: its name, or its id as `show --json` has it");
+    Command::new("explain")
+        .about("Why a task ran, or was served from the cache")
+        .args([run_id(), task])
+}
+
+fn resume() -> Command {
+    let allow_changes = Arg::new("allow-changes")
+        .long("allow-changes")
+        .action(ArgAction::SetTrue)
+        .help("Run what the program has changed since, instead of failing there");
+    let happened = Arg::new("happened")
+        .long("happened")
+        .value_name("TASK=JSON")
+        .action(ArgAction::Append)
+        .help("The effect of this task did happen, and this is what the task would have returned");
+    let did_not_happen = Arg::new("did-not-happen")
+        .long("did-not-happen")
+        .value_name("TASK")
+        .action(ArgAction::Append)
+        .help("The effect of this task did not happen: the task runs");
+    Command::new("resume")
+        .about("Go on with a run that did not complete")
+        .args([run_id(), allow_changes, happened, did_not_happen])
 }
 
 fn on_the_directory() -> [Command; 3] {
@@ -169,6 +210,7 @@ fn on_the_directory() -> [Command; 3] {
                         .long("limit")
                         .value_name("NUMBER")
                         .value_parser(value_parser!(usize))
+                        .allow_negative_numbers(true)
                         .default_value("100")
                         .help("At most so many"),
                 ),
@@ -187,6 +229,7 @@ fn on_the_directory() -> [Command; 3] {
                     .long("keep")
                     .value_name("RUNS")
                     .value_parser(value_parser!(u64))
+                    .allow_negative_numbers(true)
                     .default_value("10000")
                     .help("At most so many runs stay"),
             ]),

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
-use flowkit_journal::{JournalStore, RunFilter, SqliteJournal, StoredFlow};
+use flowkit_journal::{JournalStore, Owner, RunFilter, SqliteJournal, StoredFlow};
 use uuid::Uuid;
 
+use super::directory;
+use super::standing::{Process, Standing, is};
 use super::trouble::Trouble;
+use crate::state::State;
 
 /// A journal that is only looked at. Nobody is in anybody's way.
 pub(super) struct History {
@@ -18,7 +21,7 @@ pub(super) struct History {
 impl History {
     /// Opens it.
     pub(super) async fn open(data_dir: &Path) -> Result<Self, Trouble> {
-        let journal = if data_dir.join("journal.sqlite").exists() {
+        let journal = if directory::has_journal(data_dir)? {
             Some(SqliteJournal::open_read_only(data_dir).await?)
         } else {
             None
@@ -37,6 +40,11 @@ impl History {
         }
     }
 
+    /// Whether anything was ever recorded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.journal.is_none()
+    }
+
     /// The journal, of a run that was found in it.
     pub(super) fn journal(&self) -> Result<&dyn JournalStore, Trouble> {
         match &self.journal {
@@ -52,17 +60,64 @@ impl History {
         ))
     }
 
-    /// Flow runs, the latest first.
-    pub(super) async fn flows(&self, filter: &RunFilter) -> Result<Vec<StoredFlow>, Trouble> {
-        match &self.journal {
-            Some(journal) => Ok(journal.flows(filter).await?),
-            None => Ok(Vec::new()),
+    /// Flow runs, the latest first. They are filtered by the state in which they stand.
+    pub(super) async fn flows(&self, filter: &RunFilter) -> Result<Vec<Standing>, Trouble> {
+        let Some(journal) = &self.journal else {
+            return Ok(Vec::new());
+        };
+        let mut asked = filter.clone();
+        let wanted = filter.state.as_deref();
+        // Crashed are also those of which nobody has noticed it yet.
+        if wanted.is_some_and(|state| is(state, State::Crashed)) {
+            (asked.state, asked.limit) = (None, None);
+        }
+        let mut standing = Vec::new();
+        for flow in journal.flows(&asked).await? {
+            let flow = self.stand(flow).await?;
+            if wanted.is_none_or(|state| flow.flow.state == state) {
+                standing.push(flow);
+            }
+        }
+        standing.truncate(filter.limit.map_or(usize::MAX, |limit| limit as usize));
+        for flow in standing.iter_mut().filter(|flow| flow.is_interrupted()) {
+            let mut tasks = journal.tasks(flow.flow.no, false).await?;
+            tasks.iter_mut().for_each(|task| flow.see(task));
+        }
+        Ok(standing)
+    }
+
+    /// How a flow run stands.
+    pub(super) async fn stand(&self, mut flow: StoredFlow) -> Result<Standing, Trouble> {
+        let mut process = Process::Unknown;
+        if flow.ended.is_none() {
+            process = self.process();
+        }
+        // It may have ended, and its process with it, after it was read.
+        if matches!(process, Process::Gone(_))
+            && let Some(again) = self.journal()?.life(flow.no).await?
+        {
+            flow = again;
+        }
+        Ok(Standing::of(flow, || process))
+    }
+
+    /// The process of whatever has not ended.
+    pub(super) fn process(&self) -> Process {
+        match Owner::of(&self.data_dir) {
+            Ok(Some(owner)) => Process::Works(owner),
+            Ok(None) => Process::Gone(Owner::last_of(&self.data_dir)),
+            Err(_) => Process::Unknown,
         }
     }
 
     /// The run that was typed.
-    pub(super) async fn find(&self, matches: &ArgMatches) -> Result<StoredFlow, Trouble> {
+    pub(super) async fn find(&self, matches: &ArgMatches) -> Result<Standing, Trouble> {
         let typed = matches.get_one::<String>("run").map_or("", String::as_str);
+        let flow = self.find_stored(typed).await?;
+        self.stand(flow).await
+    }
+
+    async fn find_stored(&self, typed: &str) -> Result<StoredFlow, Trouble> {
         let journal = self.journal()?;
         if typed == "last" {
             let filter = RunFilter {
@@ -78,26 +133,22 @@ impl History {
         {
             return Ok(flow);
         }
-        self.find_part(typed).await
+        self.find_part(journal, typed).await
     }
 
-    async fn find_part(&self, typed: &str) -> Result<StoredFlow, Trouble> {
+    async fn find_part(&self, journal: &dyn JournalStore, typed: &str) -> Result<StoredFlow, Trouble> {
         let part = typed.to_ascii_lowercase().replace('-', "");
         if part.is_empty() || !part.chars().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(Trouble::usage(format!(
                 "`{typed}` is no run: name it by its id, by a beginning or an end of that, or as `last`"
             )));
         }
-        let mut found = self.flows(&RunFilter::default()).await?;
+        let mut found = journal.flows(&RunFilter::default()).await?;
         found.retain(|flow| {
             let id = Uuid::from_u128(flow.id).simple().to_string();
             id.starts_with(&part) || id.ends_with(&part)
         });
-        let ids: Vec<_> = found
-            .iter()
-            .take(5)
-            .map(|flow| Uuid::from_u128(flow.id).to_string())
-            .collect();
+        let ids: Vec<_> = found.iter().take(5).map(id_of).collect();
         let number = found.len();
         match (found.into_iter().next(), number) {
             (Some(flow), 1) => Ok(flow),
@@ -110,17 +161,6 @@ impl History {
                 ids.join(", ")
             ))),
         }
-    }
-
-    /// Whether the process that ran what has not ended is known to be gone. It is known only where the system tells which processes there are.
-    pub(super) fn owner_is_gone(&self) -> bool {
-        let processes = Path::new("/proc");
-        let text = std::fs::read_to_string(self.data_dir.join("owner")).unwrap_or_default();
-        let pid = text
-            .split_whitespace()
-            .next()
-            .and_then(|pid| pid.parse::<u32>().ok());
-        processes.join("self").exists() && pid.is_some_and(|pid| !processes.join(pid.to_string()).exists())
     }
 }
 

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use clap::ArgMatches;
-use flowkit_journal::{RunFilter, StoredFlow};
+use flowkit_journal::RunFilter;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::given::Kind;
+use super::given::{Kind, SECRET, long};
 use super::history::{History, short_id};
 use super::screen::{Screen, one_line};
-use super::times::{between, length, now, short_moment, typed_moment};
-use super::tree::flow_json;
+use super::standing::Standing;
+use super::times::{short_moment, typed_moment};
 use super::trouble::Trouble;
 use crate::registry::{FlowParameter, RegisteredFlow, registered_flows};
 use crate::state::State;
@@ -44,11 +44,12 @@ pub(super) fn flows(screen: &mut Screen<'_>) -> Result<Exit, Trouble> {
 }
 
 fn parameter_text(parameter: &FlowParameter) -> String {
-    let text = format!(
-        "--{} {}",
-        parameter.name().replace('_', "-"),
+    let kind = if parameter.is_secret() {
+        SECRET.to_owned()
+    } else {
         Kind::of(&parameter.schema()).name()
-    );
+    };
+    let text = format!("--{} {kind}", long(parameter));
     if parameter.is_required() {
         text
     } else {
@@ -86,26 +87,29 @@ pub(super) async fn runs(
         limit: matches.get_one::<u32>("limit").copied(),
     };
     let history = History::open(data_dir).await?;
-    let flows = history.flows(&filter).await;
-    let gone = history.owner_is_gone();
+    let found = history.flows(&filter).await;
     history.close().await;
-    let flows = flows?;
-    let interrupted = |flow: &StoredFlow| gone && flow.ended.is_none();
+    let runs = found?;
     if screen.json {
-        let runs = flows.iter().map(|flow| flow_json(flow, interrupted(flow)));
-        screen.value(&runs.collect());
+        screen.value(&runs.iter().map(Standing::json).collect());
         return Ok(Exit::Completed);
     }
-    if flows.is_empty() {
-        screen.tell("no runs");
-        return Ok(Exit::Completed);
+    if history.is_empty() {
+        screen.tell(&format!(
+            "nothing has run in `{}` yet: `run FLOW` begins, and `--data-dir` or FLOWKIT_HOME names another directory",
+            data_dir.display()
+        ));
+    } else if runs.is_empty() {
+        screen.tell("there are no such runs");
+    } else {
+        let rows: Vec<_> = runs.iter().map(row).collect();
+        screen.table(&["RUN", "FLOW", "STATE", "BEGAN", "TOOK", ""], &rows);
     }
-    let rows: Vec<_> = flows.iter().map(|flow| row(flow, interrupted(flow))).collect();
-    screen.table(&["RUN", "FLOW", "STATE", "BEGAN", "TOOK", ""], &rows);
     Ok(Exit::Completed)
 }
 
-fn row(flow: &StoredFlow, interrupted: bool) -> Vec<String> {
+fn row(run: &Standing) -> Vec<String> {
+    let flow = &run.flow;
     let mut remarks = Vec::new();
     if flow.name != flow.definition.name {
         remarks.push(flow.name.clone());
@@ -113,15 +117,13 @@ fn row(flow: &StoredFlow, interrupted: bool) -> Vec<String> {
     if flow.life > 1 {
         remarks.push(format!("life {}", flow.life));
     }
-    if interrupted {
-        remarks.push("its process is gone: `resume` goes on with it".to_owned());
-    }
+    remarks.extend(run.remark());
     vec![
         short_id(flow),
         flow.definition.name.clone(),
         flow.state.clone(),
         short_moment(flow.created),
-        length(between(flow.created, flow.ended.unwrap_or_else(now))),
+        run.took(),
         remarks.join(", "),
     ]
 }

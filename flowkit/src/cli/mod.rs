@@ -19,13 +19,21 @@
 //! printed is one JSON value.
 //!
 //! Everything is kept in the directory that `--data-dir` names, else `$FLOWKIT_HOME`, else `.flowkit`. `run`, `resume` and `prune` own it while they work; a second
-//! owner is refused. The others only look, also while it is owned; but the cache cannot be looked into while a runtime uses it.
+//! owner is refused. The others only look, also while it is owned; but the cache cannot be looked into while another process owns it. A run whose process died
+//! before it ended is shown as `Crashed` and interrupted, also before another process has noticed: nobody holds the directory then. What cannot be read is never taken for
+//! empty.
+//!
+//! What flowkit warns of (a store that was set aside, a cache that cannot be used) is printed to standard error, and what bodies log through `tracing` is kept for
+//! `logs`, unless the program has a subscriber of its own: then that decides, and may have [`warnings`] and a [`JournalLayer`](crate::JournalLayer) among its layers.
 //!
 //! [`Exit`] says what the exit codes mean. Ctrl-c and SIGTERM cancel what runs, and a second one ends the program at once.
 //!
 //! A parameter is written `--name value`, with `-` or `_` between its words. The value is a text where the parameter's type says that it is one, and JSON elsewhere; a list may
 //! also be given by naming the parameter several times. The types say what they are through schemars' `JsonSchema`, which the standard library's types implement.
 //! Others work too, but then a text that could be JSON is taken for JSON first.
+//!
+//! A parameter of type [`Secret`](crate::Secret) is given as `--name-env VARIABLE`, out of the environment, or as `--name-file FILE`, where `-` is standard input; one line end
+//! behind it does not count. `--name SECRET` works too, with a warning, since whoever lists processes sees it then.
 //!
 //! A program that describes its own runtime does it so:
 //!
@@ -42,19 +50,20 @@
 //! |---|---|
 //! | `grammar`, `given` | what may be typed; a flow's parameters out of what was |
 //! | `screen`, `trouble`, `times`, `tables` | what is printed, and how the program ends |
-//! | `running`, `progress`, `signals` | `run` and `resume` |
-//! | `history`, `tree` | a run by what somebody typed; all of it out of the journal |
-//! | `listing`, `shown`, `explained`, `logs`, `drawn`, `graph_svg`, `timeline`, `timeline_svg` | what only looks |
-//! | `cancelling`, `caching`, `pruning`, `doctor` | what tends the data directory |
+//! | `running`, `progress`, `signals`, `warnings` | `run` and `resume`; what flowkit warns of meanwhile |
+//! | `settling` | effects whose outcome is not known |
+//! | `history`, `standing`, `tree` | a run by what somebody typed; how it stands, whatever became of its process; all of it out of the journal |
+//! | `listing`, `shown`, `explained`, `logs`, `drawn`, `timeline`, `timeline_svg` | what only looks |
+//! | `directory`, `doctor`, `cancelling`, `caching`, `pruning` | what looks at the data directory itself, and tends it |
 
 mod caching;
 mod cancelling;
+mod directory;
 mod doctor;
 mod drawn;
 mod explained;
 mod given;
 mod grammar;
-mod graph_svg;
 mod history;
 mod listing;
 mod logs;
@@ -62,14 +71,18 @@ mod progress;
 mod pruning;
 mod running;
 mod screen;
+mod secrets;
+mod settling;
 mod shown;
 mod signals;
+mod standing;
 mod tables;
 mod timeline;
 mod timeline_svg;
 mod times;
 mod tree;
 mod trouble;
+mod warnings;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -85,6 +98,7 @@ use crate::runtime::{Builder, Runtime};
 use screen::Screen;
 use signals::Signals;
 use trouble::Trouble;
+pub use warnings::{Warnings, warnings};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +182,11 @@ impl Cli {
     }
 
     /// Does what the program was told on its command line, in a tokio runtime of its own, and listens to ctrl-c and SIGTERM.
+    ///
+    /// Unless the program has a global subscriber of `tracing` by now, one is installed: it prints what flowkit warns of ([`warnings`]), and keeps what bodies log
+    /// beside their runs, where `logs` finds it.
     pub fn main(self) -> ExitCode {
+        warnings::listen();
         let tokio = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(tokio) => tokio,
             Err(error) => {
@@ -185,6 +203,7 @@ impl Cli {
             let mut screen = Screen::new(&mut out, &mut err);
             screen.colour = io::stdout().is_terminal() && !plain;
             screen.progress = io::stderr().is_terminal() && !plain;
+            screen.columns = terminal_columns();
             self.answer(std::env::args_os().collect(), screen, &mut signals)
                 .await
         });
@@ -207,8 +226,11 @@ impl Cli {
     }
 
     async fn answer(self, arguments: Vec<OsString>, mut screen: Screen<'_>, signals: &mut Signals) -> Exit {
+        let program = arguments.first().map(PathBuf::from);
+        let program = program.as_ref().and_then(|program| program.file_name());
+        let program = program.map_or_else(|| "flowkit".into(), |name| name.to_string_lossy().into_owned());
         let answered = match grammar::command().try_get_matches_from(arguments) {
-            Ok(matches) => self.dispatch(&matches, &mut screen, signals).await,
+            Ok(matches) => self.dispatch(&program, &matches, &mut screen, signals).await,
             Err(error) => Err(error.into()),
         };
         screen.finish(answered)
@@ -216,6 +238,7 @@ impl Cli {
 
     async fn dispatch(
         self,
+        program: &str,
         matches: &ArgMatches,
         screen: &mut Screen<'_>,
         signals: &mut Signals,
@@ -228,9 +251,10 @@ impl Cli {
         match command {
             "list" => listing::flows(screen),
             "run" => {
-                let wanted = given::read(matches, screen, directory)?;
+                let wanted = given::read(program, matches, screen, directory)?;
                 running::run(self.builder, wanted, screen, signals).await
             }
+            "effects" => settling::list(&directory, matches, screen).await,
             "resume" => running::resume(self.builder, &directory, matches, screen, signals).await,
             "runs" => listing::runs(&directory, matches, screen).await,
             "show" => shown::show(&directory, matches, screen).await,
@@ -245,6 +269,12 @@ impl Cli {
             other => Err(Trouble::usage(format!("there is no command `{other}`"))),
         }
     }
+}
+
+/// How wide the terminal is that is printed to, if it is one.
+fn terminal_columns() -> Option<usize> {
+    let (columns, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(columns.0.into())
 }
 
 /// Where everything is kept: what was typed, else what the environment says, else `.flowkit`.

@@ -7,8 +7,9 @@ use flowkit_journal::{JournalStore, Owner, Pruned, Retention, SqliteJournal};
 use serde_json::json;
 
 use super::Exit;
+use super::directory;
 use super::screen::Screen;
-use super::times::{now, typed_length};
+use super::times::{counted, now, typed_length};
 use super::trouble::Trouble;
 use crate::clock::{Clock, SystemClock};
 use crate::journaling::retention::KeepRuns;
@@ -26,7 +27,7 @@ pub(super) async fn prune(
     if let Some(runs) = matches.get_one::<u64>("keep") {
         keep = keep.runs(*runs);
     }
-    let pruned = if data_dir.join("journal.sqlite").exists() {
+    let pruned = if directory::has_journal(data_dir)? {
         let _owner = Owner::take(data_dir, now())?;
         let journal = SqliteJournal::open(data_dir).await?;
         let pruned = clear_out(&journal, &keep.at(SystemClock.now())).await;
@@ -41,8 +42,10 @@ pub(super) async fn prune(
         screen.value(&json!({ "runs": pruned.runs, "results": pruned.results, "logs": pruned.logs }));
     } else {
         screen.line(&format!(
-            "forgot {} runs, and of others {} results and {} lines of log",
-            pruned.runs, pruned.results, pruned.logs
+            "forgot {}, and of others {} and {}",
+            counted(pruned.runs, "run", "runs"),
+            counted(pruned.results, "result", "results"),
+            counted(pruned.logs, "line of log", "lines of log")
         ));
     }
     Ok(Exit::Completed)

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::given::Wanted;
-use super::graph_svg::shortened;
 use super::history::History;
 use super::progress::Progress;
 use super::screen::{Screen, clean};
+use super::settling::Settling;
 use super::signals::Signals;
 use super::times::length;
 use super::trouble::Trouble;
@@ -19,13 +19,14 @@ use super::{Exit, MakeBuilder};
 use crate::error::Error;
 use crate::ids::FlowRunId;
 use crate::journaling::resume::ResumeOptions;
+use crate::render::words::shortened;
 use crate::run::FlowRun;
 use crate::runtime::Runtime;
 
 /// How often a run is drawn as it goes.
 const FRAME: Duration = Duration::from_millis(100);
-/// What fits into the narrowest of terminals. A line that is broken could not be drawn over.
-const NARROW: usize = 79;
+/// What fits into a terminal that does not say how wide it is. A line that is broken could not be drawn over.
+const NARROW: usize = 80;
 /// How long what a flow left behind may take to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -58,18 +59,39 @@ pub(super) async fn resume(
     let history = History::open(data_dir).await?;
     let found = history.find(matches).await;
     history.close().await;
-    let id = FlowRunId::from_u128(found?.id);
-    let options = if matches.get_flag("allow-changes") {
-        ResumeOptions::new().allow_changes()
-    } else {
-        ResumeOptions::new()
-    };
+    let id = FlowRunId::from_u128(found?.flow.id);
+    let settling = Settling::of(matches)?;
+    let mut options = ResumeOptions::new();
+    if matches.get_flag("allow-changes") {
+        options = options.allow_changes();
+    }
     signals.listen();
     let progress = Progress::default();
     let runtime = build(builder, data_dir.to_owned(), &progress).await?;
+    let options = match told(&runtime, id, settling, options).await {
+        Ok(options) => options,
+        Err(trouble) => {
+            runtime.shutdown(Duration::ZERO).await;
+            return Err(trouble);
+        }
+    };
     let running = runtime.clone();
-    let run = tokio::spawn(async move { running.resume_as(id, options).await });
+    let run = tokio::spawn(async move { running.resume_with(id, options).await });
     finish(&runtime, run, &progress, screen, signals).await
+}
+
+/// The options, with what was typed of effects.
+async fn told(
+    runtime: &Runtime,
+    id: FlowRunId,
+    settling: Settling<'_>,
+    options: ResumeOptions,
+) -> Result<ResumeOptions, Trouble> {
+    if settling.is_empty() {
+        return Ok(options);
+    }
+    let unknown = runtime.unknown_effects(id).await;
+    settling.add_to(options, &unknown.map_err(|error| Trouble::of_runtime(&error))?)
 }
 
 async fn build(builder: MakeBuilder, data_dir: PathBuf, progress: &Progress) -> Result<Runtime, Trouble> {
@@ -113,6 +135,7 @@ async fn watch(
     signals: &mut Signals,
 ) -> Option<Ended> {
     let mut frames = tokio::time::interval(FRAME);
+    let room = screen.columns.unwrap_or(NARROW).saturating_sub(1);
     let mut asked = false;
     loop {
         tokio::select! {
@@ -129,7 +152,7 @@ async fn watch(
                 screen.tell("cancelling what runs; once more ends the program at once");
                 runtime.scopes().iter().for_each(|scope| scope.cancel());
             }
-            _ = frames.tick(), if screen.progress => screen.show_progress(&shortened(&progress.line(), NARROW)),
+            _ = frames.tick(), if screen.progress => screen.show_progress(&shortened(&progress.line(), room)),
         }
     }
 }
@@ -159,7 +182,7 @@ fn report(run: &FlowRun<Value>, screen: &mut Screen<'_>) -> Exit {
     } else {
         match &value {
             Value::Null => {}
-            Value::String(text) => screen.line(text),
+            Value::String(text) => screen.text(text),
             value => screen.value(value),
         }
     }
@@ -169,7 +192,10 @@ fn report(run: &FlowRun<Value>, screen: &mut Screen<'_>) -> Exit {
         (counts.failed, "failed"),
         (counts.upstream_failed, "spared"),
         (counts.cancelled, "cancelled"),
-        (counts.retries, "retries"),
+        (
+            counts.retries,
+            if counts.retries == 1 { "retry" } else { "retries" },
+        ),
     ];
     let counted = counted.into_iter().filter(|(runs, _)| *runs > 0);
     let mut line = format!(

@@ -16,6 +16,8 @@ pub(super) struct Screen<'a> {
     pub(super) json: bool,
     /// Whether lines may be coloured.
     pub(super) colour: bool,
+    /// How many columns a line of the terminal has; none if there is no terminal.
+    pub(super) columns: Option<usize>,
     /// Whether a run is shown as it goes.
     pub(super) progress: bool,
     /// Why no more could be printed.
@@ -29,6 +31,7 @@ impl<'a> Screen<'a> {
             err,
             json: false,
             colour: false,
+            columns: None,
             progress: false,
             trouble: None,
         }
@@ -45,6 +48,15 @@ impl<'a> Screen<'a> {
     pub(super) fn line(&mut self, line: &str) {
         self.print(line);
         self.print("\n");
+    }
+
+    /// Prints somebody's text as a line. Whoever is not a terminal gets it as it is.
+    pub(super) fn text(&mut self, text: &str) {
+        if self.columns.is_some() {
+            self.line(&clean(text));
+        } else {
+            self.line(text);
+        }
     }
 
     /// Prints a value as JSON.

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use clap::ArgMatches;
-use flowkit_journal::record::NodeKind;
+use flowkit_journal::record::{Effect, NodeKind};
 
 use super::Exit;
 use super::history::{History, id_of};
 use super::screen::{Screen, clean, one_line};
-use super::times::{between, length, moment, now};
+use super::standing::Standing;
+use super::times::{length, moment};
 use super::tree::{Line, Tree, name_of, worked};
 use super::trouble::Trouble;
 
@@ -20,25 +21,33 @@ pub(super) async fn show(
 ) -> Result<Exit, Trouble> {
     let history = History::open(data_dir).await?;
     let tree = read(&history, matches, matches.get_flag("items")).await;
-    let gone = history.owner_is_gone();
     history.close().await;
     let tree = tree?;
-    let interrupted = gone && tree.flow.ended.is_none();
     if screen.json {
-        screen.value(&tree.to_json(interrupted));
+        screen.value(&tree.to_json());
         return Ok(Exit::Completed);
     }
-    head(&tree, interrupted, screen);
+    head(&tree.standing, screen);
     let lines = tree.lines();
+    let is_unknown = |line: &Line<'_>| line.node.task.effect == Effect::Intended;
+    if tree.standing.flow.ended.is_some() && lines.iter().any(is_unknown) {
+        screen.line("It is not known whether every effect happened: `effects` says which, and what to do.");
+    }
     if !lines.is_empty() {
         screen.line("");
         let rows: Vec<_> = lines.iter().map(row).collect();
         screen.table(&["STATE", "TASK", "ATTEMPTS", "TOOK", ""], &rows);
     }
     for line in lines {
-        if let Some(error) = &line.task.error {
+        let task = &line.node.task;
+        // The flow's own is told above.
+        if let Some(error) = task
+            .error
+            .as_ref()
+            .filter(|error| tree.standing.flow.error.as_ref() != Some(error))
+        {
             screen.line("");
-            screen.line(&clean(&format!("{}: {error}", name_of(line.task))));
+            screen.line(&clean(&format!("{}: {error}", name_of(task))));
         }
     }
     Ok(Exit::Completed)
@@ -54,19 +63,20 @@ pub(super) async fn tree(data_dir: &Path, matches: &ArgMatches) -> Result<Tree, 
 
 /// The run that was typed, with all that is in it.
 async fn read(history: &History, matches: &ArgMatches, items: bool) -> Result<Tree, Trouble> {
-    let flow = history.find(matches).await?;
-    Tree::read(history.journal()?, flow, items).await
+    let standing = history.find(matches).await?;
+    Tree::read(history, standing, items).await
 }
 
-fn head(tree: &Tree, interrupted: bool, screen: &mut Screen<'_>) {
-    let flow = &tree.flow;
+fn head(standing: &Standing, screen: &mut Screen<'_>) {
+    let flow = &standing.flow;
     let heading = screen.heading(&one_line(&flow.name));
     let state = screen.paint(&flow.state);
     screen.line(&format!("{heading} {}  {state}", id_of(flow)));
-    let took = length(between(flow.created, flow.ended.unwrap_or_else(now)));
-    let since = match flow.ended {
-        Some(_) => format!("took {took}"),
-        None => format!("{took} ago"),
+    let took = standing.took();
+    let since = match (flow.ended, standing.is_interrupted()) {
+        (Some(_), _) => format!("took {took}"),
+        (None, true) => format!("worked {took}"),
+        (None, false) => format!("{took} ago"),
     };
     let mut fields = vec![
         (
@@ -75,8 +85,8 @@ fn head(tree: &Tree, interrupted: bool, screen: &mut Screen<'_>) {
         ),
         ("began", format!("{}, {since}", moment(flow.created))),
     ];
-    if interrupted {
-        fields.push(("process", "gone: `resume` goes on with the run".to_owned()));
+    if let Some(process) = standing.process_line() {
+        fields.push(("process", process));
     }
     if flow.life > 1 {
         fields.push(("life", format!("{}: it was resumed", flow.life)));
@@ -94,20 +104,24 @@ fn head(tree: &Tree, interrupted: bool, screen: &mut Screen<'_>) {
         fields.push(("value", value.clone()));
     }
     if let Some(error) = &flow.error {
-        fields.push(("error", error.replace('\n', "\n          ")));
+        fields.push(("error", error.clone()));
     }
     for (name, text) in fields {
-        screen.line(&clean(&format!("{name:<8}  {text}")));
+        let mut name = name;
+        for line in clean(&text).lines() {
+            screen.line(format!("{name:<8}  {line}").trim_end());
+            name = "";
+        }
     }
 }
 
 fn row(line: &Line<'_>) -> Vec<String> {
-    let task = line.task;
+    let task = &line.node.task;
     let mut remarks = Vec::new();
-    match task.kind {
-        NodeKind::FanOut => remarks.push("a fan-out: `--items` shows its runs".to_owned()),
-        NodeKind::Subflow => remarks.push("a subflow".to_owned()),
-        NodeKind::Task => {}
+    match (task.kind, &line.node.items) {
+        (NodeKind::FanOut, Some(items)) => remarks.push(items.to_string()),
+        (NodeKind::Subflow, _) => remarks.push("a subflow".to_owned()),
+        _ => {}
     }
     if let Some(origin) = &task.origin {
         remarks.push(format!("made by {origin}"));
@@ -115,11 +129,16 @@ fn row(line: &Line<'_>) -> Vec<String> {
     if let Some(uncached) = &task.uncached {
         remarks.push(format!("uncached: {uncached}"));
     }
+    let standing = &line.within.standing;
+    let took = worked(task, standing.until()).map(|worked| match task.ended {
+        Some(_) => length(worked),
+        None => standing.at_least(worked),
+    });
     vec![
         task.state.clone(),
         format!("{}{}", "  ".repeat(line.depth), name_of(task)),
         task.attempts.to_string(),
-        worked(task, now()).map(length).unwrap_or_default(),
+        took.unwrap_or_default(),
         remarks.join(", "),
     ]
 }

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::drawn;
-use super::graph_svg::shortened;
 use super::screen::{Screen, one_line};
 use super::shown;
+use super::tables::pad;
 use super::timeline_svg;
-use super::times::{between, length, moment, now};
+use super::times::{between, length, moment};
 use super::tree::{Tree, name_of};
 use super::trouble::Trouble;
+use crate::render::words::{shortened, width};
 
 /// A task run on the timeline.
 pub(super) struct Bar {
@@ -37,24 +38,24 @@ pub(super) struct Timeline {
 
 impl Timeline {
     fn of(tree: &Tree) -> Self {
-        let to = tree.flow.ended.unwrap_or_else(now);
+        let to = tree.standing.until();
         let bars: Vec<_> = tree
             .lines()
             .iter()
             .map(|line| Bar {
-                name: one_line(&name_of(line.task)),
+                name: one_line(&name_of(&line.node.task)),
                 depth: line.depth,
-                state: line.task.state.clone(),
-                created: line.task.created,
-                started: line.task.started,
-                ended: line.task.ended.unwrap_or(to),
+                state: line.node.task.state.clone(),
+                created: line.node.task.created,
+                started: line.node.task.started,
+                ended: line.node.task.ended.unwrap_or(to),
             })
             .collect();
         // What an earlier life of the run did keeps its times.
         let starts = bars.iter().filter_map(|bar| bar.started);
-        let first = starts.chain([tree.flow.created]).min().unwrap_or(to);
+        let first = starts.chain([tree.standing.flow.created]).min().unwrap_or(to);
         Self {
-            name: one_line(&tree.flow.name),
+            name: one_line(&tree.standing.flow.name),
             from: first,
             to: bars.iter().map(|bar| bar.ended).chain([to]).max().unwrap_or(to),
             bars,
@@ -76,27 +77,21 @@ pub(super) async fn show(
     matches: &ArgMatches,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Trouble> {
+    let format = drawn::format_of(matches, screen)?;
     let timeline = Timeline::of(&shown::tree(data_dir, matches).await?);
-    if screen.json {
-        screen.value(&to_json(&timeline));
-        return Ok(Exit::Completed);
-    }
-    let svg = matches
-        .get_one::<String>("format")
-        .is_some_and(|format| format == "svg");
-    if svg {
-        return drawn::write(&timeline_svg::svg(&timeline), matches, screen);
-    }
-    if matches.contains_id("output") {
-        let coloured = std::mem::take(&mut screen.colour);
-        let text = lines(&timeline, screen).join("\n") + "\n";
-        screen.colour = coloured;
-        return drawn::write(&text, matches, screen);
-    }
-    for line in lines(&timeline, screen) {
-        screen.line(&line);
-    }
-    Ok(Exit::Completed)
+    let drawn = match format {
+        "json" => format!("{:#}\n", to_json(&timeline)),
+        "svg" => timeline_svg::svg(&timeline),
+        _ => {
+            // A file has no colours.
+            let colour = screen.colour && !matches.contains_id("output");
+            let coloured = std::mem::replace(&mut screen.colour, colour);
+            let text = lines(&timeline, screen).join("\n") + "\n";
+            screen.colour = coloured;
+            text
+        }
+    };
+    drawn::write(&drawn, matches, screen)
 }
 
 fn to_json(timeline: &Timeline) -> Value {
@@ -117,49 +112,49 @@ fn to_json(timeline: &Timeline) -> Value {
 const COLUMNS: usize = 100;
 
 fn lines(timeline: &Timeline, screen: &Screen<'_>) -> Vec<String> {
-    let columns = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|columns| columns.parse().ok());
+    let said = std::env::var("COLUMNS").ok();
+    let columns = said.and_then(|columns| columns.parse().ok()).or(screen.columns);
     let labels: Vec<_> = timeline
         .bars
         .iter()
         .map(|bar| shortened(&format!("{}{}", "  ".repeat(bar.depth), bar.name), 32))
         .collect();
-    let widest = labels
-        .iter()
-        .map(|label| label.chars().count())
-        .max()
-        .unwrap_or(0);
+    let widest = labels.iter().map(|label| width(label)).max().unwrap_or(0);
     // Beside the label and the bar there is how long it took.
-    let width = columns
+    let room = columns
         .unwrap_or(COLUMNS)
         .saturating_sub(widest + 14)
         .clamp(10, 400);
-    let places = u64::try_from(width).unwrap_or(10);
     let took = length(between(timeline.from, timeline.to));
-    let axis = format!("{:widest$}  0{took:>rest$}", "", rest = width.saturating_sub(1));
+    let axis = format!("{:widest$}  0{took:>rest$}", "", rest = room.saturating_sub(1));
     let mut lines = vec![screen.heading(&timeline.name), axis];
     for (bar, label) in timeline.bars.iter().zip(labels) {
-        let place = |at| usize::try_from(timeline.place(at, places)).unwrap_or(width);
-        let begins = bar.started.unwrap_or(bar.ended);
-        let (created, started, ended) = (place(bar.created.min(begins)), place(begins), place(bar.ended));
-        let (created, started) = (created.min(width - 1), started.min(width - 1));
-        let worked = if bar.started.is_some() {
-            ended.saturating_sub(started).max(1)
-        } else {
-            0
-        };
-        let bar_text = "█".repeat(worked);
-        let state = screen.paint(&bar.state);
-        let painted = state.replace(&bar.state, &bar_text);
-        let took = bar.started.map(|started| length(between(started, bar.ended)));
-        lines.push(format!(
-            "{label:widest$}  {}{}{painted}{} {}",
-            " ".repeat(created),
-            "·".repeat(started.saturating_sub(created)),
-            " ".repeat(width.saturating_sub(started + worked)),
-            took.unwrap_or_else(|| bar.state.clone()),
-        ));
+        let label = pad(&label, widest);
+        lines.push(format!("{label}  {}", bar_line(timeline, bar, room, screen)));
     }
     lines
+}
+
+/// A bar in so many columns, and how long it took.
+fn bar_line(timeline: &Timeline, bar: &Bar, room: usize, screen: &Screen<'_>) -> String {
+    let places = u64::try_from(room).unwrap_or(10);
+    let place = |at| usize::try_from(timeline.place(at, places)).unwrap_or(room);
+    let begins = bar.started.unwrap_or(bar.ended);
+    let (created, started, ended) = (place(bar.created.min(begins)), place(begins), place(bar.ended));
+    let (created, started) = (created.min(room - 1), started.min(room - 1));
+    let worked = if bar.started.is_some() {
+        ended.saturating_sub(started).max(1)
+    } else {
+        0
+    };
+    let state = screen.paint(&bar.state);
+    let painted = state.replace(&bar.state, &"█".repeat(worked));
+    let took = bar.started.map(|started| length(between(started, bar.ended)));
+    format!(
+        "{}{}{painted}{} {}",
+        " ".repeat(created),
+        "·".repeat(started.saturating_sub(created)),
+        " ".repeat(room.saturating_sub(started + worked)),
+        took.unwrap_or_else(|| bar.state.clone()),
+    )
 }

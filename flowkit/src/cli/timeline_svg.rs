@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::drawn::state_of;
-use super::graph_svg::{escape, shortened};
 use super::timeline::Timeline;
 use super::times::{between, length};
 use crate::render::colour;
+use crate::render::words::{escape, shortened};
 
 const LABELS: u64 = 220;
 const BARS: u64 = 720;

@@ -68,6 +68,11 @@ pub(super) fn typed_length(text: &str) -> Result<Duration, Trouble> {
     })
 }
 
+/// A number of things.
+pub(super) fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 /// Bytes, to be read.
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
 pub(super) fn bytes(bytes: u64) -> String {

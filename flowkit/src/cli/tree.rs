@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 
-use flowkit_journal::record::{AttemptRow, RunNo, Spot, Timestamp};
-use flowkit_journal::{JournalStore, StoredEdge, StoredFlow, StoredTask};
+use flowkit_journal::record::{AttemptRow, NodeKind, RunNo, Spot, Timestamp};
+use flowkit_journal::{JournalStore, StoredEdge, StoredTask};
 use serde_json::{Value, json};
 
-use super::history::id_of;
-use super::times::{between, moment, now};
+use super::drawn::state_of;
+use super::history::{History, id_of};
+use super::standing::Standing;
+use super::times::{between, moment};
 use super::trouble::Trouble;
+use crate::render::ItemStates;
+use crate::state::State;
 
 /// A flow run.
 pub(super) struct Tree {
-    pub(super) flow: StoredFlow,
+    pub(super) standing: Standing,
     /// Its task runs, in the order of submission; items behind their fan-out, if they were asked for.
     pub(super) tasks: Vec<Node>,
     pub(super) edges: Vec<StoredEdge>,
@@ -22,42 +26,41 @@ pub(super) struct Tree {
 /// A task run.
 pub(super) struct Node {
     pub(super) task: StoredTask,
+    /// How the items of a fan-out stand.
+    pub(super) items: Option<ItemStates>,
     /// The flow run that it stands for.
     pub(super) subflow: Option<Tree>,
 }
 
-/// A line about a task run: how deep it is in the tree, and whether another flow run begins below it.
+/// A line about a task run: how deep it is in the tree, and the flow run that it belongs to.
 pub(super) struct Line<'a> {
     pub(super) depth: usize,
-    pub(super) task: &'a StoredTask,
+    pub(super) node: &'a Node,
+    pub(super) within: &'a Tree,
 }
 
 impl Tree {
     /// Reads the tree that a flow run is in, and gives what is below that run.
-    pub(super) async fn read(
-        journal: &dyn JournalStore,
-        flow: StoredFlow,
-        items: bool,
-    ) -> Result<Self, Trouble> {
-        let wanted = flow.no;
-        let mut lives = journal.tree(flow.root).await?;
-        if !lives.iter().any(|life| life.no == wanted) {
-            lives.push(flow.clone());
+    pub(super) async fn read(history: &History, standing: Standing, items: bool) -> Result<Self, Trouble> {
+        let journal = history.journal()?;
+        let (wanted, root) = (standing.flow.no, standing.flow.root);
+        let id = id_of(&standing.flow);
+        let mut runs = vec![standing];
+        for run in journal.tree(root).await? {
+            if run.no != wanted {
+                runs.push(history.stand(run).await?);
+            }
         }
         let mut parts = HashMap::new();
-        for life in lives {
-            let no = life.no;
-            let tasks = journal.tasks(no, items).await?;
-            let edges = journal.edges(no).await?;
-            let attempts = journal.attempts(no).await?;
-            parts.insert(no, (life, tasks, edges, attempts));
+        for run in runs {
+            parts.insert(run.flow.no, Part::read(journal, run, items).await?);
         }
         let below: HashMap<Spot, RunNo> = parts
             .values()
-            .filter_map(|(life, ..)| Some((life.parent?, life.no)))
+            .filter_map(|part| Some((part.standing.flow.parent?, part.standing.flow.no)))
             .collect();
         let tree = assemble(wanted, &mut parts, &below);
-        tree.ok_or_else(|| Trouble::store(format!("the journal lost the run {}", id_of(&flow))))
+        tree.ok_or_else(|| Trouble::store(format!("the journal lost the run {id}")))
     }
 
     /// A line for each task run, those that a task run called below it.
@@ -87,7 +90,8 @@ impl Tree {
         while let Some((depth, node)) = waiting.pop() {
             lines.push(Line {
                 depth,
-                task: &node.task,
+                node,
+                within: self,
             });
             if let Some(subflow) = &node.subflow {
                 subflow.add_lines(depth + 1, lines);
@@ -97,14 +101,14 @@ impl Tree {
     }
 
     /// All of it, as JSON.
-    pub(super) fn to_json(&self, interrupted: bool) -> Value {
-        let flow = &self.flow;
+    pub(super) fn to_json(&self) -> Value {
+        let flow = &self.standing.flow;
         let read = |text: Option<&String>| -> Value {
             text.and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default()
         };
         let parameters = flow.parameters.as_ref().and_then(|given| given.json.as_ref());
-        let mut value = flow_json(flow, interrupted);
+        let mut value = self.standing.json();
         if let Value::Object(fields) = &mut value {
             fields.insert("parameters".to_owned(), read(parameters));
             fields.insert("value".to_owned(), read(flow.result_json.as_ref()));
@@ -141,7 +145,8 @@ impl Tree {
             "origin": task.origin,
             "uncached": task.uncached,
             "failed_attempts": self.attempts_json(Some(task.spot)),
-            "subflow": node.subflow.as_ref().map(|subflow| subflow.to_json(false)),
+            "items": node.items.as_ref().map(items_json),
+            "subflow": node.subflow.as_ref().map(Self::to_json),
         })
     }
 
@@ -161,7 +166,7 @@ impl Tree {
 
     /// A task run of this flow run by its number there; one of another flow run by that one's number too.
     fn spot_json(&self, spot: Spot) -> Value {
-        let run = (spot.run != self.flow.no).then_some(spot.run.0);
+        let run = (spot.run != self.standing.flow.no).then_some(spot.run.0);
         match (run, spot.item) {
             (None, None) => json!(spot.node.to_string()),
             (None, Some(item)) => json!(format!("{}[{item}]", spot.node)),
@@ -171,41 +176,74 @@ impl Tree {
     }
 }
 
-type Parts = HashMap<RunNo, (StoredFlow, Vec<StoredTask>, Vec<StoredEdge>, Vec<AttemptRow>)>;
+/// A flow run before it is put into its place.
+struct Part {
+    standing: Standing,
+    tasks: Vec<StoredTask>,
+    items: HashMap<u32, ItemStates>,
+    edges: Vec<StoredEdge>,
+    attempts: Vec<AttemptRow>,
+}
+
+impl Part {
+    async fn read(journal: &dyn JournalStore, mut standing: Standing, items: bool) -> Result<Self, Trouble> {
+        let no = standing.flow.no;
+        let mut tasks = journal.tasks(no, items).await?;
+        tasks.iter_mut().for_each(|task| standing.see(task));
+        let mut counted: HashMap<u32, ItemStates> = HashMap::new();
+        for count in journal.item_counts(no).await? {
+            let state = match state_of(&count.state) {
+                state if standing.is_interrupted() && !state.is_terminal() => State::Crashed,
+                state => state,
+            };
+            counted.entry(count.node).or_default().add(state, count.items);
+        }
+        Ok(Self {
+            tasks,
+            items: counted,
+            edges: journal.edges(no).await?,
+            attempts: journal.attempts(no).await?,
+            standing,
+        })
+    }
+}
 
 /// Puts a flow run together. Each is taken once, so that a damaged journal leads into no circle.
-fn assemble(no: RunNo, parts: &mut Parts, below: &HashMap<Spot, RunNo>) -> Option<Tree> {
-    let (flow, tasks, edges, attempts) = parts.remove(&no)?;
-    let tasks = tasks
+fn assemble(no: RunNo, parts: &mut HashMap<RunNo, Part>, below: &HashMap<Spot, RunNo>) -> Option<Tree> {
+    let mut part = parts.remove(&no)?;
+    let tasks: Vec<_> = part
+        .tasks
         .into_iter()
-        .map(|task| {
-            let subflow = below.get(&task.spot).and_then(|no| assemble(*no, parts, below));
-            Node { task, subflow }
+        .map(|task| Node {
+            subflow: below.get(&task.spot).and_then(|no| assemble(*no, parts, below)),
+            items: match task.kind {
+                NodeKind::FanOut => Some(part.items.remove(&task.spot.node).unwrap_or_default()),
+                NodeKind::Task | NodeKind::Subflow => None,
+            },
+            task,
         })
         .collect();
+    for below in tasks.iter().filter_map(|node| node.subflow.as_ref()) {
+        part.standing.last_seen = part.standing.last_seen.max(below.standing.last_seen);
+    }
     Some(Tree {
-        flow,
+        standing: part.standing,
         tasks,
-        edges,
-        attempts,
+        edges: part.edges,
+        attempts: part.attempts,
     })
 }
 
-/// A flow run in short, as JSON.
-pub(super) fn flow_json(flow: &StoredFlow, interrupted: bool) -> Value {
+fn items_json(items: &ItemStates) -> Value {
+    let states = items
+        .states()
+        .map(|(state, runs)| (state.name().to_owned(), json!(runs)));
     json!({
-        "id": id_of(flow),
-        "flow": flow.definition.name,
-        "name": flow.name,
-        "state": flow.state,
-        "interrupted": interrupted,
-        "life": flow.life,
-        "attempts": flow.attempts,
-        "started": moment(flow.created),
-        "ended": flow.ended.map(moment),
-        "seconds": between(flow.created, flow.ended.unwrap_or_else(now)).as_secs_f64(),
-        "tags": flow.tags,
-        "error": flow.error,
+        "total": items.total(),
+        "finished": items.finished(),
+        "failed": items.failed(),
+        "cached": items.cached(),
+        "states": Value::Object(states.collect()),
     })
 }
 

@@ -4,11 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowkit_journal::record::Digest;
 use tokio::time::Instant;
 use tracing::Instrument;
+use tracing::level_filters::LevelFilter;
 
 use super::drive::{edges_of, look_at_upstreams, with_ambient};
-use super::memo::{Occurrence, Remembered};
+use super::memo::Remembered;
 use super::run_guard::{RunGuard, unhandled};
 use super::scope::{Change, Scope};
 use super::stall;
@@ -49,8 +51,10 @@ pub(crate) struct Entered {
     tags: Vec<Arc<str>>,
     /// The transaction that it was called in.
     transaction: Option<Arc<Group>>,
-    /// The calls of its caller, where a journal must know this one again.
+    /// The calls of its caller, where this one must be known again.
     calls: Option<Arc<Calls>>,
+    /// Which of them it is, once its inputs are there. None if they have no key.
+    place: Option<Digest>,
     /// Its place in that transaction: between two runs of its body that is all that says that it goes on.
     member: Option<Member>,
     /// Whether the caller is given the outcome itself.
@@ -67,12 +71,20 @@ pub(crate) fn enter(
 ) -> Entered {
     job.as_mut().start_inputs();
     let FlowExtras {
-        name,
-        tags,
+        mut name,
+        mut tags,
         wait_for,
         timeout,
         resumed,
     } = extras;
+    if let Some(resumed) = &resumed {
+        // As it was called before, unless it is called otherwise now.
+        let own = (*resumed.name != *definition.name()).then(|| Arc::clone(&resumed.name));
+        name = name.or(own);
+        if tags.is_empty() {
+            tags.clone_from(&resumed.tags);
+        }
+    }
     let (scope, tags) = match caller {
         Ambient::Runtime(runtime, around) => {
             let tags = with_ambient(tags, around);
@@ -104,6 +116,7 @@ pub(crate) fn enter(
             Ambient::Run(run) => run.calls.clone(),
             Ambient::Runtime(..) => None,
         },
+        place: None,
         transaction,
         awaited,
     }
@@ -173,31 +186,32 @@ impl Entered {
                 return guard.finish(Some(error)).await.map_or(Ok(()), Err);
             }
         }
-        let occurrence = match self.enter_memo(job.as_mut()) {
-            Recalled::Value => {
-                guard.finish_cached().await;
-                return Ok(());
-            }
-            Recalled::Nothing(occurrence) => occurrence,
-        };
+        if self.recall(job.as_mut()) {
+            guard.finish_cached().await;
+            return Ok(());
+        }
+        self.begin_to_remember();
         let error = self.run_attempts(&mut guard, job.as_mut()).await.err();
         self.note_result(error.as_ref(), &*job);
         let error = guard.finish(error).await;
-        if let (None, Some(occurrence)) = (&error, occurrence) {
-            remember(&scope, occurrence, &*job);
+        if error.is_none() {
+            self.remember(&*job);
         }
         error.map_or(Ok(()), Err)
     }
 
-    /// The inputs are there: tells the journal what they are, and which call of its caller the run is.
-    fn identify(&self, job: &dyn Job) -> Result<(), Error> {
+    /// The inputs are there: finds out which call of its caller the run is, and tells the journal what they are.
+    fn identify(&mut self, job: &dyn Job) -> Result<(), Error> {
+        if let Some(calls) = &self.calls {
+            let called = Called::of(self.scope.key_of_secrets(), self.scope.definition, job);
+            let place = calls.next(&called);
+            let is_known = called.inputs.is_some();
+            self.place = is_known.then_some(place);
+            self.scope.set_calls(Calls::below(place, calls, is_known));
+        }
         let Some(life) = &self.scope.life else {
             return Ok(());
         };
-        if let Some(calls) = &self.calls {
-            let place = calls.next(&Called::of(&self.scope.runtime, self.scope.definition, job));
-            life.set_calls(Calls::of(place));
-        }
         let Some(parameters) = job.show_inputs().map(Shown::record) else {
             return Ok(());
         };
@@ -231,34 +245,47 @@ impl Entered {
         }
     }
 
-    /// Where the flow above may be retried, finds what this call returned in an earlier attempt; where this one may be,
-    /// begins to remember.
-    fn enter_memo(&self, mut job: Pin<&mut dyn Job>) -> Recalled {
+    /// Whether the flow above may be retried, and this call returned in an earlier attempt of it. The value is then in the job.
+    fn recall(&self, mut job: Pin<&mut dyn Job>) -> bool {
+        let remembered = self.scope.parent().and_then(|(parent, place)| {
+            let remembered = parent.memo()?.recall(&self.place?)?;
+            Some((parent, place, remembered))
+        });
+        let Some((parent, place, remembered)) = remembered else {
+            return false;
+        };
+        if !job.as_mut().recall(&remembered.value) {
+            return false;
+        }
+        let origin: Arc<str> = remembered.origin.to_string().into();
+        parent.note(place, |extra| extra.origin = Some(origin));
+        true
+    }
+
+    /// Begins to remember what its runs return, if it may be retried or a flow above may.
+    fn begin_to_remember(&self) {
         let scope = &self.scope;
-        let parent = scope.parent();
-        let above = parent
-            .as_ref()
-            .and_then(|(parent, place)| Some((parent, *place, parent.memo()?)));
-        let mut found = None;
-        if let Some((parent, place, memo)) = above
-            && let Some(occurrence) = memo.occurrence(scope.definition, &*job)
+        if let (Some((parent, _)), Some(place)) = (scope.parent(), self.place)
+            && let Some(memo) = parent.memo()
         {
-            if let Some(remembered) = memo.recall(occurrence)
-                && job.as_mut().recall(&remembered.value)
-            {
-                let origin: Arc<str> = remembered.origin.to_string().into();
-                parent.note(place, |extra| extra.origin = Some(origin));
-                return Recalled::Value;
-            }
-            let own = memo.of_subflow(occurrence);
-            own.begin_attempt();
-            scope.set_memo(own);
-            found = Some(occurrence);
+            scope.set_memo(memo.of_subflow(place));
         }
         if self.plan.retry.is_some() {
             scope.set_memo(Arc::default());
+            if scope.calls().is_none() {
+                scope.set_calls(Calls::of_root(scope.id.as_u128()));
+            }
         }
-        Recalled::Nothing(found)
+    }
+
+    /// Keeps the value of a subflow for later attempts of the flow above.
+    fn remember(&self, job: &dyn Job) {
+        if let (Some((parent, node)), Some(place)) = (self.scope.parent(), self.place)
+            && let (Some(memo), Some(value)) = (parent.memo(), job.remember())
+        {
+            let origin = parent.task_run_id(node);
+            memo.remember(place, Remembered { value, origin });
+        }
     }
 
     async fn poll_inputs(&mut self, mut job: Pin<&mut dyn Job>) -> Result<(), Error> {
@@ -374,6 +401,10 @@ impl Entered {
     /// What log lines of the body are in. That of a subflow is inside the span of the run that called it.
     fn span(&self, attempt: u32) -> tracing::Span {
         let scope = &self.scope;
+        // A span that is disabled is not free either.
+        if LevelFilter::current() < LevelFilter::INFO {
+            return tracing::Span::none();
+        }
         tracing::info_span!(target: "flowkit", "flow_run", flow = scope.definition.name(), flow_run_id = %scope.id, attempt)
     }
 
@@ -395,14 +426,6 @@ impl Entered {
         };
         Failed { error, retry, after }
     }
-}
-
-/// What became of looking for an earlier attempt's value.
-enum Recalled {
-    /// It is in the job.
-    Value,
-    /// There is none; what the run returns is to be remembered as that of this call, if it has a key.
-    Nothing(Option<Occurrence>),
 }
 
 /// The body of an attempt. However the attempt ends, also if it is dropped, the body does so before the run.
@@ -429,16 +452,6 @@ impl Failed {
             retry,
             after: Duration::ZERO,
         }
-    }
-}
-
-/// Keeps the value of a subflow for later attempts of the flow above.
-fn remember(scope: &Scope, occurrence: Occurrence, job: &dyn Job) {
-    if let Some((parent, place)) = &scope.parent()
-        && let (Some(memo), Some(value)) = (parent.memo(), job.remember())
-    {
-        let origin = parent.task_run_id(*place);
-        memo.remember(occurrence, Remembered { value, origin });
     }
 }
 

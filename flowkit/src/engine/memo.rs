@@ -1,28 +1,18 @@
 //! What the runs of a flow's earlier attempts returned, so that another attempt of the flow does not run them again.
 //!
-//! A run is known by its key (task identity, code and inputs) and its occurrence: the how-manieth call with that key it
-//! is in its attempt. A loop that calls one task many times with equal inputs so gets each call's own value again.
+//! A run is known by its place (see `journaling/calls.rs`): the same call of the same caller. What an equal call of another caller returned is not this one's,
+//! since that caller may not run again, and then this call would never have been made.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowkit_cache::{CacheKey, KeyHasher};
+use flowkit_journal::record::Digest;
 
-use crate::definition::Definition;
 use crate::ids::TaskRunId;
-use crate::job::Job;
-use crate::secret_key::ProcessKey;
 
 /// A value whose type only its task knows.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
-
-/// One call among those of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Occurrence {
-    key: CacheKey,
-    number: u32,
-}
 
 /// What a run returned, and which run.
 #[derive(Clone)]
@@ -35,13 +25,25 @@ pub(crate) struct Remembered {
 #[derive(Default)]
 pub(crate) struct Memo(Mutex<Inner>);
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Inner {
-    values: HashMap<Occurrence, Remembered>,
-    /// The memos of subflows, which may complete some runs and fail all the same.
-    subflows: HashMap<Occurrence, Arc<Memo>>,
-    /// How many calls with a key the attempt has made.
-    made: HashMap<CacheKey, u32>,
+    /// How many attempts have begun.
+    attempt: u32,
+    /// By the places of the calls, with the attempt in which each completed.
+    values: HashMap<Digest, (u32, Remembered)>,
+    /// Subflows, which may complete some runs and fail all the same.
+    subflows: HashMap<Digest, Subflow>,
+}
+
+/// What the runs of a subflow returned.
+#[derive(Clone)]
+struct Subflow {
+    /// The attempt of the flow above in which it was called last.
+    attempt: u32,
+    /// What it knew when that attempt began.
+    before: Arc<Memo>,
+    /// What it knows.
+    now: Arc<Memo>,
 }
 
 impl Memo {
@@ -49,42 +51,52 @@ impl Memo {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts occurrences anew.
+    /// Another attempt of the flow begins: what completed before need not run again in it.
     pub(crate) fn begin_attempt(&self) {
-        self.lock().made.clear();
+        self.lock().attempt += 1;
     }
 
-    /// Which call this is; none if its inputs have no key, and it is run every time.
-    pub(crate) fn occurrence(&self, definition: &Definition, job: &dyn Job) -> Option<Occurrence> {
-        // It does not outlive the process.
-        let mut hasher = KeyHasher::new().with_secrets(Arc::new(ProcessKey));
-        let hashed = definition.hash_identity(&mut hasher);
-        let known = hashed.and_then(|()| job.hash_all_inputs(&mut hasher));
-        let key = match known.and_then(|known| Ok((known, hasher.finish()?))) {
-            Ok((true, key)) => key,
-            Ok((false, _)) => return None,
-            Err(error) => {
-                tracing::debug!(target: "flowkit", task = definition.name(), %error, "inputs without a key: a retry of the flow runs this again");
-                return None;
-            }
-        };
+    /// What the call at this place returned in an earlier attempt of the flow. What an earlier attempt of its caller had of it in this one does not count: a task that
+    /// is retried runs again with all that it calls.
+    pub(crate) fn recall(&self, place: &Digest) -> Option<Remembered> {
+        let inner = self.lock();
+        let (attempt, remembered) = inner.values.get(place)?;
+        let is_earlier = *attempt < inner.attempt || cfg!(flowkit_fault = "recalled-within-an-attempt");
+        is_earlier.then(|| remembered.clone())
+    }
+
+    /// Keeps what a call returned, unless it was recalled itself.
+    pub(crate) fn remember(&self, place: Digest, remembered: Remembered) {
         let mut inner = self.lock();
-        let made = inner.made.entry(key).or_insert(0);
-        *made += u32::from(*made == 0 || !cfg!(flowkit_fault = "memo-of-another-occurrence"));
-        Some(Occurrence { key, number: *made })
+        let attempt = inner.attempt;
+        let known = inner.values.get(&place);
+        if known.is_none_or(|(earlier, _)| *earlier == attempt) {
+            inner.values.insert(place, (attempt, remembered));
+        }
     }
 
-    /// What this call returned in an earlier attempt.
-    pub(crate) fn recall(&self, occurrence: Occurrence) -> Option<Remembered> {
-        self.lock().values.get(&occurrence).cloned()
+    /// What the runs of the subflow at this place returned in earlier attempts of the flow, for one more attempt of it.
+    pub(crate) fn of_subflow(&self, place: Digest) -> Arc<Self> {
+        let mut inner = self.lock();
+        let attempt = inner.attempt;
+        let known = inner.subflows.get(&place);
+        let before = match known {
+            None => Arc::default(),
+            Some(known) if known.attempt == attempt => Arc::clone(&known.before),
+            Some(known) => Arc::new(known.now.copy()),
+        };
+        let now = Arc::new(before.copy());
+        now.begin_attempt();
+        let subflow = Subflow {
+            attempt,
+            before,
+            now: Arc::clone(&now),
+        };
+        inner.subflows.insert(place, subflow);
+        now
     }
 
-    pub(crate) fn remember(&self, occurrence: Occurrence, remembered: Remembered) {
-        self.lock().values.insert(occurrence, remembered);
-    }
-
-    /// What the runs of this subflow returned, for whichever attempt of it.
-    pub(crate) fn of_subflow(&self, occurrence: Occurrence) -> Arc<Self> {
-        Arc::clone(self.lock().subflows.entry(occurrence).or_default())
+    fn copy(&self) -> Self {
+        Self(Mutex::new(self.lock().clone()))
     }
 }

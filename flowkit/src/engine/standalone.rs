@@ -49,7 +49,7 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
     if let Err(refused) = open(&scope) {
         return refuse(&scope, refused);
     }
-    let handle = call.submit_in(&scope.context(tags, 1));
+    let handle = call.submit_in(scope.context(tags, 1));
     close_when_drained(&scope, handle.id().place());
     handle
 }

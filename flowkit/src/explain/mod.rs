@@ -3,11 +3,13 @@
 //! | room | idea |
 //! |---|---|
 //! | `find` | which task run is meant |
+//! | `lives` | the lives of a flow run that is resumed |
 //! | `compare` | what differs between two runs; pure |
 //! | `words` | an explanation as a few plain lines |
 
 mod compare;
 mod find;
+mod lives;
 mod words;
 
 use std::time::SystemTime;
@@ -17,6 +19,7 @@ use flowkit_journal::{JournalResult, JournalStore, StoredFlow, StoredTask};
 use serde::Serialize;
 
 pub use find::WhichTask;
+use lives::EarlierLives;
 
 use crate::error::Error;
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
@@ -37,6 +40,8 @@ pub struct Explanation {
     pub task: String,
     /// The task run.
     pub run: TaskRunId,
+    /// Which life of its flow run it belongs to, from 1.
+    pub life: u32,
     /// How it stands, or how it ended.
     pub state: String,
     /// Why it ran, or did not.
@@ -69,6 +74,11 @@ pub enum Reason {
     OnlyFailures,
     /// It ran: the earlier run that had the same key was rolled back with its transaction.
     RolledBack,
+    /// It ran again: an earlier life of its flow run did not complete it, or what it returned there was not kept. What is compared is then a run of another call.
+    Again {
+        /// The run of that life.
+        by: EarlierRun,
+    },
     /// It ran: the cache could not be used.
     Uncached {
         /// Why not.
@@ -131,6 +141,8 @@ pub struct EarlierRun {
     pub flow_run: String,
     /// Which life of the flow run it belongs to, from 1.
     pub life: u32,
+    /// How many lives the flow run has had.
+    pub lives: usize,
     /// How it ended.
     pub state: String,
     /// When it began, if it did.
@@ -242,6 +254,7 @@ impl Explainer<'_> {
         Ok(Explanation {
             task: self.task.definition.name.clone(),
             run: run_id(&self.flow, self.task.spot),
+            life: self.flow.life,
             state: self.task.state.clone(),
             reason,
             compared,
@@ -297,18 +310,11 @@ impl Explainer<'_> {
         })
     }
 
-    /// A run, in the last life of its flow run that the journal has it in.
     async fn run_of(&self, run: TaskRunId) -> JournalResult<Option<EarlierRun>> {
-        let Some(flow) = self.store.flow(run.flow_run().as_u128()).await? else {
-            return Ok(None);
-        };
-        let spot = Spot {
-            run: flow.no,
-            node: run.node(),
-            item: run.item(),
-        };
-        let task = self.store.task(spot).await?;
-        Ok(task.and_then(|task| earlier_run(&flow, &task)))
+        match lives::maker(self.store, run, &self.task).await? {
+            Some((_, maker)) => self.named(&maker).await,
+            None => Ok(None),
+        }
     }
 
     /// The run of an equal call whose value this one shared, since they came at the same time.
@@ -358,13 +364,28 @@ impl Explainer<'_> {
         let before = Timestamp(before.0.saturating_add(1));
         let mut earlier = self.store.earlier(&task.definition, before, EARLIER).await?;
         earlier.retain(|run| run.spot != task.spot && run.kind == NodeKind::Task && run.started.is_some());
+        let lives = EarlierLives::of(self.store, &self.flow).await?;
+        let again = earlier
+            .iter()
+            .find(|run| lives.have_same_call(task, run))
+            .cloned();
+        // What a life before made of the same call says why it ran again, and nothing of what differs from other calls.
+        let again = again.filter(|run| task.cache_key.is_none() || !compare::succeeded(run));
+        if again.is_some() {
+            earlier.retain(|run| !lives.have_same_call(task, run));
+        }
         let nearest = compare::nearest(task, &earlier);
-        let reason = match task.uncached.as_deref() {
-            Some(EXPIRED) => Reason::Expired,
-            Some(REFRESHED) => Reason::Refreshed,
-            Some(DAMAGED) => Reason::Damaged,
-            Some(why) => Reason::Uncached { why: why.to_owned() },
-            None => why_missed(task, nearest),
+        let again = match &again {
+            Some(again) => self.named(again).await?,
+            None => None,
+        };
+        let reason = match (task.uncached.as_deref(), again) {
+            (Some(EXPIRED), _) => Reason::Expired,
+            (Some(REFRESHED), _) => Reason::Refreshed,
+            (Some(DAMAGED), _) => Reason::Damaged,
+            (Some(why), _) => Reason::Uncached { why: why.to_owned() },
+            (None, Some(by)) => Reason::Again { by },
+            (None, None) => why_missed(task, nearest),
         };
         let Some(nearest) = nearest else {
             return Ok((reason, None));
@@ -377,8 +398,11 @@ impl Explainer<'_> {
     }
 
     async fn named(&self, run: &StoredTask) -> JournalResult<Option<EarlierRun>> {
-        let flow = self.store.life(run.spot.run).await?;
-        Ok(flow.and_then(|flow| earlier_run(&flow, run)))
+        let Some(flow) = self.store.life(run.spot.run).await? else {
+            return Ok(None);
+        };
+        let lives = self.store.lives(flow.id).await?.len();
+        Ok(earlier_run(&flow, lives, run))
     }
 }
 
@@ -402,11 +426,12 @@ fn run_id(flow: &StoredFlow, spot: Spot) -> TaskRunId {
     TaskRunId::new(FlowRunId::from_u128(flow.id), place)
 }
 
-fn earlier_run(flow: &StoredFlow, task: &StoredTask) -> Option<EarlierRun> {
+fn earlier_run(flow: &StoredFlow, lives: usize, task: &StoredTask) -> Option<EarlierRun> {
     Some(EarlierRun {
         run: run_id(flow, task.spot),
         flow_run: flow.name.clone(),
         life: flow.life,
+        lives,
         state: task.state.clone(),
         started: task.started.map(SystemTime::from),
         ended: task.ended?.into(),

@@ -3,10 +3,15 @@
 use std::fmt;
 
 use super::{Change, Comparison, EarlierRun, Explanation, Reason};
+use crate::state::State;
 
 impl fmt::Display for Explanation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` ({}) is {}: ", self.task, self.run, self.state)?;
+        write!(formatter, "`{}` ({}", self.task, self.run)?;
+        if self.life > 1 {
+            write!(formatter, ", in life {}", self.life)?;
+        }
+        write!(formatter, ") is {}: ", self.state)?;
         fmt::Display::fmt(&self.reason, formatter)?;
         match &self.compared {
             Some(compared) => write!(formatter, "\n{compared}"),
@@ -42,6 +47,14 @@ impl fmt::Display for Reason {
             Self::RolledBack => formatter.write_str(
                 "it ran, since the earlier run with the same key was rolled back with its transaction",
             ),
+            Self::Again { by } => {
+                let why = if [State::Completed, State::Cached].iter().any(|state| state.name() == by.state) {
+                    "its result in an earlier life of its flow run was not kept"
+                } else {
+                    "an earlier life of its flow run did not complete it"
+                };
+                write!(formatter, "it ran again, since {why}: {by}")
+            }
             Self::Uncached { why } => write!(formatter, "it ran without its cache: {why}"),
             Self::Served { origin, by, from_memory } => {
                 let source = if *from_memory { "an earlier attempt of its flow run" } else { "the cache" };
@@ -68,8 +81,8 @@ impl fmt::Display for EarlierRun {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ended = self.ended.max(std::time::SystemTime::UNIX_EPOCH);
         write!(formatter, "{} of `{}`", self.run, self.flow_run)?;
-        if self.life > 1 {
-            write!(formatter, " in its life {}", self.life)?;
+        if self.lives > 1 {
+            write!(formatter, ", life {} of {}", self.life, self.lives)?;
         }
         let ended = humantime::format_rfc3339_millis(ended);
         write!(formatter, ", {} at {ended}", self.state)

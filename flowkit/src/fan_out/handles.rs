@@ -1,10 +1,10 @@
 //! What handles ask of a fan-out, as a whole or item by item: its ends, outcomes and states, and to be cancelled.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::shared::{ANY, Items, Prefix, SharedFanOut, Slot, WHOLE};
-use crate::completion::WaiterKey;
+use crate::completion::{Given, WaiterKey};
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::graph::Cancel;
@@ -99,8 +99,14 @@ impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut<T> {
         }
     }
 
-    fn take(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
-        self.outcome(index)
+    fn poll_take(
+        &self,
+        index: u32,
+        cx: &Context<'_>,
+        key: &mut WaiterKey,
+    ) -> Poll<Option<Result<Given<T>, Error>>> {
+        ready!(self.poll_done(index, cx, key));
+        Poll::Ready(self.outcome(index).map(|outcome| outcome.map(Given::Shared)))
     }
 
     // The fan-out keeps every value for its owner, so handles of items need not be counted.

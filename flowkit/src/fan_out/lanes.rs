@@ -268,7 +268,7 @@ impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Item<T, F> {
             node: fan_out.node,
             item: index,
         };
-        let item = call.enter(&fan_out.caller, entrance, false);
+        let item = call.enter(fan_out.caller.clone(), entrance, false);
         Self { item, fan_out, index }
     }
 

@@ -1,18 +1,18 @@
 //! Which call of its caller a run is: the same in every life of a flow run, since it follows from what the flow's code does and not from when.
 //!
 //! A place is a digest of the caller's own place, the task, its code, its inputs, and the how-manieth such call of the caller it is. Calls that are
-//! equal in all but the last of these are interchangeable, so it does not matter which of two concurrent ones counts first. Only fan-outs, and calls whose inputs have no key, are
-//! numbered by their order: what is below them is found again where that order is the same.
+//! equal in all but the last of these are interchangeable, so it does not matter which of two concurrent ones counts first. The items of a fan-out are calls of whoever
+//! called the fan-out, counted among those of all its fan-outs of that task: which fan-out an item is of, and at which index, may be another next time. Only calls whose
+//! inputs have no key are numbered by their order: what is below them is found again where that order is the same.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flowkit_cache::{CacheKey, KeyHasher};
+use flowkit_cache::{CacheKey, KeyHasher, SecretKey};
 use flowkit_journal::record::Digest;
 
 use crate::definition::Definition;
 use crate::job::Job;
-use crate::runtime::RuntimeInner;
 
 /// The first bytes of a key: enough to tell the calls of one flow run apart.
 pub(crate) fn digest(key: &CacheKey) -> Digest {
@@ -26,22 +26,25 @@ pub(crate) fn digest(key: &CacheKey) -> Digest {
 pub(crate) struct Called {
     /// The task and its code; also its type arguments.
     code: Digest,
+    /// Those alone, unless it takes none.
+    types: Option<Digest>,
     /// A digest of each input; none if one of them has no key.
     pub(crate) inputs: Option<Vec<Digest>>,
 }
 
 impl Called {
     /// A call of a task or flow, whose inputs are there.
-    pub(crate) fn of(runtime: &RuntimeInner, definition: &Definition, job: &dyn Job) -> Self {
-        let hasher = KeyHasher::in_parts().with_secrets(runtime.secrets());
+    pub(crate) fn of(secrets: Arc<dyn SecretKey>, definition: &Definition, job: &dyn Job) -> Self {
+        let hasher = KeyHasher::in_parts().with_secrets(secrets);
         let parts = match job.hash_parts(hasher) {
             Ok(parts) => parts,
             Err(error) => {
-                tracing::debug!(target: "flowkit", task = definition.name(), %error, "inputs without a key: a resumed flow runs this again");
+                tracing::debug!(target: "flowkit", task = definition.name(), %error, "inputs without a key: another attempt or life of the flow runs this again");
                 None
             }
         };
         let types = parts.as_ref().map(|(types, _)| digest(types));
+        let types = types.filter(|types| *types != without_types());
         let inputs = parts.map(|(_, inputs)| inputs.iter().map(digest).collect());
         Self {
             inputs,
@@ -62,7 +65,11 @@ impl Called {
         // Code whose constants refuse to be hashed is never found again.
         let _ = definition.hash_identity(&mut code);
         let code = code.finish().map_or(Digest::default(), |key| digest(&key));
-        Self { code, inputs: None }
+        Self {
+            code,
+            types,
+            inputs: None,
+        }
     }
 }
 
@@ -71,6 +78,8 @@ impl Called {
 pub(crate) struct Calls {
     caller: Digest,
     made: Mutex<HashMap<Digest, u32>>,
+    /// The items of the fan-outs among them, counted.
+    items: Mutex<Counted>,
     /// Of a fan-out: the calls that it is one of.
     above: Option<Arc<Self>>,
     /// Whether the place of the caller follows from inputs, and not from the order of calls whose inputs have no key.
@@ -93,6 +102,7 @@ impl Calls {
         Self {
             caller: place,
             made: Mutex::default(),
+            items: Mutex::default(),
             above: None,
             is_known: true,
             #[cfg(feature = "logs")]
@@ -100,12 +110,13 @@ impl Calls {
         }
     }
 
-    /// Those of a fan-out at `place`, which are its items.
-    pub(crate) fn of_fan_out(place: Digest, above: &Arc<Self>) -> Self {
+    /// Those of a fan-out of a task, which are its items. Their caller is all fan-outs of that task by the caller above.
+    pub(crate) fn of_fan_out(definition: &Definition, above: &Arc<Self>) -> Self {
+        let fan_outs = above.call(&Called::fan_out(definition).code, None);
         Self {
             above: Some(Arc::clone(above)),
             is_known: above.is_known,
-            ..Self::of(place)
+            ..Self::of(fan_outs)
         }
     }
 
@@ -125,15 +136,37 @@ impl Calls {
     /// Counts anew: another attempt of the caller makes the same calls again.
     pub(crate) fn begin_attempt(&self) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.items.lock().unwrap_or_else(PoisonError::into_inner) = Counted::default();
     }
 
-    /// The place of an item whose task has an effect: counted among the equal calls of whoever called the fan-out, since which fan-out and which index it is
-    /// may be another next time.
+    /// The place of an item whose task has an effect: that of any such call of whoever called the fan-out.
     pub(crate) fn effect_item(&self, called: &Called) -> Digest {
         self.above.as_deref().unwrap_or(self).next(called)
     }
 
-    /// The place of the run whose calls these are.
+    /// The place of an item whose task has none, where the caller is its fan-outs. And whether that follows from what is known of any item, so that it need not be
+    /// written down.
+    pub(crate) fn item(&self, called: &Called) -> (Digest, bool) {
+        let inputs = called.inputs.as_deref();
+        let call = match &called.types {
+            Some(types) => self.call(types, inputs),
+            None => item_call(&self.caller, inputs),
+        };
+        let above = self
+            .above
+            .as_deref()
+            .filter(|_| !cfg!(flowkit_fault = "items-counted-by-fan-out"));
+        let number = above
+            .unwrap_or(self)
+            .items
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next(&call);
+        let follows = number == 1 && called.types.is_none() && inputs.is_some();
+        (numbered(&call, number), follows)
+    }
+
+    /// The place of the run whose calls these are; of a fan-out, what its row has for one.
     pub(crate) fn caller(&self) -> Digest {
         self.caller
     }
@@ -144,29 +177,48 @@ impl Calls {
         let number = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let made = made.entry(call).or_insert(0);
-            *made += 1;
+            *made += u32::from(*made == 0 || !cfg!(flowkit_fault = "equal-calls-not-counted"));
             *made
         };
         numbered(&call, number)
-    }
-
-    /// The place of the item at `index`, where the caller is a fan-out.
-    pub(crate) fn item(&self, called: &Called, index: u32) -> Digest {
-        numbered(&self.call(&called.code, called.inputs.as_deref()), index)
     }
 
     fn call(&self, task: &Digest, inputs: Option<&[Digest]>) -> Digest {
         let mut hasher = KeyHasher::new();
         hasher.bytes("caller", &self.caller);
         hasher.bytes("task", task);
-        for input in inputs.unwrap_or_default() {
-            hasher.bytes("input", input);
-        }
-        if inputs.is_none() {
-            hasher.section("inputs", "unknown");
-        }
-        hasher.finish().map_or(Digest::default(), |key| digest(&key))
+        with_inputs(hasher, inputs)
     }
+}
+
+/// The place of the first item of its kind that has these inputs, where `fan_outs` is what the row of a fan-out has for a place.
+pub(crate) fn first_item(fan_outs: &Digest, inputs: &[Digest]) -> Digest {
+    numbered(&item_call(fan_outs, Some(inputs)), 1)
+}
+
+fn item_call(fan_outs: &Digest, inputs: Option<&[Digest]>) -> Digest {
+    let mut hasher = KeyHasher::new();
+    hasher.bytes("fan-outs", fan_outs);
+    with_inputs(hasher, inputs)
+}
+
+fn with_inputs(mut hasher: KeyHasher, inputs: Option<&[Digest]>) -> Digest {
+    for input in inputs.unwrap_or_default() {
+        hasher.bytes("input", input);
+    }
+    if inputs.is_none() {
+        hasher.section("inputs", "unknown");
+    }
+    hasher.finish().map_or(Digest::default(), |key| digest(&key))
+}
+
+/// What stands for the type arguments of a task that takes none.
+fn without_types() -> Digest {
+    static NONE: OnceLock<Digest> = OnceLock::new();
+    *NONE.get_or_init(|| {
+        let parts = KeyHasher::in_parts().finish_parts();
+        parts.map_or(Digest::default(), |(types, _)| digest(&types))
+    })
 }
 
 fn numbered(call: &Digest, number: u32) -> Digest {
@@ -174,4 +226,30 @@ fn numbered(call: &Digest, number: u32) -> Digest {
     hasher.bytes("call", call);
     hasher.bytes("number", &number.to_be_bytes());
     hasher.finish().map_or(Digest::default(), |key| digest(&key))
+}
+
+/// Counts calls of which there may be millions, and most of them only once. It tells them apart by half of their digests: two that agree in it are numbered as if
+/// they were equal, by their order.
+#[derive(Debug, Default)]
+struct Counted {
+    once: HashSet<u64>,
+    more: HashMap<u64, u32>,
+}
+
+impl Counted {
+    fn next(&mut self, call: &Digest) -> u32 {
+        let half = half(call);
+        if self.once.insert(half) {
+            return 1;
+        }
+        let number = self.more.entry(half).or_insert(1);
+        *number += 1;
+        *number
+    }
+}
+
+fn half(call: &Digest) -> u64 {
+    let mut half = [0; 8];
+    half.copy_from_slice(&call[..8]);
+    u64::from_be_bytes(half)
 }

@@ -1,6 +1,6 @@
 //! What earlier lives of a flow run completed, by the places of the calls: a run at the same place need not run again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flowkit_journal::JournalStore;
@@ -8,9 +8,19 @@ use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Parameter
 use flowkit_journal::{JournalResult, StoredTask};
 
 use super::Original;
+use super::calls::first_item;
 use super::read_ahead::ReadAhead;
 use crate::ids::FlowRunId;
 use crate::state::State;
+
+/// How an effect went whose outcome the journal does not know, as somebody says who looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It happened, and the task would have returned this.
+    Happened(serde_json::Value),
+    /// It did not: the task runs.
+    DidNotHappen,
+}
 
 /// A call that an earlier life knows.
 #[derive(Debug, Clone, Copy)]
@@ -22,13 +32,6 @@ pub(crate) struct Found {
     pub(crate) completed: bool,
     pub(crate) effect: Effect,
     pub(crate) original: Original,
-}
-
-#[derive(Debug)]
-struct Item {
-    definition: Arc<DefinitionRow>,
-    inputs: Vec<Digest>,
-    found: Found,
 }
 
 /// A task as it was, and the inputs under which it completed.
@@ -55,12 +58,12 @@ fn task_of(definition: &DefinitionRow) -> Task {
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     by_place: HashMap<Digest, Found>,
-    /// Items, by the place of their fan-out and their index: their own place follows from their inputs.
-    items: HashMap<(Digest, u32), Item>,
     /// The inputs under which each task completed, by its name, each code of it apart.
     completed: HashMap<Task, Vec<Completed>>,
     /// The same, of those with an effect that they had, or may have had.
     effects: HashMap<Task, Vec<Completed>>,
+    /// Effects whose outcome somebody says.
+    settled: BTreeMap<Digest, Settled>,
     /// Results that are likely to be asked for next.
     pub(crate) ahead: ReadAhead,
     /// Whether the flow's own code is what it was.
@@ -96,6 +99,17 @@ impl Replay {
     pub(crate) fn allowing_changes(mut self, allow: bool) -> Self {
         self.allow_changes = allow;
         self
+    }
+
+    /// Effects whose outcome somebody says.
+    pub(crate) fn with_settled(mut self, settled: BTreeMap<Digest, Settled>) -> Self {
+        self.settled = settled;
+        self
+    }
+
+    /// How the effect of the call at this place went, if somebody says so.
+    pub(crate) fn settled(&self, place: &Digest) -> Option<&Settled> {
+        self.settled.get(place)
     }
 
     /// Whether a call that no longer matches is run; also where the parameters are the recorded ones by themselves.
@@ -137,48 +151,24 @@ impl Replay {
         if task.has_result {
             note(&mut self.completed, &task);
         }
-        match (task.spot.item, task.place) {
-            (Some(index), None) => {
-                let fan_out = Spot {
-                    item: None,
-                    ..task.spot
-                };
-                if let Some(place) = places.get(&fan_out) {
-                    let item = Item {
-                        definition: task.definition,
-                        inputs: task.inputs,
-                        found,
-                    };
-                    self.items.insert((*place, index), item);
-                }
+        // That of an item follows from its inputs, unless it has one of its own.
+        let fan_out = Spot {
+            item: None,
+            ..task.spot
+        };
+        let follows = || Some(first_item(places.get(&fan_out)?, &task.inputs));
+        if let Some(place) = task.place.or_else(|| task.spot.item.and_then(|_| follows())) {
+            // A later life knows better than an earlier one, unless it knows nothing.
+            let known = self.by_place.entry(place).or_insert(found);
+            if found.has_result || !known.has_result {
+                *known = found;
             }
-            // An item that has a place of its own has an effect.
-            (_, Some(place)) => {
-                // A later life knows better than an earlier one, unless it knows nothing.
-                let known = self.by_place.entry(place).or_insert(found);
-                if found.has_result || !known.has_result {
-                    *known = found;
-                }
-            }
-            (None, None) => {}
         }
     }
 
     /// The call at this place.
     pub(crate) fn find(&self, place: &Digest) -> Option<Found> {
         self.by_place.get(place).copied()
-    }
-
-    /// The item of the fan-out at this place.
-    pub(crate) fn find_item(
-        &self,
-        fan_out: &Digest,
-        index: u32,
-        definition: &DefinitionRow,
-        inputs: &[Digest],
-    ) -> Option<Found> {
-        let item = self.items.get(&(*fan_out, index))?;
-        (item.inputs == inputs && *item.definition == *definition).then_some(item.found)
     }
 
     /// Whether a task with an effect, called with these inputs, had it or may have had it under another code.
@@ -256,4 +246,7 @@ pub(crate) struct Resumed {
     pub(crate) replay: Arc<Replay>,
     /// What was recorded of its inputs.
     pub(crate) parameters: Option<Arc<Parameters>>,
+    /// What it was called.
+    pub(crate) name: Arc<str>,
+    pub(crate) tags: Vec<Arc<str>>,
 }

@@ -1,11 +1,12 @@
 //! A flow run begins another life: its function runs again with the same parameters, and what completed before returns at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowkit_journal::StoredFlow;
-use flowkit_journal::record::{FlowRow, Record};
+use flowkit_journal::record::{Digest, FlowRow, Record};
 
-use super::replay::{Replay, Resumed};
+use super::replay::{Replay, Resumed, Settled};
 use super::{Recorder, journal_error, row_of};
 use crate::context::Ambient;
 use crate::definition::{Definition, DefinitionKind};
@@ -20,21 +21,26 @@ use crate::runtime::Runtime;
 use crate::state::State;
 
 /// How a flow run is resumed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResumeOptions {
     allow_changes: bool,
+    /// What is said of effects, by the places of their calls.
+    pub(super) settled: BTreeMap<Digest, Settled>,
 }
 
 impl ResumeOptions {
     /// As it was.
     pub const fn new() -> Self {
-        Self { allow_changes: false }
+        Self {
+            allow_changes: false,
+            settled: BTreeMap::new(),
+        }
     }
 
     /// Where the program has changed since, so that a task no longer matches what was recorded, runs that task instead of failing it with
     /// [`ResumeMismatch`](ErrorKind::ResumeMismatch).
     #[must_use]
-    pub const fn allow_changes(mut self) -> Self {
+    pub fn allow_changes(mut self) -> Self {
         self.allow_changes = true;
         self
     }
@@ -75,7 +81,7 @@ fn going_on(run: FlowRunId) -> Error {
 }
 
 impl Runtime {
-    fn recorder(&self) -> Result<&Arc<Recorder>, Error> {
+    pub(super) fn recorder(&self) -> Result<&Arc<Recorder>, Error> {
         self.0.recorder.as_ref().ok_or_else(|| {
             refused("the runtime has no journal, so there is nothing to resume: build it with `data_dir`")
         })
@@ -84,20 +90,20 @@ impl Runtime {
     /// Begins another life of a flow run that did not complete: its function runs again with the recorded parameters. Every task in it whose result was
     /// recorded returns that at once, in state [`Completed`](State::Completed); the others run.
     ///
-    /// The run keeps its id. Its value is given as JSON, null if it has no such form; [`resume_with`](Self::resume_with) gives the value itself.
+    /// The run keeps its id. Its value is given as JSON, null if it has no such form; [`resume_call`](Self::resume_call) gives the value itself.
     ///
     /// # Errors
     /// When there is no such run, or it completed or goes on; when its flow is not in this program, or its parameters were not recorded; when the
     /// journal cannot be read.
     pub async fn resume(&self, run: FlowRunId) -> Result<FlowRun<serde_json::Value>, Error> {
-        self.resume_as(run, ResumeOptions::new()).await
+        self.resume_with(run, ResumeOptions::new()).await
     }
 
     /// The same, with options.
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume).
-    pub async fn resume_as(
+    pub async fn resume_with(
         &self,
         run: FlowRunId,
         options: ResumeOptions,
@@ -122,7 +128,7 @@ impl Runtime {
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume), and when the call is of another flow.
-    pub async fn resume_with<T: Send + Sync + 'static>(
+    pub async fn resume_call<T: Send + Sync + 'static>(
         &self,
         run: FlowRunId,
         call: FlowCall<T>,
@@ -229,7 +235,9 @@ impl Runtime {
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
-        let mut replay = replay.allowing_changes(options.allow_changes);
+        let mut replay = replay
+            .allowing_changes(options.allow_changes)
+            .with_settled(options.settled);
         if own_parameters {
             replay = replay.with_own_parameters();
         }
@@ -238,6 +246,8 @@ impl Runtime {
             life: stored.life + 1,
             replay: Arc::new(replay),
             parameters: stored.parameters.clone().map(Arc::new),
+            name: stored.name.as_str().into(),
+            tags: stored.tags.iter().map(|tag| tag.as_str().into()).collect(),
         })
     }
 }
@@ -291,7 +301,7 @@ fn find(stored: &StoredFlow) -> Result<&'static RegisteredFlow, Error> {
         })
         .ok_or_else(|| {
             refused(format!(
-                "the flow `{}` of `{}` is not in this program, or takes type parameters: resume the run with `resume_with`, or link the crate \
+                "the flow `{}` of `{}` is not in this program, or takes type parameters: resume the run with `resume_call`, or link the crate \
                  (`use {} as _;`)",
                 wanted.name,
                 wanted.module,

@@ -7,7 +7,7 @@ use flowkit_journal::record::{
     AttemptRow, EdgeRow, FlowRow, NodeKind as RowKind, Record, TaskRow, Timestamp,
 };
 
-use super::calls::{Called, Calls};
+use super::calls::Calls;
 use super::{CallRecord, Life};
 use crate::clock::Stamp;
 use crate::context::RunContext;
@@ -97,23 +97,23 @@ impl Scope {
         })
     }
 
-    /// Says which call of its caller a fan-out is, and whose calls its items are.
+    /// Says whose calls the items of a fan-out are.
     pub(crate) fn journal_fan_out(
         &self,
         node: NodeRef,
         definition: &'static Definition,
         caller: &mut RunContext,
     ) {
+        let Some(calls) = &caller.calls else { return };
+        let items = Calls::of_fan_out(definition, calls);
+        let call = CallRecord {
+            place: Some(items.caller()),
+            ..CallRecord::default()
+        };
+        caller.calls = Some(Arc::new(items));
         if self.life.is_none() {
             return;
         }
-        let Some(calls) = &caller.calls else { return };
-        let place = calls.next(&Called::fan_out(definition));
-        let call = CallRecord {
-            place: Some(place),
-            ..CallRecord::default()
-        };
-        caller.calls = Some(Arc::new(Calls::of_fan_out(place, calls)));
         self.note(node, |extra| extra.call = Some(Arc::new(call)));
         self.journal_task(&self.graph(), node, None);
     }

@@ -20,6 +20,7 @@ pub struct FlowParameter {
         expect(dead_code, reason = "schemas come with the feature")
     )]
     schema: Option<SchemaOf>,
+    is_secret: bool,
 }
 
 impl fmt::Debug for FlowParameter {
@@ -34,9 +35,19 @@ impl fmt::Debug for FlowParameter {
 impl FlowParameter {
     /// What the attribute says of one.
     #[doc(hidden)]
-    pub fn new<T: 'static>(name: &'static str, read: Option<FromJson<T>>, schema: Option<SchemaOf>) -> Self {
+    pub fn new<T: 'static>(
+        name: &'static str,
+        read: Option<FromJson<T>>,
+        schema: Option<SchemaOf>,
+        is_secret: bool,
+    ) -> Self {
         let read = read.map(|read| -> Read { Box::new(move |value| read(value).map(drop)) });
-        Self { name, read, schema }
+        Self {
+            name,
+            read,
+            schema,
+            is_secret,
+        }
     }
 
     /// Its name.
@@ -52,6 +63,11 @@ impl FlowParameter {
     /// Whether it can be given from outside at all: its type is `Deserialize`.
     pub const fn is_readable(&self) -> bool {
         self.read.is_some()
+    }
+
+    /// Whether it is a [`Secret`](crate::Secret), which is not to be typed where others see it.
+    pub const fn is_secret(&self) -> bool {
+        self.is_secret
     }
 
     /// Whether it takes this value.
@@ -79,8 +95,11 @@ impl FlowParameter {
 
     #[cfg(feature = "cli")]
     fn subschema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
-        self.schema
-            .map_or(Value::Bool(true), |schema| schema(generator).to_value())
+        match self.schema {
+            Some(schema) => schema(generator).to_value(),
+            None if self.is_secret => serde_json::json!({ "writeOnly": true }),
+            None => Value::Bool(true),
+        }
     }
 }
 

@@ -82,14 +82,15 @@ impl JournalPlace {
             #[cfg(not(feature = "journal"))]
             Self::Directory(_) => return Ok(None),
         };
-        let (journal, _) = Journal::begin(store, now, State::Crashed.name(), owner)
+        let (journal, beginning) = Journal::begin(store, now, State::Crashed.name(), owner)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
         let crashed = interrupted(&**journal.store())
             .await
             .map_err(|trouble| journal_error(&trouble))?;
-        if !crashed.is_empty() {
-            tracing::warn!(target: "flowkit", runs = crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
+        // Told once, by the process that notices.
+        if !beginning.crashed.is_empty() {
+            tracing::warn!(target: "flowkit", runs = beginning.crashed.len(), "an earlier process left flow runs unfinished; they can be resumed");
         }
         Ok(Some(Arc::new(Recorder::new(journal, crashed, keep, most_lives))))
     }

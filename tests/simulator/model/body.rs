@@ -146,11 +146,9 @@ impl Model<'_> {
 
     fn abandon(&mut self, call: usize, after: u64, work: &mut Work<'_>) -> Result<(), Failure> {
         let now = work.now;
-        let before = work.scope.counts();
         let mut trace = self.call(call, now, now, Vec::new(), work.scope);
         if !self.is_before(trace.ended, now + after) {
             self.cut(&mut trace, now + after);
-            work.scope.recount(before, [&trace]);
         }
         work.waited_for(trace, false)?;
         // The body waits properly before it goes on.

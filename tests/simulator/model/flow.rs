@@ -14,18 +14,14 @@ impl Model<'_> {
         let mut trace = Trace::new(format!("f{index}"), true, at, at);
         let key = (true, index, Vec::new());
         let mut memo = (flow.retries > 0).then(Memo::default);
-        if let Some(occurrence) = above.occurrence(&key) {
-            trace.counted = Some(key);
-            if let Some(value) = above.recall(&occurrence) {
+        if let Some(place) = above.place(key) {
+            if let Some(value) = above.recall(&place) {
                 (trace.state, trace.value) = (State::Cached, value);
                 return trace;
             }
-            let known = above
-                .memo
-                .as_ref()
-                .and_then(|memo| memo.subflows.get(&occurrence));
+            let known = above.memo.as_ref().and_then(|memo| memo.subflows.get(&place));
             memo = Some(known.cloned().unwrap_or_default());
-            trace.occurrence = Some(occurrence);
+            trace.place = Some(place);
         }
         let mut at = at;
         for attempt in 1..=flow.retries + 1 {

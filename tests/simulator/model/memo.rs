@@ -1,4 +1,4 @@
-//! What the attempts of a flow remember: a call's value, by its inputs and by the how-manieth such call it is.
+//! What the attempts of a flow remember: a call's value, by its caller, its inputs, and by the how-manieth such call of its caller it is.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,21 @@ use super::trace::Trace;
 
 /// A flow or a task, which, and with what inputs.
 pub(super) type Key = (bool, usize, Vec<u64>);
-pub(super) type Occurrence = (Key, u32);
+/// The calls from the flow's body down to this one, each with its number among its equals.
+pub(super) type Place = Vec<(Key, u32)>;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memo {
-    pub(super) values: BTreeMap<Occurrence, u64>,
-    pub(super) subflows: BTreeMap<Occurrence, Self>,
+    pub(super) values: BTreeMap<Place, u64>,
+    pub(super) subflows: BTreeMap<Place, Self>,
 }
 
-/// One attempt of a flow.
+/// One attempt of a flow, or of a task in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scope {
     /// None if the flow is not retried, and no flow above it.
     pub(super) memo: Option<Memo>,
+    caller: Place,
     made: BTreeMap<Key, u32>,
 }
 
@@ -28,68 +30,57 @@ impl Scope {
     pub(super) fn of(memo: Option<Memo>) -> Self {
         Self {
             memo,
+            ..Self::default()
+        }
+    }
+
+    /// An attempt of the call at this place.
+    pub(super) fn below(&self, place: Option<&Place>) -> Self {
+        Self {
+            memo: self.memo.clone(),
+            caller: place.cloned().unwrap_or_default(),
             made: BTreeMap::new(),
         }
     }
 
     /// Counts a call.
-    pub(super) fn occurrence(&mut self, key: &Key) -> Option<Occurrence> {
+    pub(super) fn place(&mut self, key: Key) -> Option<Place> {
         self.memo.as_ref()?;
         let made = self.made.entry(key.clone()).or_insert(0);
         *made += 1;
-        Some((key.clone(), *made))
+        let mut place = self.caller.clone();
+        place.push((key, *made));
+        Some(place)
     }
 
-    pub(super) fn recall(&self, occurrence: &Occurrence) -> Option<u64> {
-        self.memo.as_ref()?.values.get(occurrence).copied()
-    }
-
-    /// The counts, before something is worked out that may be cut off.
-    pub(super) fn counts(&self) -> BTreeMap<Key, u32> {
-        self.made.clone()
-    }
-
-    /// Counts again, from `before` on, what was left.
-    pub(super) fn recount<'a>(
-        &mut self,
-        before: BTreeMap<Key, u32>,
-        left: impl IntoIterator<Item = &'a Trace>,
-    ) {
-        self.made = before;
-        left.into_iter().for_each(|trace| self.count(trace));
-    }
-
-    fn count(&mut self, trace: &Trace) {
-        if let Some(key) = &trace.counted {
-            *self.made.entry(key.clone()).or_insert(0) += 1;
-        }
-        if !trace.is_flow {
-            trace.children().for_each(|child| self.count(child));
-        }
+    pub(super) fn recall(&self, place: &Place) -> Option<u64> {
+        self.memo.as_ref()?.values.get(place).copied()
     }
 }
 
 impl Memo {
-    /// Remembers what completed.
+    /// Remembers what completed in an attempt.
     pub(super) fn harvest<'a>(&mut self, traces: impl IntoIterator<Item = &'a Trace>) {
+        let before = self.clone();
+        self.harvest_after(&before, traces);
+    }
+
+    fn harvest_after<'a>(&mut self, before: &Self, traces: impl IntoIterator<Item = &'a Trace>) {
         for trace in traces {
-            if let Some(occurrence) = trace
-                .occurrence
-                .as_ref()
-                .filter(|_| trace.state == State::Completed)
-            {
-                self.values.insert(occurrence.clone(), trace.value);
+            let completed = trace.state == State::Completed;
+            if let Some(place) = trace.place.as_ref().filter(|_| completed) {
+                self.values.insert(place.clone(), trace.value);
             }
             let children: Vec<_> = trace.children().collect();
-            match &trace.occurrence {
-                Some(occurrence) if trace.is_flow => {
-                    self.subflows
-                        .entry(occurrence.clone())
-                        .or_default()
-                        .harvest(children);
+            match &trace.place {
+                // Of a subflow that a retried task calls again only the last call counts.
+                Some(place) if trace.is_flow => {
+                    let mut known = before.subflows.get(place).cloned().unwrap_or_default();
+                    known.harvest(children);
+                    self.subflows.insert(place.clone(), known);
                 }
                 _ if trace.is_flow => {}
-                _ => self.harvest(children),
+                _ => self.harvest_after(before, children),
             }
         }
     }

@@ -23,28 +23,24 @@ impl Model<'_> {
     ) -> Trace {
         let mut trace = Trace::new(format!("t{id}"), false, submitted, ready);
         let key = (false, id, inputs);
-        if let Some(occurrence) = scope.occurrence(&key) {
-            trace.counted = Some(key);
-            if let Some(value) = scope.recall(&occurrence) {
+        if let Some(place) = scope.place(key) {
+            if let Some(value) = scope.recall(&place) {
                 (trace.state, trace.value) = (State::Cached, value);
                 return trace;
             }
-            trace.occurrence = Some(occurrence);
+            trace.place = Some(place);
         }
-        let before = scope.counts();
         let trace = self.attempts(id, trace, scope);
-        let trace = self.within_total(id, trace);
-        scope.recount(before, trace.children());
-        trace
+        self.within_total(id, trace)
     }
 
-    fn attempts(&mut self, id: usize, mut trace: Trace, scope: &mut Scope) -> Trace {
+    fn attempts(&mut self, id: usize, mut trace: Trace, scope: &Scope) -> Trace {
         let call = &self.plan.calls[id];
         let options = &call.options;
         let mut at = trace.ready;
         for attempt in 1.. {
-            let before = scope.counts();
-            let (mut children, mut end, mut how) = self.body(&call.body, attempt, at, scope);
+            let mut below = scope.below(trace.place.as_ref());
+            let (mut children, mut end, mut how) = self.body(&call.body, attempt, at, &mut below);
             if let Some(timeout) = options.timeout
                 && !self.is_before(end, at + timeout)
             {
@@ -53,7 +49,6 @@ impl Model<'_> {
             if !matches!(how, End::Value) {
                 self.cut_all(&mut children, end);
             }
-            scope.recount(before, &children);
             trace.attempts.push(Began { at, children });
             trace.ended = end;
             let (state, kind, again) = match how {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flowkit::{ErrorKind, State};
 
-use super::memo::{Key, Occurrence};
+use super::memo::Place;
 use super::{Course, Failure, Model};
 
 #[derive(Debug)]
@@ -14,9 +14,8 @@ pub(super) struct Trace {
     pub(super) submitted: u64,
     /// When its inputs were there, and it was counted among the calls of its flow's attempt.
     pub(super) ready: u64,
-    pub(super) counted: Option<Key>,
     /// Under what its value is remembered.
-    pub(super) occurrence: Option<Occurrence>,
+    pub(super) place: Option<Place>,
     pub(super) attempts: Vec<Began>,
     pub(super) state: State,
     pub(super) failure: Option<Failure>,
@@ -42,8 +41,7 @@ impl Trace {
             is_flow,
             submitted,
             ready,
-            counted: None,
-            occurrence: None,
+            place: None,
             attempts: Vec::new(),
             state: State::Pending,
             failure: None,
@@ -140,7 +138,7 @@ impl Model<'_> {
         self.is_tied |= trace.ended == at && !trace.is_settled;
         self.cut_attempts(trace, at);
         if trace.ready > at {
-            (trace.counted, trace.occurrence) = (None, None);
+            trace.place = None;
         }
         trace.looked = trace.looked.filter(|looked| *looked <= at);
         if trace.ended > at {

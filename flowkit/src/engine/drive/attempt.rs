@@ -50,7 +50,9 @@ impl Drive {
             },
         );
         self.call_hooks(State::Running, None);
-        self.span.record("attempt", attempt);
+        if let Some(span) = &self.span {
+            span.record("attempt", attempt);
+        }
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.attempt = attempt;
             if let Some(calls) = &run.calls {

@@ -197,14 +197,7 @@ impl Drive {
         self.leave_admission(None);
         self.effect_is_known(true);
         let Some(key) = self.key() else {
-            if self.wants_result(job) {
-                match job.encode() {
-                    Ok(bytes) => self.keep_for_resume(&Arc::from(bytes)),
-                    Err(error) => {
-                        tracing::debug!(target: "flowkit", task = self.definition.name(), %error, "a value that cannot be stored: a resumed flow runs this again");
-                    }
-                }
-            }
+            self.keep_value(job);
             return self.complete();
         };
         if let Some((reason, first)) = self.scope.runtime.cache_trouble() {

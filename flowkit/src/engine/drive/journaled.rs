@@ -1,26 +1,27 @@
-//! The journaled side of a task run: which call it is, what an earlier life of its flow run completed of it, and the intent of an effect.
+//! The journaled side of a task run: which call it is, and what an earlier life of its flow run completed of it.
 
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
 use flowkit_journal::JournalResult;
-use flowkit_journal::record::Effect;
-use futures::future::BoxFuture;
+use flowkit_journal::record::{Digest, Effect};
 
 use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient};
 use crate::error::ErrorKind;
 use crate::job::Job;
+use crate::journaling::CallRecord;
 use crate::journaling::calls::{Called, Calls};
 use crate::journaling::replay::Found;
-use crate::journaling::{CallRecord, Original, journal_error};
 use crate::state::State;
 
-/// What the journal keeps of the run, and what it needs for that.
+/// Which call the run is, what the journal keeps of it, and what it needs for that.
 pub(super) struct Journaled {
     /// The calls that the run is one of.
     pub(super) caller: Arc<Calls>,
     pub(super) record: CallRecord,
+    /// Which call it is. None if its inputs have no key.
+    pub(super) place: Option<Digest>,
     /// Whether results are kept for later lives, as far as they can be.
     pub(super) keeps: bool,
     /// Whether the body of an attempt began.
@@ -30,45 +31,57 @@ pub(super) struct Journaled {
 }
 
 impl Drive {
-    /// The inputs are there: finds out which call the run is, and whether an earlier life of its flow run completed it.
+    /// The inputs are there: finds out which call the run is. Every call is counted, also one that is not run.
     pub(super) fn identify(&mut self, job: &dyn Job) -> Option<Step> {
         self.journaled.as_ref()?;
         let definition = self.definition;
         let scope = Arc::clone(&self.scope);
-        let called = context::enter(&mut self.ambient, || Called::of(&scope.runtime, definition, job));
-        let life = scope.life.as_ref()?;
-        let journaled = self.journaled.as_mut()?;
+        let called = context::enter(&mut self.ambient, || {
+            Called::of(scope.key_of_secrets(), definition, job)
+        });
+        let (is_known, has_effect) = (called.inputs.is_some(), self.must_not_repeat());
         let index = self.place.index();
-        let (is_known, has_effect) = (called.inputs.is_some(), definition.has_effect());
+        let journaled = self.journaled.as_mut()?;
         if has_effect && !(is_known && journaled.caller.is_known()) {
             return Some(self.end_without_place());
         }
-        let place = match index {
-            Some(_) if has_effect => journaled.caller.effect_item(&called),
-            Some(index) => journaled.caller.item(&called, index),
-            None => journaled.caller.next(&called),
+        let (place, follows) = match index {
+            Some(_) if has_effect => (journaled.caller.effect_item(&called), false),
+            Some(_) => journaled.caller.item(&called),
+            None => (journaled.caller.next(&called), false),
         };
-        let is_own = is_known && (index.is_none() || has_effect);
-        journaled.record.place = is_own.then_some(place);
+        journaled.place = is_known.then_some(place);
+        journaled.record.place = journaled.place.filter(|_| !follows);
         journaled.record.inputs = called.inputs.unwrap_or_default();
         journaled.keeps = job.is_kept();
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.calls = Some(Arc::new(Calls::below(place, &journaled.caller, is_known)));
         }
-        if has_effect {
+        None
+    }
+
+    /// Finds out whether an earlier life of the flow run, or an earlier attempt in this one, completed the call.
+    pub(super) fn look_back(&mut self, job: Pin<&mut dyn Job>) -> Option<Step> {
+        let definition = self.definition;
+        let has_effect = self.must_not_repeat();
+        let scope = Arc::clone(&self.scope);
+        let life = scope.life.as_ref()?;
+        let journaled = self.journaled.as_ref()?;
+        let place = journaled.place?;
+        if has_effect && !cfg!(flowkit_fault = "effect-forgotten-by-the-next-attempt") {
             let begun = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(found) = begun.get(&place).copied() {
                 drop(begun);
                 return self.restore(found);
             }
         }
-        let replay = life.replay.as_ref().filter(|_| is_known)?;
+        let replay = life.replay.as_ref()?;
+        if has_effect && let Some(settled) = replay.settled(&place) {
+            return self.settle(job, settled.clone());
+        }
         let row = life.recorder.definition(definition);
         let inputs = &journaled.record.inputs;
-        let found = match index {
-            Some(index) if !has_effect => replay.find_item(&journaled.caller.caller(), index, &row, inputs),
-            _ => replay.find(&place),
-        };
+        let found = replay.find(&place);
         match found {
             Some(found) => self.restore(found),
             None if has_effect && replay.had_effect(&row, inputs) => {
@@ -108,14 +121,6 @@ impl Drive {
         }))))
     }
 
-    /// Fails a task with an effect that could not be known again.
-    fn end_without_place(&mut self) -> Step {
-        let error = self.error(ErrorKind::Input).detailed(
-            "it has an effect, and could not be known again after a crash: its inputs, and those of the tasks and flows that call it, must be such that serde can serialize them",
-        );
-        self.end(State::Failed, Some(error))
-    }
-
     /// Lets the run's record show when it really ran. Of an item, which has no record of its own, only the journal does.
     fn note_original(&self) {
         let record = self.call_record().filter(|_| self.place.index().is_none());
@@ -126,68 +131,6 @@ impl Drive {
             };
             self.scope
                 .note(self.place, |extra| extra.call = Some(Arc::new(record)));
-        }
-    }
-
-    /// Nobody knows how far the body came, or what it returned, and it is not to be run again.
-    fn end_unknown(&mut self, why: &str) -> Step {
-        self.set_effect(Effect::Intended);
-        if let Some(journaled) = &mut self.journaled {
-            journaled.began = true;
-        }
-        let error = self.error(ErrorKind::UnknownOutcome).detailed(format!(
-            "{why}; it is not run again: find out, and handle this error in the flow"
-        ));
-        self.end(State::Failed, Some(error))
-    }
-
-    /// Notes what is known of the effect, wherever the run is written from.
-    fn set_effect(&mut self, effect: Effect) {
-        let Some(journaled) = &mut self.journaled else {
-            return;
-        };
-        journaled.record.effect = effect;
-        let record = CallRecord {
-            result: None,
-            ..journaled.record.clone()
-        };
-        self.scope
-            .note(self.place, |extra| extra.call = Some(Arc::new(record)));
-        let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
-            return;
-        };
-        let mut effects = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = Found {
-            spot: life.spot(self.place),
-            has_result: journaled.record.result.is_some(),
-            completed: journaled.returned_value,
-            effect,
-            original: Original {
-                started: None,
-                ended: None,
-                attempts: self.attempt,
-            },
-        };
-        // What failed by returning an error may be tried again.
-        match effect {
-            Effect::Known if !journaled.returned_value => drop(effects.remove(&place)),
-            Effect::None => drop(effects.remove(&place)),
-            _ => drop(effects.insert(place, found)),
-        }
-    }
-
-    /// The body is about to begin.
-    pub(super) fn note_begin(&mut self) {
-        if let Some(journaled) = &mut self.journaled {
-            journaled.began = true;
-        }
-    }
-
-    /// The run ends: a body that never began had no effect.
-    pub(super) fn settle_effect(&mut self) {
-        let never = |journaled: &Journaled| journaled.record.effect == Effect::Intended && !journaled.began;
-        if self.journaled.as_deref().is_some_and(never) {
-            self.set_effect(Effect::None);
         }
     }
 
@@ -223,72 +166,6 @@ impl Drive {
         }
     }
 
-    /// Before the body of a task with an effect begins, its intent is on the disk.
-    pub(super) fn intend(&mut self) -> Option<Step> {
-        let journaled = self.journaled.as_mut().filter(|_| self.definition.has_effect())?;
-        if journaled.record.effect == Effect::Intended {
-            return None;
-        }
-        self.set_effect(Effect::Intended);
-        self.scope
-            .journal_task(&self.scope.graph(), self.place, self.call_record());
-        Some(Step::Next(Phase::Intend(self.flush()?)))
-    }
-
-    pub(super) fn after_intend(&mut self, written: JournalResult<()>) -> Step {
-        match written {
-            Ok(()) => Step::Next(Phase::Begin),
-            Err(trouble) => {
-                let error = journal_error(&trouble)
-                    .about(self.definition.kind(), self.definition.name())
-                    .in_task_run(self.scope.task_run_id(self.place));
-                self.leave_admission(None);
-                self.end(State::Failed, Some(error))
-            }
-        }
-    }
-
-    fn flush(&self) -> Option<BoxFuture<'static, JournalResult<()>>> {
-        let recorder = Arc::clone(&self.scope.life.as_ref()?.recorder);
-        Some(Box::pin(async move { recorder.journal.flush().await }))
-    }
-
-    /// The body returned, with a value or an error: how an effect went is known.
-    pub(super) fn effect_is_known(&mut self, returned_value: bool) {
-        if let Some(journaled) = self
-            .journaled
-            .as_mut()
-            .filter(|journaled| journaled.record.effect == Effect::Intended)
-        {
-            journaled.returned_value = returned_value;
-            self.set_effect(Effect::Known);
-        }
-    }
-
-    /// The value is there and kept. The outcome of an effect is on the disk before anybody is given it.
-    pub(super) fn complete(&mut self) -> Step {
-        let known = |journaled: &Journaled| journaled.record.effect == Effect::Known;
-        if !self.journaled.as_deref().is_some_and(known) {
-            return self.end(State::Completed, None);
-        }
-        // What it returned is there by now.
-        self.set_effect(Effect::Known);
-        self.scope
-            .journal_task(&self.scope.graph(), self.place, self.call_record());
-        match self.flush() {
-            Some(flush) => Step::Next(Phase::Commit(flush)),
-            None => self.end(State::Completed, None),
-        }
-    }
-
-    pub(super) fn after_commit(&mut self, written: JournalResult<()>) -> Step {
-        if let Err(trouble) = written {
-            // It stays in memory, and the end of the flow run asks again.
-            tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "the outcome of an effect could not be recorded yet");
-        }
-        self.end(State::Completed, None)
-    }
-
     /// What the journal is to have of the run beside its state.
     pub(super) fn call_record(&self) -> Option<&CallRecord> {
         self.journaled.as_deref().map(|journaled| &journaled.record)
@@ -308,12 +185,24 @@ impl Drive {
         }
     }
 
+    /// Keeps the value of the job for later lives, where the journal wants it.
+    pub(super) fn keep_value(&mut self, job: &dyn Job) {
+        if !self.wants_result(job) {
+            return;
+        }
+        match job.encode() {
+            Ok(bytes) => self.keep_for_resume(&Arc::from(bytes)),
+            Err(error) => {
+                tracing::debug!(target: "flowkit", task = self.definition.name(), %error, "a value that cannot be stored: a resumed flow runs this again");
+            }
+        }
+    }
+
     /// Whether the journal wants the value.
     pub(super) fn wants_result(&self, job: &dyn Job) -> bool {
         let wants = |journaled: &Journaled| {
-            let is_known = journaled.record.place.is_some() || self.place.index().is_some();
-            is_known && journaled.keeps && journaled.record.result.is_none()
+            journaled.place.is_some() && journaled.keeps && journaled.record.result.is_none()
         };
-        self.journaled.as_deref().is_some_and(wants) && job.is_storable()
+        self.scope.life.is_some() && self.journaled.as_deref().is_some_and(wants) && job.is_storable()
     }
 }

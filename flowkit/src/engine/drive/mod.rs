@@ -8,6 +8,7 @@
 mod admission;
 mod attempt;
 mod cached;
+mod effect;
 mod journaled;
 mod outlasting;
 mod upstreams;
@@ -21,13 +22,13 @@ use flowkit_journal::JournalResult;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
+use tracing::level_filters::LevelFilter;
 
 use self::admission::Admission;
 use self::journaled::Journaled;
 pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
-use super::memo::Occurrence;
 use super::scope::{Change, NewRun, Scope};
 use super::slots::RunSlots;
 use super::stall;
@@ -70,8 +71,9 @@ pub(crate) struct Drive {
     /// What a test has happen in the attempt.
     #[cfg(feature = "testing")]
     fault: Option<Box<crate::testing::FaultyAttempt>>,
-    span: Span,
-    /// What the journal keeps of it, if there is one.
+    /// What log lines of its body are in; none where nobody listens.
+    span: Option<Arc<Span>>,
+    /// Which call it is and what the journal keeps of it, where there is a journal or the flow may be retried.
     journaled: Option<Box<Journaled>>,
     /// What a run without options and cache does not need.
     more: Option<Box<More>>,
@@ -87,8 +89,6 @@ struct More {
     first_attempt: Option<Instant>,
     attempt_began: Stamp,
     hooks: Option<HookQueue>,
-    /// Which call of its flow's attempt it is, where the flow may be retried.
-    occurrence: Option<Occurrence>,
     /// Its place in a transaction.
     member: Option<Member>,
     /// What its commit puts into the cache, once it has completed in a transaction.
@@ -152,7 +152,7 @@ impl Drive {
         definition: &'static Definition,
         extras: Option<Box<CallExtras>>,
         mut job: Pin<&mut dyn Job>,
-        caller: &RunContext,
+        mut caller: RunContext,
         entrance: Entrance,
         awaited: bool,
     ) -> Self {
@@ -198,7 +198,6 @@ impl Drive {
                 first_attempt: None,
                 attempt_began: Stamp::NEVER,
                 hooks: HookQueue::start(&scope, Some(place), definition),
-                occurrence: None,
                 member: caller
                     .transaction
                     .as_ref()
@@ -206,33 +205,27 @@ impl Drive {
                 uncommitted: None,
             })
         });
-        let span = tracing::info_span!(
-            target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
-            task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
-        );
-        let ambient = Ambient::Run(RunContext {
-            scope: Arc::clone(&scope),
-            place: Some(place),
-            attempt: 0,
-            tags: caller.tags.clone(),
-            leading: caller.leading.clone(),
-            slots: more.as_deref().and_then(More::slots),
-            transaction: caller.transaction.clone(),
-            calls: None,
-            abandoned: None,
-        });
-        let journaled = caller.calls.clone().map(|caller| {
+        let journaled = caller.calls.take().map(|caller| {
             Box::new(Journaled {
                 caller,
                 record: CallRecord::default(),
+                place: None,
                 keeps: true,
                 began: false,
                 returned_value: false,
             })
         });
+        let span = span_of(&scope, place, definition);
+        let context = RunContext {
+            place: Some(place),
+            attempt: 0,
+            slots: more.as_deref().and_then(More::slots),
+            abandoned: None,
+            ..caller
+        };
         Self {
             definition,
-            ambient: Some(ambient),
+            ambient: Some(Ambient::Run(context)),
             scope,
             place,
             attempt: 0,
@@ -261,7 +254,7 @@ impl Drive {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let span = self.span.clone();
-        let _entered = span.enter();
+        let _entered = span.as_deref().map(Span::enter);
         loop {
             let step = match self.poll_caught(job.as_mut(), cx) {
                 Poll::Ready(step) => step,
@@ -370,10 +363,13 @@ impl Drive {
                 extra.name.get_or_insert_with(|| Arc::from(name));
             });
         }
+        if let Some(step) = self.identify(&*job) {
+            return step;
+        }
         if let Some(step) = self.recall(job.as_mut()) {
             return step;
         }
-        if let Some(step) = self.identify(&*job) {
+        if let Some(step) = self.look_back(job.as_mut()) {
             return step;
         }
         self.cached_or_admitted(&*job)
@@ -465,6 +461,18 @@ impl Drive {
         }
         Some(error)
     }
+}
+
+/// What log lines of a run's body are in, if anybody listens.
+fn span_of(scope: &Scope, place: NodeRef, definition: &Definition) -> Option<Arc<Span>> {
+    if LevelFilter::current() < LevelFilter::INFO {
+        return None;
+    }
+    let span = tracing::info_span!(
+        target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
+        task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
+    );
+    (!span.is_disabled()).then(|| Arc::new(span))
 }
 
 impl Drop for Drive {

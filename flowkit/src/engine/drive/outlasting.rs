@@ -3,8 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use flowkit_journal::record::Digest;
+
 use super::{Drive, Step};
-use crate::engine::memo::{Occurrence, Remembered};
+use crate::engine::memo::Remembered;
 use crate::job::Job;
 use crate::state::State;
 use crate::transaction::Completed;
@@ -12,32 +14,30 @@ use crate::transaction::Completed;
 impl Drive {
     /// Ends with what the same call returned in an earlier attempt of the flow.
     pub(super) fn recall(&mut self, mut job: Pin<&mut dyn Job>) -> Option<Step> {
-        let more = self.more.as_mut()?;
         let memo = self.scope.memo()?;
-        more.occurrence = memo.occurrence(self.definition, &*job);
-        let remembered = memo.recall(more.occurrence?)?;
+        let place = self.journaled.as_ref()?.place?;
+        let remembered = memo.recall(&place)?;
         if !job.as_mut().recall(&remembered.value) {
             return None;
         }
-        // It is there already, and need not be kept again.
-        more.occurrence = None;
         let origin: Arc<str> = remembered.origin.to_string().into();
         self.scope.note(self.place, |extra| extra.origin = Some(origin));
         Some(self.end(State::Cached, None))
     }
 
     /// The value, as later attempts of the flow can be given it.
-    fn to_remember(&self, job: &dyn Job) -> Option<(Occurrence, Remembered)> {
-        let occurrence = self.more.as_ref()?.occurrence?;
+    fn to_remember(&self, job: &dyn Job) -> Option<(Digest, Remembered)> {
+        self.scope.memo()?;
+        let place = self.journaled.as_ref()?.place?;
         let origin = self.scope.task_run_id(self.place);
         let value = job.remember()?;
-        Some((occurrence, Remembered { value, origin }))
+        Some((place, Remembered { value, origin }))
     }
 
     /// Keeps the value for later attempts of the flow.
     pub(super) fn remember(&self, job: &dyn Job) {
-        if let (Some((occurrence, remembered)), Some(memo)) = (self.to_remember(job), self.scope.memo()) {
-            memo.remember(occurrence, remembered);
+        if let (Some((place, remembered)), Some(memo)) = (self.to_remember(job), self.scope.memo()) {
+            memo.remember(place, remembered);
         }
     }
 

@@ -1,14 +1,24 @@
 //! What lives in a flow run: how much of it has not ended, and the ways to stop it.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+
+use flowkit_cache::SecretKey;
 
 use super::Scope;
 use crate::engine::memo::Memo;
 use crate::error::Error;
 use crate::graph::{Control, NodeKind};
 use crate::ids::NodeRef;
+use crate::journaling::calls::Calls;
+use crate::secret_key::ProcessKey;
 use crate::state::State;
+
+/// In the count of runs: somebody waits until there are none.
+const AWAITED: usize = 1 << (usize::BITS - 1);
 
 impl Scope {
     /// Counts a submitted run in.
@@ -18,21 +28,22 @@ impl Scope {
 
     /// Counts a submitted run out, after its end was recorded.
     pub(crate) fn leave(&self) {
-        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == AWAITED + 1 {
             self.drained.notify_waiters();
         }
     }
 
     /// Whether nothing that was submitted lives any more.
     pub(crate) fn is_drained(&self) -> bool {
-        self.live.load(Ordering::Acquire) == 0
+        self.live.load(Ordering::Acquire) & !AWAITED == 0
     }
 
     /// Returns when nothing that was submitted lives any more.
     pub(crate) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();
-            if self.is_drained() || cfg!(flowkit_fault = "flow-not-waited-for") {
+            let live = self.live.fetch_or(AWAITED, Ordering::AcqRel) & !AWAITED;
+            if live == 0 || cfg!(flowkit_fault = "flow-not-waited-for") {
                 return;
             }
             drained.await;
@@ -52,6 +63,24 @@ impl Scope {
         if too_late {
             self.stop(place);
         }
+    }
+
+    /// Whether somebody stopped a run that drives itself. While nothing was ever stopped, this is a look at a flag.
+    pub(crate) fn is_stopped(&self, place: NodeRef) -> bool {
+        self.stops.load(Ordering::Acquire) && self.graph().node(place).is_some_and(|node| node.stopped)
+    }
+
+    /// A run that drives itself waits for the first time: it is woken when it is stopped. Whether it has been already.
+    pub(crate) fn wait_stoppable(&self, place: NodeRef, waker: &Waker) -> bool {
+        let mut graph = self.graph();
+        let Some(node) = graph.node_mut(place) else {
+            return false;
+        };
+        if node.stopped || self.is_closed() {
+            return true;
+        }
+        node.control = Control::Wake(waker.clone());
+        false
     }
 
     /// Stops one run and what it called.
@@ -79,7 +108,15 @@ impl Scope {
             let (control, subflow) = {
                 let mut graph = self.graph();
                 match graph.node_mut(NodeRef::node(node)) {
+                    Some(node)
+                        if cfg!(flowkit_fault = "retry-after-a-cancel")
+                            && node.record.state == State::AwaitingRetry =>
+                    {
+                        continue;
+                    }
                     Some(node) => {
+                        node.stopped = true;
+                        self.stops.store(true, Ordering::Release);
                         let subflow = match &node.kind {
                             NodeKind::Subflow(scope) => Some(Arc::clone(scope)),
                             NodeKind::Task | NodeKind::FanOut(_) => None,
@@ -89,11 +126,6 @@ impl Scope {
                     None => continue,
                 }
             };
-            if cfg!(flowkit_fault = "retry-after-a-cancel")
-                && self.state_of(NodeRef::node(node)) == State::AwaitingRetry
-            {
-                continue;
-            }
             control.cancel();
             if let Some(subflow) = subflow {
                 subflow.cancel();
@@ -139,7 +171,7 @@ impl Scope {
         if let Some(memo) = self.memo() {
             memo.begin_attempt();
         }
-        if let Some(calls) = self.life.as_ref().and_then(|life| life.calls()) {
+        if let Some(calls) = self.calls() {
             calls.begin_attempt();
         }
         self.closed.store(false, Ordering::Release);
@@ -160,6 +192,25 @@ impl Scope {
         let _ = self.memo.set(memo);
     }
 
+    /// What secrets are hashed with, so that a call is known again: by a later life, or by an attempt in this process.
+    pub(crate) fn key_of_secrets(&self) -> Arc<dyn SecretKey> {
+        match self.life {
+            Some(_) => self.runtime.secrets(),
+            None => Arc::new(ProcessKey),
+        }
+    }
+
+    /// The calls of its own body, where they must be known again: by the journal, or by another attempt.
+    pub(crate) fn calls(&self) -> Option<&Arc<Calls>> {
+        self.calls.get()
+    }
+
+    /// Says which calls its body makes; only the first counts.
+    pub(crate) fn set_calls(&self, calls: Calls) {
+        // A flow run is one call; another attempt of it is the same.
+        let _ = self.calls.set(Arc::new(calls));
+    }
+
     /// Whether nothing new may begin.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
@@ -173,11 +224,23 @@ impl Scope {
     /// Returns when the run is cancelled.
     pub(crate) async fn cancelled(&self) {
         loop {
-            let cancel = self.cancel.notified();
+            let mut cancel = pin!(self.cancel.notified());
+            // Polled again by who was to be woken anyway, it asks only the flag, and takes no lock.
+            let mut woken: Option<Waker> = None;
+            let woken = poll_fn(|cx| {
+                if self.is_cancelled() {
+                    return Poll::Ready(());
+                }
+                if woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    return Poll::Pending;
+                }
+                woken = Some(cx.waker().clone());
+                cancel.as_mut().poll(cx)
+            });
+            woken.await;
             if self.is_cancelled() {
                 return;
             }
-            cancel.await;
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::definition::Definition;
 use crate::error::Error;
 use crate::graph::{Control, Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::journaling::calls::Calls;
 use crate::journaling::replay::Resumed;
 use crate::journaling::{CallRecord, Life};
 use crate::pause::Pauses;
@@ -36,8 +37,10 @@ pub(crate) struct Scope {
     name: OnceLock<Box<str>>,
     tags: Vec<Arc<str>>,
     graph: Mutex<Graph>,
-    /// Submitted runs that have not ended.
+    /// Submitted runs that have not ended, and whether anybody waits for their end.
     live: AtomicUsize,
+    /// Whether any run in it was stopped.
+    stops: AtomicBool,
     drained: Notify,
     /// Whether it takes no more runs.
     closed: AtomicBool,
@@ -48,6 +51,8 @@ pub(crate) struct Scope {
     stalled: OnceLock<Error>,
     /// What its runs returned in earlier attempts, if there may be more than one.
     memo: OnceLock<Arc<Memo>>,
+    /// The calls that the flow's own body makes, where they must be known again. A subflow knows them once its inputs are there.
+    calls: OnceLock<Arc<Calls>>,
     outcome: Mutex<Outcome>,
     /// Where it waits, or has waited, to be resumed.
     pub(crate) pauses: Pauses,
@@ -123,7 +128,8 @@ impl Scope {
             (None, Some(recorder)) => Some(Life::of_root(recorder, id, resumed)),
             (None, None) => None,
         };
-        Arc::new(Self {
+        let is_journaled_root = parent.is_none() && life.is_some();
+        let scope = Self {
             id,
             life,
             runtime: Arc::clone(runtime),
@@ -134,19 +140,25 @@ impl Scope {
             tags,
             graph: Mutex::new(Graph::default()),
             live: AtomicUsize::new(0),
+            stops: AtomicBool::new(false),
             drained: Notify::new(),
             closed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
             stalled: OnceLock::new(),
             memo: OnceLock::new(),
+            calls: OnceLock::new(),
             outcome: Mutex::new(Outcome {
                 state: State::Pending,
                 error: None,
                 ended: Stamp::NEVER,
             }),
             pauses: Pauses::default(),
-        })
+        };
+        if is_journaled_root {
+            scope.set_calls(Calls::of_root(id.as_u128()));
+        }
+        Arc::new(scope)
     }
 
     /// The flow run that this one was called in, and the node that stands for it there.
@@ -187,7 +199,7 @@ impl Scope {
             leading: None,
             slots: None,
             transaction: None,
-            calls: self.life.as_ref().and_then(|life| life.calls().cloned()),
+            calls: self.calls().cloned(),
             abandoned: None,
         }
     }
@@ -224,6 +236,7 @@ impl Scope {
                 created: now,
                 record: Record::new(),
                 control: Control::None,
+                stopped: false,
                 has_children: false,
             });
             let known = graph.edges.len();

@@ -1,9 +1,20 @@
 //! Draws the record of a run: Mermaid, Graphviz, JSON. Formats nothing until it is asked.
 
+mod items;
+#[cfg(feature = "svg")]
+mod layout;
+#[cfg(feature = "svg")]
+mod svg;
+#[cfg(feature = "cli")]
+mod text;
+#[cfg(feature = "svg")]
+pub(crate) mod words;
+
 use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::ids::TaskRunId;
+pub(crate) use crate::render::items::ItemStates;
 use crate::run::{RunRecord, TaskRun};
 use crate::state::State;
 
@@ -84,14 +95,30 @@ fn draw(record: &RunRecord, prefix: &str, drawing: &mut Drawing) {
 }
 
 fn text_of(task: &TaskRun) -> String {
-    let mut text = task.name.clone();
+    let items = task.fan_out.as_ref().map(|fan_out| {
+        let states = fan_out.states.iter();
+        let counted = states.map(|(state, items)| (*state, u64::try_from(*items).unwrap_or(u64::MAX)));
+        counted.collect::<ItemStates>()
+    });
+    label(&task.name, task.state.name(), task.attempts, items.as_ref())
+}
+
+/// What a node says: its name, and below it how it stands.
+pub(crate) fn label(name: &str, state: &str, attempts: u32, items: Option<&ItemStates>) -> String {
+    let mut text = name.to_owned();
     // Writing to a string cannot fail.
-    if let Some(fan_out) = &task.fan_out {
-        let _ = write!(text, " × {}", fan_out.items);
+    if let Some(items) = items {
+        let _ = write!(text, " × {}", items.total());
     }
-    let _ = write!(text, "\n{}", task.state);
-    if task.attempts > 1 {
-        let _ = write!(text, ", {} attempts", task.attempts);
+    let _ = write!(text, "\n{state}");
+    if attempts > 1 {
+        let _ = write!(text, ", {attempts} attempts");
+    }
+    if let Some(notable) = items
+        .map(ItemStates::notable)
+        .filter(|notable| !notable.is_empty())
+    {
+        let _ = write!(text, "\n{notable}");
     }
     text
 }
@@ -116,6 +143,12 @@ pub(crate) fn colour(state: State) -> &'static str {
 /// A Mermaid flowchart.
 pub(crate) fn mermaid(record: &RunRecord) -> String {
     drawing_of(record).mermaid()
+}
+
+/// An SVG image.
+#[cfg(feature = "svg")]
+pub(crate) fn svg(record: &RunRecord) -> String {
+    drawing_of(record).svg(&record.name)
 }
 
 /// A Graphviz digraph.

@@ -1,0 +1,189 @@
+//! Records that were set aside, on their way into a sink of their own while the good ones stream past.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use futures::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::reject::{Reject, Rejects};
+use crate::rows::batch_of;
+use crate::sink::{LoadId, Loaded, Sink};
+use crate::stream::BatchStream;
+
+/// A record that was set aside, as a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Where it came from.
+    pub origin: String,
+    /// The line at which it begins there, if it is a record of a text file.
+    pub line: Option<u64>,
+    /// The how-manieth record of its origin it is, from 0 on.
+    pub record: u64,
+    /// All that is wrong with it, in words.
+    pub reason: String,
+    /// The same as JSON, a list of [`Violation`](crate::Violation)s.
+    pub violations: String,
+    /// The record as it stood there, or as JSON.
+    pub content: String,
+}
+
+impl DeadLetter {
+    /// The columns of such rows.
+    pub fn schema() -> SchemaRef {
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        Arc::new(Schema::new(vec![
+            text("origin"),
+            Field::new("line", DataType::UInt64, true),
+            Field::new("record", DataType::UInt64, false),
+            text("reason"),
+            text("violations"),
+            text("content"),
+        ]))
+    }
+
+    fn of(reject: Reject) -> Result<Self> {
+        let reasons: Vec<String> = reject.violations.iter().map(ToString::to_string).collect();
+        let violations = serde_json::to_string(&reject.violations).map_err(|error| {
+            Error::new(ErrorKind::Format, "violations cannot be written as JSON").because(error)
+        })?;
+        Ok(Self {
+            origin: reject.origin,
+            line: reject.line,
+            record: reject.record,
+            reason: reasons.join("; "),
+            violations,
+            content: reject.content,
+        })
+    }
+}
+
+impl BatchStream {
+    /// The same stream, while the records that it sets aside are loaded into a sink, as rows of [`DeadLetter`]: all of them, and they are not kept in `rejects` any more.
+    ///
+    /// That load is committed when the stream ends, also if it ends because too many records were bad, and before whoever reads the stream is told. If the stream ends for another
+    /// reason, or is dropped, it is not. It must be called within a tokio runtime.
+    #[must_use]
+    pub fn dead_letters(self, rejects: &Rejects, sink: Arc<dyn Sink>, load: LoadId) -> Self {
+        rejects.keep_all();
+        let schema = self.schema().clone();
+        let passing = Passing {
+            stream: self,
+            rejects: rejects.clone(),
+            letters: Some(Letters::begin(sink, load)),
+        };
+        Self::new(
+            schema,
+            stream::unfold(passing, |mut passing| async move {
+                passing.next().await.map(|batch| (batch, passing))
+            }),
+        )
+    }
+}
+
+/// A stream that passes, and the letters that come of it.
+struct Passing {
+    stream: BatchStream,
+    rejects: Rejects,
+    /// Until they are sealed.
+    letters: Option<Letters>,
+}
+
+impl Passing {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        let batch = self.stream.next().await;
+        let letters = self.letters.as_mut()?;
+        if let Err(error) = letters.send(self.rejects.drain()).await {
+            self.letters = None;
+            return Some(Err(error));
+        }
+        match batch {
+            Some(Ok(batch)) => Some(Ok(batch)),
+            Some(Err(error)) if error.kind() != ErrorKind::Rejected => Some(Err(error)),
+            ended => {
+                let sealed = self.letters.take()?.seal().await;
+                match (ended, sealed) {
+                    (None, sealed) => sealed.err().map(Err),
+                    (Some(ended), Ok(_)) => Some(ended),
+                    (Some(Ok(batch)), Err(_)) => Some(Ok(batch)),
+                    (Some(Err(rejected)), Err(error)) => {
+                        let message = format!("{rejected}; and those records could not be kept");
+                        Some(Err(Error::new(ErrorKind::Rejected, message).because(error)))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A load of letters that goes on beside.
+struct Letters {
+    /// Nothing means that these were all; a channel that closes without it, that they were not.
+    sender: mpsc::Sender<Option<RecordBatch>>,
+    load: JoinHandle<Result<Loaded>>,
+}
+
+impl Letters {
+    fn begin(sink: Arc<dyn Sink>, load: LoadId) -> Self {
+        let (sender, receiver) = mpsc::channel(1);
+        let batches = stream::unfold(
+            Some(receiver),
+            |receiver: Option<mpsc::Receiver<Option<RecordBatch>>>| async {
+                let mut receiver = receiver?;
+                match receiver.recv().await {
+                    Some(Some(batch)) => Some((Ok(batch), Some(receiver))),
+                    Some(None) => None,
+                    None => {
+                        let error = Error::new(
+                            ErrorKind::Io,
+                            "the records were abandoned before all were looked at",
+                        );
+                        Some((Err(error), None))
+                    }
+                }
+            },
+        );
+        let batches = BatchStream::new(DeadLetter::schema(), batches);
+        Self {
+            sender,
+            load: tokio::spawn(async move { sink.load(&load, batches).await }),
+        }
+    }
+
+    async fn send(&mut self, rejects: Vec<Reject>) -> Result<()> {
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        let letters = rejects
+            .into_iter()
+            .map(DeadLetter::of)
+            .collect::<Result<Vec<_>>>()?;
+        let batch = batch_of(&DeadLetter::schema(), &letters)?;
+        match self.sender.send(Some(batch)).await {
+            Ok(()) => Ok(()),
+            // It does not take them any more: it failed, or this load was made before.
+            Err(_) => self.outcome().await.map(drop),
+        }
+    }
+
+    async fn seal(mut self) -> Result<Loaded> {
+        // That nobody takes it is told by the outcome.
+        drop(self.sender.send(None).await);
+        self.outcome().await
+    }
+
+    async fn outcome(&mut self) -> Result<Loaded> {
+        match (&mut self.load).await {
+            Ok(loaded) => loaded,
+            Err(error) => Err(Error::new(
+                ErrorKind::Io,
+                "the load of rejected records did not come to its end",
+            )
+            .because(error)),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! How the values of a column were distributed, and how far others are distributed otherwise.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{RecordBatch, StringArray};
+use arrow_cast::cast;
+use arrow_schema::{DataType, Schema};
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::quality::figure::broken;
+use crate::quality::keys::column_at;
+use crate::stream::BatchStream;
+
+/// How many values of a column of numbers are looked at to find where its tenths begin.
+const SAMPLE: usize = 20_000;
+/// How many values of a column of texts are told apart; the rest are others.
+const MOST_VALUES: usize = 1000;
+/// The share that an empty group counts as, so that the index stays finite.
+const EMPTY: f64 = 1e-4;
+
+/// How the values of a column are distributed: a column of numbers over the tenths of its values, any other over its values as texts. It serializes, to be kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    column: String,
+    groups: Groups,
+    /// The share of each group, and last that of missing values.
+    shares: Vec<f64>,
+}
+
+/// Into what values are divided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Groups {
+    /// Numbers below the first bound, from it to below the second, and so on.
+    Bounds(Vec<f64>),
+    /// Texts, each with its place; others are one group behind them.
+    Values(BTreeMap<String, usize>),
+}
+
+impl Baseline {
+    /// Records how a column of a stream is distributed. Where the tenths of numbers begin is estimated from 20,000 of them, drawn evenly, which is the same each time.
+    ///
+    /// # Errors
+    /// The stream's error, or that there is no such column, or that it has no rows.
+    pub async fn record(mut stream: BatchStream, column: impl Into<String>) -> Result<Self> {
+        let column = column.into();
+        let at = column_at(stream.schema(), &column)?;
+        let mut recording = Recording::new(stream.schema().field(at).data_type());
+        while let Some(batch) = stream.next().await {
+            recording.observe(&batch?, at)?;
+        }
+        recording.finish(column)
+    }
+
+    /// The column that it is of.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+}
+
+/// A baseline in the making.
+struct Recording {
+    is_number: bool,
+    random: fastrand::Rng,
+    sample: Vec<f64>,
+    values: BTreeMap<String, u64>,
+    others: u64,
+    present: u64,
+    missing: u64,
+}
+
+impl Recording {
+    fn new(data_type: &DataType) -> Self {
+        Self {
+            is_number: data_type.is_numeric(),
+            // Of a fixed seed, so that the same data have the same baseline.
+            random: fastrand::Rng::with_seed(0),
+            sample: Vec::new(),
+            values: BTreeMap::new(),
+            others: 0,
+            present: 0,
+            missing: 0,
+        }
+    }
+
+    fn observe(&mut self, batch: &RecordBatch, at: usize) -> Result<()> {
+        if self.is_number {
+            let numbers = cast(batch.column(at), &DataType::Float64).map_err(broken)?;
+            for number in numbers.as_primitive::<Float64Type>() {
+                self.observe_number(number);
+            }
+            return Ok(());
+        }
+        let texts = cast(batch.column(at), &DataType::Utf8).map_err(broken)?;
+        let texts: &StringArray = texts.as_string();
+        for text in texts {
+            match text {
+                None => self.missing += 1,
+                Some(text) => self.observe_text(text),
+            }
+        }
+        Ok(())
+    }
+
+    fn observe_number(&mut self, number: Option<f64>) {
+        let Some(number) = number else {
+            self.missing += 1;
+            return;
+        };
+        self.present += 1;
+        if self.sample.len() < SAMPLE {
+            self.sample.push(number);
+        } else if let Ok(place) = usize::try_from(self.random.u64(..self.present))
+            && let Some(place) = self.sample.get_mut(place)
+        {
+            *place = number;
+        }
+    }
+
+    fn observe_text(&mut self, text: &str) {
+        self.present += 1;
+        let is_full = self.values.len() >= MOST_VALUES;
+        match self.values.get_mut(text) {
+            Some(count) => *count += 1,
+            None if is_full => self.others += 1,
+            None => drop(self.values.insert(text.to_owned(), 1)),
+        }
+    }
+
+    fn finish(mut self, column: String) -> Result<Baseline> {
+        let rows = self.present + self.missing;
+        if rows == 0 {
+            let message = format!("`{column}` has no rows to be a baseline");
+            return Err(Error::new(ErrorKind::Quality, message));
+        }
+        let (groups, counts) = if self.is_number {
+            self.sample.sort_by(f64::total_cmp);
+            let mut bounds: Vec<f64> = (1..10)
+                .filter_map(|tenth| self.sample.get(self.sample.len() * tenth / 10).copied())
+                .collect();
+            bounds.dedup();
+            let mut counts = vec![0.0; bounds.len() + 1];
+            for number in &self.sample {
+                if let Some(count) = counts.get_mut(tenth_of(&bounds, *number)) {
+                    *count += self.present as f64 / self.sample.len() as f64;
+                }
+            }
+            (Groups::Bounds(bounds), counts)
+        } else {
+            let mut counts: Vec<f64> = self.values.values().map(|count| *count as f64).collect();
+            counts.push(self.others as f64);
+            let places = self
+                .values
+                .into_keys()
+                .enumerate()
+                .map(|(place, value)| (value, place));
+            (Groups::Values(places.collect()), counts)
+        };
+        let shares = counts
+            .into_iter()
+            .chain([self.missing as f64])
+            .map(|count| count / rows as f64);
+        Ok(Baseline {
+            column,
+            groups,
+            shares: shares.collect(),
+        })
+    }
+}
+
+fn tenth_of(bounds: &[f64], number: f64) -> usize {
+    bounds.partition_point(|bound| *bound <= number)
+}
+
+/// How values that pass are distributed over the groups of a baseline.
+pub(crate) struct Distribution {
+    baseline: Arc<Baseline>,
+    at: usize,
+    counts: Vec<u64>,
+}
+
+impl Distribution {
+    pub(crate) fn new(baseline: Arc<Baseline>, schema: &Schema) -> Result<Self> {
+        let at = column_at(schema, &baseline.column)?;
+        let is_number = schema.field(at).data_type().is_numeric();
+        if is_number != matches!(baseline.groups, Groups::Bounds(_)) {
+            let message = format!(
+                "`{}` is of another type than when its baseline was recorded",
+                baseline.column
+            );
+            return Err(Error::new(ErrorKind::Schema, message));
+        }
+        Ok(Self {
+            at,
+            counts: vec![0; baseline.shares.len()],
+            baseline,
+        })
+    }
+
+    pub(crate) fn observe(&mut self, batch: &RecordBatch) -> Result<()> {
+        let column = batch.column(self.at);
+        let missing = self.counts.len() - 1;
+        let mut count = |group: Option<usize>| {
+            if let Some(count) = self.counts.get_mut(group.unwrap_or(missing)) {
+                *count += 1;
+            }
+        };
+        match &self.baseline.groups {
+            Groups::Bounds(bounds) => {
+                let numbers = cast(column, &DataType::Float64).map_err(broken)?;
+                let numbers = numbers.as_primitive::<Float64Type>();
+                numbers
+                    .iter()
+                    .for_each(|number| count(number.map(|number| tenth_of(bounds, number))));
+            }
+            Groups::Values(places) => {
+                let texts = cast(column, &DataType::Utf8).map_err(broken)?;
+                let texts: &StringArray = texts.as_string();
+                let place = |text: &str| places.get(text).copied().unwrap_or(places.len());
+                texts.iter().for_each(|text| count(text.map(place)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn counted(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The population stability index: 0 where nothing differs. Nothing where there are no rows.
+    pub(crate) fn stability_index(&self) -> Option<f64> {
+        let rows = self.counted();
+        if rows == 0 {
+            return None;
+        }
+        let groups = self
+            .baseline
+            .shares
+            .iter()
+            .zip(&self.counts)
+            .map(|(share, count)| {
+                let (before, now) = (*share, *count as f64 / rows as f64);
+                if before == now {
+                    return 0.0;
+                }
+                let (before, now) = (before.max(EMPTY), now.max(EMPTY));
+                (now - before) * (now / before).ln()
+            });
+        Some(groups.sum())
+    }
+}

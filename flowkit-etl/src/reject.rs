@@ -1,0 +1,301 @@
+//! Records that were set aside: what is wrong with each, how many there may be, and where they are told.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Values of rejected records are told up to this many characters.
+const LONGEST_VALUE: usize = 200;
+
+/// What one field of a record breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The field, with dots and indexes for what is nested; empty for the record as a whole.
+    pub field: String,
+    /// The value as text, cut after 200 characters.
+    pub value: String,
+    /// What it breaks: "not of type Float64", "lower than 0".
+    pub rule: String,
+}
+
+impl Violation {
+    /// A field's value, and what it breaks.
+    pub fn new(field: impl Into<String>, value: &str, rule: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            value: shortened(value),
+            rule: rule.into(),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() {
+            write!(f, "{:?} is {}", self.value, self.rule)
+        } else {
+            write!(f, "{} is {:?}: {}", self.field, self.value, self.rule)
+        }
+    }
+}
+
+/// A record that was set aside, with all that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Where it came from: a file, a table.
+    pub origin: String,
+    /// The line at which it begins, from 1 on, where it is a record of a text file.
+    pub line: Option<u64>,
+    /// The how-manieth record of its origin it is, from 0 on.
+    pub record: u64,
+    /// What is wrong with it; never empty.
+    pub violations: Vec<Violation>,
+    /// The record as it stood there.
+    pub content: String,
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{} line {line}: ", self.origin)?,
+            None => write!(f, "{} record {}: ", self.origin, self.record)?,
+        }
+        for (index, violation) in self.violations.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{violation}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How many of the records may be bad.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    share: f64,
+}
+
+impl Tolerance {
+    /// None: the first bad record is an error.
+    pub const NONE: Self = Self { share: 0.0 };
+    /// All of them.
+    pub const ALL: Self = Self { share: 1.0 };
+
+    /// Up to this share of all records: 0.05 is one in twenty. Less than 0 counts as 0, more than 1 as 1, and what is no number as 0.
+    pub fn share(share: f64) -> Self {
+        Self {
+            share: if share.is_nan() {
+                0.0
+            } else {
+                share.clamp(0.0, 1.0)
+            },
+        }
+    }
+
+    /// Whether so many bad ones of so many records are too many.
+    pub fn is_exceeded(&self, rejected: u64, records: u64) -> bool {
+        // Exact below 2^53 records.
+        rejected as f64 > self.share * records as f64
+    }
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// How many rejected records are kept to be looked at, unless said otherwise.
+pub const DEFAULT_KEPT: usize = 1000;
+
+/// The records that were set aside, shared by what finds them and by who looks at them: clones are the same.
+///
+/// All are counted and the first 1,000 are kept, unless [`keeping`](Self::keeping) says otherwise, or somebody takes them as they come: see [`drain`](Self::drain).
+#[derive(Clone)]
+pub struct Rejects {
+    shared: Arc<Mutex<Kept>>,
+}
+
+struct Kept {
+    records: u64,
+    rejected: u64,
+    at_most: usize,
+    kept: VecDeque<Reject>,
+    /// Remains when those that are kept are taken.
+    first: Option<String>,
+}
+
+impl Rejects {
+    /// None yet; the first [`DEFAULT_KEPT`] will be kept.
+    pub fn new() -> Self {
+        Self::keeping(DEFAULT_KEPT)
+    }
+
+    /// None yet; the first `at_most` will be kept.
+    pub fn keeping(at_most: usize) -> Self {
+        Self {
+            shared: Arc::new(Mutex::new(Kept {
+                records: 0,
+                rejected: 0,
+                at_most,
+                kept: VecDeque::new(),
+                first: None,
+            })),
+        }
+    }
+
+    /// How many records were looked at, good and bad.
+    pub fn records(&self) -> u64 {
+        self.lock().records
+    }
+
+    /// How many of them were set aside, also those that are not kept.
+    pub fn rejected(&self) -> u64 {
+        self.lock().rejected
+    }
+
+    /// Those that are kept, in the order in which they were found.
+    pub fn kept(&self) -> Vec<Reject> {
+        self.lock().kept.iter().cloned().collect()
+    }
+
+    /// Takes those that are kept, which makes room for as many more.
+    pub fn drain(&self) -> Vec<Reject> {
+        self.lock().kept.drain(..).collect()
+    }
+
+    /// Keeps all that come, until they are taken.
+    pub(crate) fn keep_all(&self) {
+        self.lock().at_most = usize::MAX;
+    }
+
+    /// Counts records that are good.
+    pub fn accept(&self, records: u64) {
+        self.lock().records += records;
+    }
+
+    /// Sets a record aside.
+    pub fn reject(&self, reject: Reject) {
+        tracing::debug!(target: "flowkit_etl", %reject, "a record was set aside");
+        let mut kept = self.lock();
+        kept.records += 1;
+        kept.rejected += 1;
+        if kept.first.is_none() {
+            kept.first = Some(reject.to_string());
+        }
+        if kept.kept.len() < kept.at_most {
+            kept.kept.push_back(reject);
+        }
+    }
+
+    /// Nothing, if no more were set aside than is tolerated.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Rejected`] with the counts and the first record otherwise.
+    pub fn judge(&self, tolerance: Tolerance) -> Result<()> {
+        let kept = self.lock();
+        if !tolerance.is_exceeded(kept.rejected, kept.records) {
+            return Ok(());
+        }
+        let first = kept.first.as_ref().map(|first| format!("; the first: {first}"));
+        Err(Error::new(
+            ErrorKind::Rejected,
+            format!(
+                "{} of {} records were set aside, where a share of {} is tolerated{}",
+                kept.rejected,
+                kept.records,
+                tolerance.share,
+                first.unwrap_or_default()
+            ),
+        ))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Whoever panicked while it held the lock left whole numbers behind.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Rejects {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Rejects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.lock();
+        f.debug_struct("Rejects")
+            .field("records", &kept.records)
+            .field("rejected", &kept.rejected)
+            .field("kept", &kept.kept.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A text that is not longer than what is told of a value.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reject(record: u64) -> Reject {
+        Reject {
+            origin: "plants.csv".into(),
+            line: Some(record + 2),
+            record,
+            violations: vec![
+                Violation::new("height", "tall", "not a number"),
+                Violation::new("", "", "not complete"),
+            ],
+            content: "a,tall".into(),
+        }
+    }
+
+    #[test]
+    fn a_share_is_exceeded_by_one_record_more_and_not_before() {
+        let tolerance = Tolerance::share(0.05);
+        assert!(!tolerance.is_exceeded(5, 100));
+        assert!(tolerance.is_exceeded(6, 100));
+        assert!(Tolerance::NONE.is_exceeded(1, 1_000_000));
+        assert!(!Tolerance::ALL.is_exceeded(3, 3));
+        assert!(Tolerance::share(f64::NAN).is_exceeded(1, 2));
+    }
+
+    #[test]
+    fn all_are_counted_the_first_are_kept_and_the_judgement_names_the_first() {
+        let rejects = Rejects::keeping(2);
+        rejects.accept(7);
+        for record in 0..3 {
+            rejects.reject(reject(record));
+        }
+        assert_eq!((rejects.records(), rejects.rejected()), (10, 3));
+        assert_eq!(rejects.kept().len(), 2);
+        assert!(rejects.judge(Tolerance::share(0.3)).is_ok());
+        let error = rejects.judge(Tolerance::share(0.2)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "3 of 10 records were set aside, where a share of 0.2 is tolerated; the first: \
+             plants.csv line 2: height is \"tall\": not a number; \"\" is not complete"
+        );
+        assert_eq!(rejects.drain().len(), 2);
+        rejects.reject(reject(9));
+        assert_eq!(rejects.kept().len(), 1);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let violation = Violation::new("name", &"ä".repeat(201), "short");
+        assert_eq!(violation.value.chars().count(), 201);
+        assert!(violation.value.ends_with("ä…"));
+    }
+}

@@ -1,0 +1,202 @@
+//! A directory of files that grows load by load, or is replaced by each.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::blocking;
+use crate::error::{Error, Result};
+use crate::sink::drain::{Batches, drain};
+use crate::sink::durable;
+use crate::sink::format::{Compression, FileFormat};
+use crate::sink::ledger::{self, Ledger, LoadRecord};
+use crate::sink::partition::Partitioning;
+use crate::sink::parts::Parts;
+use crate::sink::staging::Staging;
+use crate::sink::{LoadId, Loaded, Sink};
+use crate::stream::BatchStream;
+
+/// The file that whoever commits a load holds locked.
+const LOCK: &str = ".lock";
+
+/// How a load stands to those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Beside them. The columns must be the same.
+    #[default]
+    Append,
+    /// In place of all of them.
+    Replace,
+}
+
+/// A directory in which every load is a directory of its own, `load=2013-02-04/scenario=WW/part-00000.parquet`, with a record of what it is.
+///
+/// A load appears whole, by one renaming, for whoever reads `load=*/` in any way. It is read by [`DatasetSource`](crate::source::DatasetSource), which also never sees
+/// a load beside the one that replaced it; what reads by patterns may for a moment. A load of a name that was there before changes nothing, also after it was
+/// replaced by another. Files that a killed process left half-written are hidden, and cleared away by the next load.
+///
+/// Several processes may load into one directory at a time. It must be on one file system, whose renaming is atomic and which has locks.
+#[derive(Debug, Clone)]
+pub struct DatasetSink {
+    root: PathBuf,
+    format: FileFormat,
+    compression: Compression,
+    partition_by: Vec<String>,
+    rows_per_file: u64,
+    mode: Mode,
+}
+
+impl DatasetSink {
+    /// A data set in a directory, which is made if it is not there, of files of a format.
+    pub fn new(root: impl AsRef<Path>, format: FileFormat) -> Self {
+        Self {
+            root: root.as_ref().to_owned(),
+            format,
+            compression: Compression::None,
+            partition_by: Vec::new(),
+            rows_per_file: u64::MAX,
+            mode: Mode::Append,
+        }
+    }
+
+    /// A data set of Parquet files.
+    #[cfg(feature = "parquet")]
+    pub fn parquet(root: impl AsRef<Path>) -> Self {
+        Self::new(root, FileFormat::Parquet)
+    }
+
+    /// Compresses text files. Parquet files do that themselves, and with anything but `None` a load into them fails.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// A directory for each value of these columns, one in the other. Numbers, texts, dates, decimals and booleans can be such columns. The columns are not in the files then.
+    #[must_use]
+    pub fn partition_by<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.partition_by = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Begins another file once one has so many rows; a batch is not divided. Never unless said, except that memory is bounded to some 256 MiB and open files to 64.
+    #[must_use]
+    pub fn rows_per_file(mut self, rows: u64) -> Self {
+        self.rows_per_file = rows.max(1);
+        self
+    }
+
+    /// How a load stands to those before it; beside them unless said otherwise.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    fn check(&self, ledger: &Ledger, schema: &arrow_schema::Schema) -> Result<()> {
+        #[cfg(feature = "parquet")]
+        if self.format == FileFormat::Parquet && self.compression != Compression::None {
+            let message = "Parquet files are compressed inside: leave `compression` out";
+            return Err(Error::new(crate::error::ErrorKind::Options, message));
+        }
+        LoadRecord::check_columns(schema)?;
+        match self.mode {
+            Mode::Append => ledger.check(&self.root, schema),
+            Mode::Replace => Ok(()),
+        }
+    }
+
+    fn write(&self, load: LoadId, batches: Batches) -> Result<Loaded> {
+        let schema = batches.schema.clone();
+        let partitioning = Partitioning::new(&schema, &self.partition_by)?;
+        let staging = Staging::within(&self.root)?;
+        let mut parts = Parts::new(
+            staging.directory().to_owned(),
+            (self.format, self.compression),
+            partitioning.schema.clone(),
+            self.rows_per_file,
+        );
+        for batch in batches {
+            for (directory, rows) in partitioning.split(&batch?)? {
+                parts.write(&directory, &rows)?;
+            }
+        }
+        let parts = parts.finish()?;
+        let format = (self.format, self.compression);
+        let record = LoadRecord::new(load, format, &schema, &self.partition_by, parts);
+        self.commit(&staging, record, &schema)
+    }
+
+    /// Puts what was written in place, one load at a time.
+    fn commit(
+        &self,
+        staging: &Staging,
+        mut record: LoadRecord,
+        schema: &arrow_schema::Schema,
+    ) -> Result<Loaded> {
+        let lock = self.root.join(LOCK);
+        let held = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock)
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|error| Error::io("lock", &lock, error))?;
+        let ledger = Ledger::read(&self.root)?;
+        if let Some(loaded) = ledger.repeated(&self.root, &record.load) {
+            return Ok(loaded);
+        }
+        self.check(&ledger, schema)?;
+        let former: BTreeSet<LoadId> = ledger.loads.iter().map(|former| former.load.clone()).collect();
+        // What was superseded stays known, so that a load from before is not repeated.
+        record.supersedes = ledger.superseded;
+        if self.mode == Mode::Replace {
+            record.supersedes.extend(former.iter().cloned());
+        }
+        record.write(staging.directory())?;
+        let place = self.root.join(ledger::directory_name(&record.load));
+        durable::rename(staging.directory(), &place)?;
+        for load in &record.supersedes {
+            self.remove(load);
+        }
+        drop(held);
+        Ok(record.loaded(&self.root, false))
+    }
+
+    /// Removes a load that was superseded. One that cannot be removed now counts no more than one that is gone, and is removed by the next load.
+    fn remove(&self, load: &LoadId) {
+        if let Err(error) = fs::remove_dir_all(self.root.join(ledger::directory_name(load)))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(target: "flowkit_etl", %error, %load, "a load that was replaced could not be removed");
+        }
+    }
+}
+
+impl Sink for DatasetSink {
+    fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
+        async move {
+            let (sink, name, schema) = (self.clone(), load.clone(), batches.schema().clone());
+            let repeated = blocking::run(move || {
+                let ledger = Ledger::read(&sink.root)?;
+                let repeated = ledger.repeated(&sink.root, &name);
+                if repeated.is_none() {
+                    sink.check(&ledger, &schema)?;
+                    // What cannot be is told before anything is written.
+                    Partitioning::new(&schema, &sink.partition_by)?;
+                }
+                Ok(repeated)
+            })
+            .await?;
+            if let Some(repeated) = repeated {
+                return Ok(repeated);
+            }
+            let (sink, name) = (self.clone(), load.clone());
+            drain(batches, move |batches| sink.write(name, batches)).await
+        }
+        .boxed()
+    }
+}

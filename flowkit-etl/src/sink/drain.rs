@@ -1,0 +1,63 @@
+//! A stream's batches, handed to work that blocks.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::blocking;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stream::BatchStream;
+
+/// How many batches wait for being written.
+const WAITING: usize = 2;
+
+/// Batches as work that blocks takes them. After a stream of which not all came there is an error: an end means that it was whole.
+pub(crate) struct Batches {
+    pub(crate) schema: SchemaRef,
+    receiver: mpsc::Receiver<Option<Result<RecordBatch>>>,
+    ended: bool,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.receiver.blocking_recv().unwrap_or_else(|| {
+            Some(Err(Error::new(
+                ErrorKind::Io,
+                "the load was abandoned before all was written",
+            )))
+        });
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+/// Runs `work` on the pool for blocking work, with the batches of a stream. If this future is dropped, the work is given an error.
+pub(crate) async fn drain<T, W>(mut stream: BatchStream, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(Batches) -> Result<T> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let batches = Batches {
+        schema: stream.schema().clone(),
+        receiver,
+        ended: false,
+    };
+    let feed = async move {
+        while let Some(batch) = stream.next().await {
+            // Nobody takes them any more: why, the work says.
+            if sender.send(Some(batch)).await.is_err() {
+                return;
+            }
+        }
+        drop(sender.send(None).await);
+    };
+    let (result, ()) = futures::join!(blocking::run(move || work(batches)), feed);
+    result
+}

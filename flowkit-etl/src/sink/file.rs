@@ -1,0 +1,76 @@
+//! One file, replaced as a whole.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sink::drain::{Batches, drain};
+use crate::sink::durable;
+use crate::sink::format::{Compression, FileFormat};
+use crate::sink::output::Output;
+use crate::sink::staging::Staging;
+use crate::sink::{LoadId, Loaded, Sink};
+use crate::stream::BatchStream;
+
+/// One file, in place of one that may be there: a reader sees the whole former one or the whole new one. Its name says its format, `plants.csv.gz` or `plants.parquet`.
+///
+/// A repeated load writes the same file once more.
+#[derive(Debug, Clone)]
+pub struct FileSink {
+    path: PathBuf,
+    format: Option<(FileFormat, Compression)>,
+}
+
+impl FileSink {
+    /// The file at a path. Directories that are not there are made.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            format: None,
+        }
+    }
+
+    /// A format that the name does not say.
+    #[must_use]
+    pub fn format(mut self, format: FileFormat, compression: Compression) -> Self {
+        self.format = Some((format, compression));
+        self
+    }
+
+    fn write(&self, load: LoadId, batches: Batches, format: (FileFormat, Compression)) -> Result<Loaded> {
+        let staging = Staging::within(durable::directory_of(&self.path))?;
+        let part = staging.directory().join("part");
+        let file = File::create_new(&part).map_err(|error| Error::io("write", &self.path, error))?;
+        let mut output = Output::new((&self.path, file), format, &batches.schema.clone())?;
+        for batch in batches {
+            output.write(&batch?)?;
+        }
+        let rows = output.rows;
+        let bytes = output.finish()?;
+        durable::rename(&part, &self.path)?;
+        Ok(Loaded {
+            load,
+            rows,
+            bytes,
+            files: vec![self.path.display().to_string()],
+            repeated: false,
+        })
+    }
+}
+
+impl Sink for FileSink {
+    fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
+        async move {
+            let format = self.format.map_or_else(|| FileFormat::of_name(&self.path), Ok)?;
+            if self.path.is_dir() {
+                let message = format!("{} is a directory: name a file in it", self.path.display());
+                return Err(Error::new(ErrorKind::Access, message));
+            }
+            let (sink, load) = (self.clone(), load.clone());
+            drain(batches, move |batches| sink.write(load, batches, format)).await
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,224 @@
+//! Which loads a directory has: each is a directory of its own, and its record lies in it. It appears by one renaming, with its record.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+
+use arrow_schema::{DataType, Field, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sink::format::{Compression, FileFormat};
+use crate::sink::{LoadId, Loaded};
+use crate::stream::columns;
+
+/// The file in a load's directory that says what it is. Readers of data sets leave out what begins with an underscore.
+const RECORD: &str = "_load.json";
+/// The version of its form.
+const VERSION: u32 = 1;
+
+/// A load that was committed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LoadRecord {
+    version: u32,
+    pub(crate) load: LoadId,
+    pub(crate) rows: u64,
+    pub(crate) format: FileFormat,
+    pub(crate) compression: Compression,
+    pub(crate) columns: Vec<ColumnRecord>,
+    pub(crate) partitioned_by: Vec<String>,
+    pub(crate) parts: Vec<PartRecord>,
+    /// The loads that this one is in place of, also those before them.
+    pub(crate) supersedes: BTreeSet<LoadId>,
+}
+
+/// A column of a load.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ColumnRecord {
+    name: String,
+    #[serde(rename = "type")]
+    data_type: String,
+    nullable: bool,
+}
+
+/// A file of a load, by its path below the load's directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PartRecord {
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+impl LoadRecord {
+    pub(crate) fn new(
+        load: LoadId,
+        (format, compression): (FileFormat, Compression),
+        schema: &Schema,
+        partitioned_by: &[String],
+        parts: Vec<PartRecord>,
+    ) -> Self {
+        let column = |field: &arrow_schema::FieldRef| ColumnRecord {
+            name: field.name().clone(),
+            data_type: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        };
+        Self {
+            version: VERSION,
+            load,
+            rows: parts.iter().map(|part| part.rows).sum(),
+            format,
+            compression,
+            columns: schema.fields().iter().map(column).collect(),
+            partitioned_by: partitioned_by.to_vec(),
+            parts,
+            supersedes: BTreeSet::new(),
+        }
+    }
+
+    /// Nothing, if columns can be recorded such that they are the same when they are read.
+    pub(crate) fn check_columns(schema: &Schema) -> Result<()> {
+        for field in schema.fields() {
+            if field.data_type().to_string().parse().ok().as_ref() != Some(field.data_type()) {
+                return Err(Error::new(
+                    ErrorKind::Schema,
+                    format!(
+                        "the column `{}` is of a type that no data set can record: {}",
+                        field.name(),
+                        field.data_type()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its columns, those that name directories among them.
+    pub(crate) fn schema(&self) -> Result<Schema> {
+        let field = |column: &ColumnRecord| -> Result<Field> {
+            let data_type: DataType = column.data_type.parse().map_err(|error| {
+                let message = format!(
+                    "the load `{}` has a column `{}` of an unknown type: it may be of a newer version",
+                    self.load, column.name
+                );
+                Error::new(ErrorKind::Format, message).because(error)
+            })?;
+            Ok(Field::new(&column.name, data_type, column.nullable))
+        };
+        Ok(Schema::new(
+            self.columns.iter().map(field).collect::<Result<Vec<_>>>()?,
+        ))
+    }
+
+    /// What it says to whoever made it.
+    pub(crate) fn loaded(&self, root: &Path, repeated: bool) -> Loaded {
+        let directory = root.join(directory_name(&self.load));
+        let file = |part: &PartRecord| directory.join(&part.path).display().to_string();
+        Loaded {
+            load: self.load.clone(),
+            rows: self.rows,
+            bytes: self.parts.iter().map(|part| part.bytes).sum(),
+            files: self.parts.iter().map(file).collect(),
+            repeated,
+        }
+    }
+
+    /// Writes it into the directory of its load, for good.
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(RECORD);
+        let failed = |error: std::io::Error| Error::io("write", &path, error);
+        let mut file = File::create(&path).map_err(failed)?;
+        serde_json::to_writer_pretty(&mut file, self).map_err(|error| failed(error.into()))?;
+        file.sync_all().map_err(failed)?;
+        crate::sink::durable::sync_directory(directory)
+    }
+}
+
+/// The name of a load's directory.
+pub(crate) fn directory_name(load: &LoadId) -> String {
+    format!("load={load}")
+}
+
+/// The loads that count in a directory, by name, and all that were superseded.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) loads: Vec<LoadRecord>,
+    pub(crate) superseded: BTreeSet<LoadId>,
+}
+
+impl Ledger {
+    /// What a directory has. One that is not there has nothing.
+    pub(crate) fn read(root: &Path) -> Result<Self> {
+        let entries = match fs::read_dir(root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            entries => entries.map_err(|error| Error::io("look into", root, error))?,
+        };
+        let mut ledger = Self::default();
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io("look into", root, error))?;
+            if !entry.file_name().to_string_lossy().starts_with("load=") {
+                continue;
+            }
+            if let Some(record) = read_record(&entry.path().join(RECORD))? {
+                ledger.superseded.extend(record.supersedes.iter().cloned());
+                ledger.loads.push(record);
+            }
+        }
+        let superseded = &ledger.superseded;
+        ledger.loads.retain(|record| !superseded.contains(&record.load));
+        ledger.loads.sort_by(|a, b| a.load.cmp(&b.load));
+        Ok(ledger)
+    }
+
+    /// What a load of this name gave, if it was committed. Of one that was superseded, only that it was is known.
+    pub(crate) fn repeated(&self, root: &Path, load: &LoadId) -> Option<Loaded> {
+        if let Some(record) = self.loads.iter().find(|record| record.load == *load) {
+            return Some(record.loaded(root, true));
+        }
+        self.superseded.contains(load).then(|| Loaded {
+            load: load.clone(),
+            rows: 0,
+            bytes: 0,
+            files: Vec::new(),
+            repeated: true,
+        })
+    }
+
+    /// Nothing, if a load of these columns can stand beside those that are there.
+    pub(crate) fn check(&self, root: &Path, schema: &Schema) -> Result<()> {
+        for record in &self.loads {
+            let there = record.schema()?;
+            if there.fields() != schema.fields() {
+                return Err(Error::new(
+                    ErrorKind::Schema,
+                    format!(
+                        "{} has the columns {}, and {} are to be added: cast them, or replace what is there",
+                        root.display(),
+                        columns(&there),
+                        columns(schema)
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The record of a load. A directory that is cleared away at this moment has none.
+fn read_record(path: &Path) -> Result<Option<LoadRecord>> {
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|error| Error::io("read", path, error))?,
+    };
+    let record: LoadRecord = serde_json::from_slice(&text).map_err(|error| {
+        let message = format!(
+            "{} is no record of a load: it may be of a newer version",
+            path.display()
+        );
+        Error::new(ErrorKind::Format, message).because(error)
+    })?;
+    if record.version != VERSION {
+        let message = format!("{} was written by a newer version", path.display());
+        return Err(Error::new(ErrorKind::Format, message));
+    }
+    Ok(Some(record))
+}

@@ -1,0 +1,160 @@
+//! The files of a load while they are written: some open at a time, within bounded memory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use crate::error::{Error, Result};
+use crate::sink::durable;
+use crate::sink::format::{Compression, FileFormat};
+use crate::sink::ledger::PartRecord;
+use crate::sink::output::Output;
+
+/// How many files are open at once.
+const MOST_OPEN: usize = 64;
+/// How many bytes all open files may hold in memory.
+const MOST_MEMORY: usize = 256 * 1024 * 1024;
+
+/// The files below a directory.
+pub(crate) struct Parts {
+    root: PathBuf,
+    format: (FileFormat, Compression),
+    schema: SchemaRef,
+    rows_per_file: u64,
+    open: HashMap<String, Open>,
+    /// How many files were begun.
+    begun: usize,
+    /// How many batches were written: what was written to longest ago is closed first.
+    turn: u64,
+    done: Vec<PartRecord>,
+}
+
+struct Open {
+    path: String,
+    output: Output,
+    last: u64,
+}
+
+impl Parts {
+    pub(crate) fn new(
+        root: PathBuf,
+        format: (FileFormat, Compression),
+        schema: SchemaRef,
+        rows_per_file: u64,
+    ) -> Self {
+        Self {
+            root,
+            format,
+            schema,
+            rows_per_file,
+            open: HashMap::new(),
+            begun: 0,
+            turn: 0,
+            done: Vec::new(),
+        }
+    }
+
+    /// Writes rows into the file that is open in a directory, or into a new one.
+    pub(crate) fn write(&mut self, directory: &str, batch: &RecordBatch) -> Result<()> {
+        self.turn += 1;
+        if !self.open.contains_key(directory) {
+            if self.open.len() >= MOST_OPEN {
+                self.close_one(|open| open.last)?;
+            }
+            let open = self.begin(directory)?;
+            self.open.insert(directory.to_owned(), open);
+        }
+        if let Some(open) = self.open.get_mut(directory) {
+            open.last = self.turn;
+            open.output.write(batch)?;
+            if open.output.rows >= self.rows_per_file {
+                self.close(directory)?;
+            }
+        }
+        while self
+            .open
+            .values()
+            .map(|open| open.output.in_memory())
+            .sum::<usize>()
+            > MOST_MEMORY
+        {
+            // The largest one; ended early, its rows go on in another file.
+            self.close_one(|open| u64::MAX - open.output.in_memory() as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all files, and says what they are. All of it is on the disk then.
+    pub(crate) fn finish(mut self) -> Result<Vec<PartRecord>> {
+        let directories: Vec<String> = self.open.keys().cloned().collect();
+        for directory in &directories {
+            self.close(directory)?;
+        }
+        for directory in directories.iter().flat_map(|directory| ancestors(directory)) {
+            durable::sync_directory(&self.root.join(directory))?;
+        }
+        self.done.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(self.done)
+    }
+
+    fn begin(&mut self, directory: &str) -> Result<Open> {
+        let (format, compression) = self.format;
+        let name = format!(
+            "part-{:05}.{}{}",
+            self.begun,
+            format.extension(),
+            compression.suffix()
+        );
+        self.begun += 1;
+        let path = match directory {
+            "" => name,
+            directory => format!("{directory}/{name}"),
+        };
+        let whole = self.root.join(&path);
+        durable::make_directory(durable::directory_of(&whole))?;
+        let file = File::create_new(&whole).map_err(|error| Error::io("write", &whole, error))?;
+        Ok(Open {
+            path,
+            output: Output::new((&whole, file), self.format, &self.schema)?,
+            last: self.turn,
+        })
+    }
+
+    fn close_one(&mut self, least: impl Fn(&Open) -> u64) -> Result<()> {
+        let chosen = self.open.iter().min_by_key(|(_, open)| least(open));
+        match chosen.map(|(directory, _)| directory.clone()) {
+            Some(directory) => self.close(&directory),
+            None => Ok(()),
+        }
+    }
+
+    fn close(&mut self, directory: &str) -> Result<()> {
+        if let Some(open) = self.open.remove(directory) {
+            let rows = open.output.rows;
+            let bytes = open.output.finish()?;
+            self.done.push(PartRecord {
+                path: open.path,
+                rows,
+                bytes,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A directory and those above it, the root first.
+fn ancestors(directory: &str) -> Vec<&str> {
+    let mut all = vec![""];
+    all.extend(
+        directory
+            .match_indices('/')
+            .filter_map(|(end, _)| directory.get(..end)),
+    );
+    if !directory.is_empty() {
+        all.push(directory);
+    }
+    all
+}

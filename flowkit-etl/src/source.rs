@@ -1,0 +1,49 @@
+//! Where data comes from: the contract of a source, and the sources in a file each.
+
+#[cfg(any(feature = "csv", feature = "json"))]
+mod bytes;
+#[cfg(feature = "csv")]
+pub(crate) mod csv;
+#[cfg(feature = "files")]
+mod dataset;
+#[cfg(feature = "files")]
+mod files;
+#[cfg(feature = "json")]
+mod json_lines;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod text;
+
+#[cfg(feature = "csv")]
+pub use self::csv::CsvSource;
+#[cfg(feature = "files")]
+pub use self::dataset::DatasetSource;
+#[cfg(feature = "json")]
+pub use self::json_lines::JsonLinesSource;
+#[cfg(feature = "parquet")]
+pub use self::parquet::ParquetSource;
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+
+use crate::error::Result;
+use crate::stream::BatchStream;
+
+/// Something that data is read from.
+///
+/// # Contract
+///
+/// - Each [`open`](Self::open) reads from the beginning, so that a task that is retried gets everything again.
+/// - What is not there, or cannot be used, is an error of `open` rather than of the first batch, as far as that can be known then.
+/// - Data is read as batches are asked for, and memory does not grow with how much there is.
+/// - A stream that ended without an error was read to its end.
+/// - Dropping the future or the stream stops the reading.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// When there is nothing to read from, or not in the expected form.
+    fn open(&self) -> BoxFuture<'_, Result<BatchStream>>;
+}

@@ -1,0 +1,266 @@
+//! Files of JSON lines: an object on each line.
+
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_json::ReaderBuilder;
+use arrow_json::reader::{Decoder, infer_json_schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::reject::{Rejects, Tolerance, Violation};
+use crate::source::Source;
+use crate::source::files::{self, FileBatches};
+use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
+use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
+
+/// From how many records columns are inferred, unless said otherwise.
+const INFER_RECORDS: usize = 10_000;
+/// No more of a file than this is held in memory for it.
+const INFER_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Files of JSON lines, one or all that match a pattern, compressed or not.
+///
+/// Without [`schema`](Self::schema) the columns are inferred from the first 10,000 records of the first file, up to 4 MiB of it; all are nullable.
+/// Members of an object that are no columns are left out, unless [`strict`](Self::strict) makes them errors.
+#[derive(Debug, Clone)]
+pub struct JsonLinesSource {
+    path: PathBuf,
+    schema: Option<SchemaRef>,
+    strict: bool,
+    infer_records: usize,
+    batch_rows: usize,
+    setting: Setting,
+}
+
+impl JsonLinesSource {
+    /// The file or files of a path or pattern.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            schema: None,
+            strict: false,
+            infer_records: INFER_RECORDS,
+            batch_rows: DEFAULT_BATCH_ROWS,
+            setting: Setting::default(),
+        }
+    }
+
+    /// The columns to read, in this order.
+    #[must_use]
+    pub fn schema(mut self, schema: SchemaRef) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// Makes a record bad that has members which are no columns.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// From how many records columns are inferred; 10,000 unless said otherwise.
+    #[must_use]
+    pub fn infer_from(mut self, records: usize) -> Self {
+        self.infer_records = records;
+        self
+    }
+
+    /// How many rows a batch has at most; [`DEFAULT_BATCH_ROWS`] unless said otherwise, and at least 1.
+    #[must_use]
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = rows.max(1);
+        self
+    }
+
+    /// Sets records aside that are no JSON, or have a value that its column cannot hold, instead of failing at the first one.
+    /// The stream ends with an error if they are more than is tolerated.
+    #[must_use]
+    pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
+        self.setting = Setting {
+            tolerance,
+            rejects: rejects.clone(),
+        };
+        self
+    }
+
+    pub(crate) fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
+        let files = files::matching(&self.path)?;
+        let schema = match (&self.schema, files.first()) {
+            (Some(schema), _) => schema.clone(),
+            (None, Some(first)) => self.infer(first)?,
+            (None, None) => Arc::new(Schema::empty()),
+        };
+        let format = Arc::new(JsonFormat {
+            schema: schema.clone(),
+            strict: self.strict,
+        });
+        // That these can be columns is known now, and not only once there is a record.
+        format.decoder(1)?;
+        let (setting, of_batches, rows) = (self.setting.clone(), schema.clone(), self.batch_rows);
+        let open = move |file: &Path| -> Result<FileBatches> {
+            let reader = crate::source::bytes::open(file)?;
+            let origin = file.display().to_string();
+            let batches = TextReader::new(
+                format.clone(),
+                (of_batches.clone(), rows),
+                (origin, setting.clone()),
+                (Vec::new(), 0, reader),
+            )?;
+            Ok(Box::new(batches))
+        };
+        let setting = self.setting.clone();
+        let judge = move || setting.rejects.judge(setting.tolerance);
+        Ok((schema, files::batches_of(files, open, judge)))
+    }
+
+    /// The columns that the first records have. Those that are no JSON are told when they are read.
+    fn infer(&self, file: &Path) -> Result<SchemaRef> {
+        let mut text = Vec::new();
+        let read = crate::source::bytes::open(file)?
+            .take(INFER_BYTES)
+            .read_to_end(&mut text)
+            .map_err(|error| Error::io("read", file, error))?;
+        let whole = match memchr::memrchr(b'\n', &text) {
+            Some(end) if read as u64 == INFER_BYTES => text.get(..=end).unwrap_or_default(),
+            _ => &text,
+        };
+        let mut objects = Vec::with_capacity(whole.len());
+        for line in whole.split(|byte| *byte == b'\n').take(self.infer_records) {
+            if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line).is_ok() {
+                objects.extend_from_slice(line);
+                objects.push(b'\n');
+            }
+        }
+        let (inferred, _) = infer_json_schema(objects.as_slice(), None).map_err(|error| {
+            let message = format!("cannot tell the types of the columns of {}", file.display());
+            Error::new(ErrorKind::Format, message).because(error)
+        })?;
+        if inferred.fields().is_empty() {
+            return Err(Error::new(
+                ErrorKind::Format,
+                format!(
+                    "no line of {} is a JSON object: give its columns with `schema`",
+                    file.display()
+                ),
+            ));
+        }
+        let fields = inferred.fields().iter().map(|field| match field.data_type() {
+            DataType::Null => Field::new(field.name(), DataType::Utf8, true),
+            _ => field.as_ref().clone(),
+        });
+        Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    }
+}
+
+impl Source for JsonLinesSource {
+    fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
+        let source = self.clone();
+        async move {
+            let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
+            Ok(BatchStream::blocking(schema, batches))
+        }
+        .boxed()
+    }
+}
+
+/// How lines are decoded.
+struct JsonFormat {
+    schema: SchemaRef,
+    strict: bool,
+}
+
+impl JsonFormat {
+    fn decoder_for(&self, schema: SchemaRef, strict: bool, rows: usize) -> Result<Decoder> {
+        ReaderBuilder::new(schema)
+            .with_batch_size(rows)
+            .with_strict_mode(strict)
+            .build_decoder()
+            .map_err(|error| {
+                Error::new(ErrorKind::Schema, "these columns cannot be read from JSON").because(error)
+            })
+    }
+}
+
+impl TextFormat for JsonFormat {
+    fn decoder(&self, rows: usize) -> Result<Box<dyn TextDecoder>> {
+        let decoder = self.decoder_for(self.schema.clone(), self.strict, rows)?;
+        Ok(Box::new(JsonDecoder { decoder, rows }))
+    }
+
+    fn records(&self, text: &[u8], is_all: bool) -> Vec<(Range<usize>, u64)> {
+        let (mut records, mut begin) = (Vec::new(), 0);
+        for (line, piece) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let end = begin + piece.len();
+            let is_whole = piece.ends_with(b"\n") || is_all;
+            if is_whole && !piece.trim_ascii().is_empty() {
+                records.push((begin..end, line as u64));
+            }
+            begin = end;
+        }
+        records
+    }
+
+    fn violations(&self, record: &str) -> Vec<Violation> {
+        let object: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(record) {
+            Ok(object) => object,
+            Err(error) => return vec![Violation::new("", record, format!("not a JSON object: {error}"))],
+        };
+        let mut violations = Vec::new();
+        for field in self.schema.fields() {
+            let value = object.get(field.name());
+            let column = Arc::new(Schema::new(vec![field.clone()]));
+            let alone: serde_json::Map<_, _> = value
+                .map(|value| (field.name().clone(), value.clone()))
+                .into_iter()
+                .collect();
+            let fits = self
+                .decoder_for(column, false, 1)
+                .is_ok_and(|mut decoder| decoder.serialize(&[alone]).and_then(|()| decoder.flush()).is_ok());
+            if fits {
+                continue;
+            }
+            let text = value.map(ToString::to_string).unwrap_or_default();
+            let rule = match value {
+                None | Some(serde_json::Value::Null) => "missing".to_owned(),
+                Some(_) => format!("not of type {}", field.data_type()),
+            };
+            violations.push(Violation::new(field.name(), &text, rule));
+        }
+        if self.strict {
+            for (name, value) in &object {
+                if self.schema.index_of(name).is_err() {
+                    violations.push(Violation::new(name, &value.to_string(), "not a known member"));
+                }
+            }
+        }
+        if violations.is_empty() {
+            violations.push(Violation::new("", record, "not a record that can be decoded"));
+        }
+        violations
+    }
+}
+
+struct JsonDecoder {
+    decoder: Decoder,
+    rows: usize,
+}
+
+impl TextDecoder for JsonDecoder {
+    fn decode(&mut self, text: &[u8]) -> Result<usize, ArrowError> {
+        self.decoder.decode(text)
+    }
+
+    fn is_full(&self) -> bool {
+        self.decoder.len() >= self.rows && !self.decoder.has_partial_record()
+    }
+
+    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        self.decoder.flush()
+    }
+}

@@ -1,0 +1,44 @@
+//! What the parts of a pipeline promise, told through their public face.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "in tests"
+)]
+
+#[cfg(feature = "csv")]
+mod csv_files;
+#[cfg(all(
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "compression"
+))]
+mod data_sets;
+#[cfg(all(
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "compression"
+))]
+mod formats;
+#[cfg(feature = "json")]
+mod json_files;
+#[cfg(all(feature = "csv", feature = "parquet"))]
+mod killed;
+#[cfg(feature = "data")]
+mod plants;
+#[cfg(feature = "quality")]
+mod quality;
+#[cfg(feature = "data")]
+mod typed_rows;
+#[cfg(all(
+    feature = "validation",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet"
+))]
+mod validation;

@@ -1,0 +1,193 @@
+//! The effect of a task run: its intent is on the disk before the body begins, its outcome before anybody is given it, and what is not known is said.
+
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+
+use flowkit_journal::JournalResult;
+use flowkit_journal::record::Effect;
+use futures::future::BoxFuture;
+
+use super::journaled::Journaled;
+use super::{Drive, Phase, Step};
+use crate::error::ErrorKind;
+use crate::job::Job;
+use crate::journaling::replay::{Found, Settled};
+use crate::journaling::{CallRecord, Original, journal_error};
+use crate::state::State;
+
+impl Drive {
+    /// Whether it has an effect, and a journal to know that from.
+    pub(super) fn must_not_repeat(&self) -> bool {
+        self.definition.has_effect() && self.scope.life.is_some()
+    }
+
+    /// Fails a task with an effect that could not be known again.
+    pub(super) fn end_without_place(&mut self) -> Step {
+        let error = self.error(ErrorKind::Input).detailed(
+            "it has an effect, and could not be known again after a crash: its inputs, and those of the tasks and flows that call it, must be such that serde can serialize them",
+        );
+        self.end(State::Failed, Some(error))
+    }
+
+    /// Nobody knows how far the body came, or what it returned, and it is not to be run again.
+    pub(super) fn end_unknown(&mut self, why: &str) -> Step {
+        self.set_effect(Effect::Intended);
+        if let Some(journaled) = &mut self.journaled {
+            journaled.began = true;
+        }
+        let error = self.error(ErrorKind::UnknownOutcome).detailed(format!(
+            "{why}; it is not run again: find out, and say so when the run is resumed (`ResumeOptions::happened`, `did_not_happen`), or let the flow handle this error"
+        ));
+        self.end(State::Failed, Some(error))
+    }
+
+    /// What somebody says of an effect whose outcome the journal does not know: none if it did not happen, so that the task runs.
+    pub(super) fn settle(&mut self, mut job: Pin<&mut dyn Job>, settled: Settled) -> Option<Step> {
+        let task = self.definition.name();
+        let Settled::Happened(value) = settled else {
+            tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said not to have happened: its task runs");
+            return None;
+        };
+        // Until the value is there, it is as unknown as before.
+        if let Some(journaled) = &mut self.journaled {
+            journaled.began = true;
+        }
+        self.set_effect(Effect::Intended);
+        let read = job.as_mut().read_json(value);
+        if let Err(error) = read {
+            let error = self.error(ErrorKind::Input).detailed(format!(
+                "its effect is said to have happened, and the value given for what it returned cannot be read as that: {error}"
+            ));
+            return Some(self.end(State::Failed, Some(error)));
+        }
+        tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said to have happened");
+        self.effect_is_known(true);
+        self.keep_value(&*job);
+        Some(self.complete())
+    }
+
+    /// Notes what is known of the effect, wherever the run is written from.
+    fn set_effect(&mut self, effect: Effect) {
+        let Some(journaled) = &mut self.journaled else {
+            return;
+        };
+        journaled.record.effect = effect;
+        let record = CallRecord {
+            result: None,
+            ..journaled.record.clone()
+        };
+        self.scope
+            .note(self.place, |extra| extra.call = Some(Arc::new(record)));
+        let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
+            return;
+        };
+        let mut effects = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = Found {
+            spot: life.spot(self.place),
+            has_result: journaled.record.result.is_some(),
+            completed: journaled.returned_value,
+            effect,
+            original: Original {
+                started: None,
+                ended: None,
+                attempts: self.attempt,
+            },
+        };
+        // What failed by returning an error may be tried again.
+        match effect {
+            Effect::Known if !journaled.returned_value => drop(effects.remove(&place)),
+            Effect::None => drop(effects.remove(&place)),
+            _ => drop(effects.insert(place, found)),
+        }
+    }
+
+    /// The body is about to begin.
+    pub(super) fn note_begin(&mut self) {
+        if let Some(journaled) = &mut self.journaled {
+            journaled.began = true;
+        }
+    }
+
+    /// The run ends: a body that never began had no effect.
+    pub(super) fn settle_effect(&mut self) {
+        let never = |journaled: &Journaled| journaled.record.effect == Effect::Intended && !journaled.began;
+        if self.journaled.as_deref().is_some_and(never) {
+            self.set_effect(Effect::None);
+        }
+    }
+
+    /// Before the body of a task with an effect begins, its intent is on the disk.
+    pub(super) fn intend(&mut self) -> Option<Step> {
+        if !self.must_not_repeat() {
+            return None;
+        }
+        let journaled = self.journaled.as_ref()?;
+        if journaled.record.effect == Effect::Intended {
+            return None;
+        }
+        self.set_effect(Effect::Intended);
+        self.scope
+            .journal_task(&self.scope.graph(), self.place, self.call_record());
+        if cfg!(flowkit_fault = "intent-not-awaited") {
+            return None;
+        }
+        Some(Step::Next(Phase::Intend(self.flush()?)))
+    }
+
+    pub(super) fn after_intend(&mut self, written: JournalResult<()>) -> Step {
+        match written {
+            Ok(()) => Step::Next(Phase::Begin),
+            Err(trouble) => {
+                let error = journal_error(&trouble)
+                    .about(self.definition.kind(), self.definition.name())
+                    .in_task_run(self.scope.task_run_id(self.place));
+                self.leave_admission(None);
+                self.end(State::Failed, Some(error))
+            }
+        }
+    }
+
+    fn flush(&self) -> Option<BoxFuture<'static, JournalResult<()>>> {
+        let recorder = Arc::clone(&self.scope.life.as_ref()?.recorder);
+        Some(Box::pin(async move { recorder.journal.flush().await }))
+    }
+
+    /// The body returned, with a value or an error: how an effect went is known.
+    pub(super) fn effect_is_known(&mut self, returned_value: bool) {
+        if let Some(journaled) = self
+            .journaled
+            .as_mut()
+            .filter(|journaled| journaled.record.effect == Effect::Intended)
+        {
+            journaled.returned_value = returned_value;
+            self.set_effect(Effect::Known);
+        }
+    }
+
+    /// The value is there and kept. The outcome of an effect is on the disk before anybody is given it.
+    pub(super) fn complete(&mut self) -> Step {
+        let known = |journaled: &Journaled| journaled.record.effect == Effect::Known;
+        if !self.journaled.as_deref().is_some_and(known) {
+            return self.end(State::Completed, None);
+        }
+        // What it returned is there by now.
+        self.set_effect(Effect::Known);
+        self.scope
+            .journal_task(&self.scope.graph(), self.place, self.call_record());
+        match self
+            .flush()
+            .filter(|_| !cfg!(flowkit_fault = "outcome-not-awaited"))
+        {
+            Some(flush) => Step::Next(Phase::Commit(flush)),
+            None => self.end(State::Completed, None),
+        }
+    }
+
+    pub(super) fn after_commit(&mut self, written: JournalResult<()>) -> Step {
+        if let Err(trouble) = written {
+            // It stays in memory, and the end of the flow run asks again.
+            tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "the outcome of an effect could not be recorded yet");
+        }
+        self.end(State::Completed, None)
+    }
+}

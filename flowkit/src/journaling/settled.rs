@@ -1,0 +1,118 @@
+//! Effects of which the journal knows that they began and not how they went, and what somebody who looked says of them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use flowkit_journal::record::{Digest, Effect};
+use flowkit_journal::{JournalResult, JournalStore, StoredTask};
+use serde::Serialize;
+
+use super::journal_error;
+use super::replay::Settled;
+use super::resume::ResumeOptions;
+use crate::error::Error;
+use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::runtime::Runtime;
+
+/// A task run with an effect that may have happened and may not: its body began, and nothing is known of how it ended. See
+/// [`Runtime::unknown_effects`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownEffect {
+    /// The task.
+    pub task: String,
+    /// The run's own name, if it has one.
+    pub name: Option<String>,
+    /// The run, in the life of the flow run that knew of it last.
+    pub task_run: TaskRunId,
+    /// Which life that was; the first is 1.
+    pub life: u32,
+    /// When it was submitted then.
+    pub submitted: SystemTime,
+    /// Why its outcome is not known, if that life could say so.
+    pub error: Option<String>,
+    pub(crate) place: Digest,
+}
+
+impl fmt::Display for UnknownEffect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or(&self.task);
+        write!(formatter, "{name} ({})", self.task_run)
+    }
+}
+
+impl ResumeOptions {
+    /// The effect did happen: its task is not run again, and completes with `value`, which is what its body would have returned.
+    ///
+    /// The value is read as JSON. One that is not what the task returns fails the task with [`Input`](crate::ErrorKind::Input), and the outcome stays unknown. A
+    /// value that cannot be written as JSON counts as null.
+    #[must_use]
+    pub fn happened(self, effect: &UnknownEffect, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.settle(effect, Settled::Happened(value))
+    }
+
+    /// The effect did not happen: its task runs.
+    #[must_use]
+    pub fn did_not_happen(self, effect: &UnknownEffect) -> Self {
+        self.settle(effect, Settled::DidNotHappen)
+    }
+
+    fn settle(mut self, effect: &UnknownEffect, settled: Settled) -> Self {
+        self.settled.insert(effect.place, settled);
+        self
+    }
+}
+
+impl Runtime {
+    /// The effects of a flow run whose outcome is not known, in the order in which they were submitted: those that were going on when their process died, and those that
+    /// timed out, were cancelled or panicked. Look what became of each, and say so when the run is resumed, with [`ResumeOptions::happened`] or
+    /// [`ResumeOptions::did_not_happen`].
+    ///
+    /// # Errors
+    /// When the runtime has no journal, or that cannot be read.
+    pub async fn unknown_effects(&self, run: FlowRunId) -> Result<Vec<UnknownEffect>, Error> {
+        let store = self.recorder()?.journal.store();
+        unknown_effects(&**store, run)
+            .await
+            .map_err(|trouble| journal_error(&trouble))
+    }
+}
+
+/// The same, for who has a journal and no runtime.
+pub(crate) async fn unknown_effects(
+    store: &dyn JournalStore,
+    run: FlowRunId,
+) -> JournalResult<Vec<UnknownEffect>> {
+    // What a later life knows of a call is what is known.
+    let mut last: HashMap<Digest, StoredTask> = HashMap::new();
+    for task in store.finished(run.as_u128()).await? {
+        if let Some(place) = task.place.filter(|_| task.effect != Effect::None) {
+            last.insert(place, task);
+        }
+    }
+    last.retain(|_, task| task.effect == Effect::Intended);
+    let mut last: Vec<_> = last.into_iter().collect();
+    last.sort_unstable_by_key(|(_, task)| task.spot);
+    let mut unknown = Vec::with_capacity(last.len());
+    for (place, task) in last {
+        let Some(life) = store.life(task.spot.run).await? else {
+            continue;
+        };
+        let node = match task.spot.item {
+            Some(item) => NodeRef::item(task.spot.node, item),
+            None => NodeRef::node(task.spot.node),
+        };
+        unknown.push(UnknownEffect {
+            task: task.definition.name.clone(),
+            name: task.name,
+            task_run: TaskRunId::new(FlowRunId::from_u128(life.id), node),
+            life: life.life,
+            submitted: task.created.into(),
+            error: task.error,
+            place,
+        });
+    }
+    Ok(unknown)
+}

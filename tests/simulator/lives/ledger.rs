@@ -1,0 +1,106 @@
+//! What really happened, noted where no journal and no death can touch it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use flowkit::TaskRunId;
+
+use super::program::Program;
+
+/// A body that began.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    pub(super) life: u32,
+    /// The index of its call.
+    pub(super) call: usize,
+    pub(super) run: TaskRunId,
+}
+
+/// All lives of one program together.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// The runs whose bodies began, each once.
+    pub(super) begun: Vec<Begun>,
+    /// How often the effect of a call happened, and what its body was about to return.
+    pub(super) happened: BTreeMap<usize, (usize, u64)>,
+    pub(super) troubles: Vec<String>,
+}
+
+impl Ledger {
+    /// How many runs of a call began in a life.
+    pub(super) fn begun_in(&self, life: u32, call: usize) -> usize {
+        let begun = self.begun.iter();
+        begun
+            .filter(|begun| begun.life == life && begun.call == call)
+            .count()
+    }
+}
+
+/// What the bodies of one life share. When that is over, nothing that is left of it leaves a trace.
+#[derive(Clone)]
+pub(super) struct World(Arc<Inner>);
+
+struct Inner {
+    program: Arc<Program>,
+    ledger: Arc<Mutex<Ledger>>,
+    life: u32,
+    is_over: AtomicBool,
+    rng: Mutex<Rng>,
+}
+
+impl World {
+    pub(super) fn new(program: &Arc<Program>, ledger: &Arc<Mutex<Ledger>>, life: u32, rng: Rng) -> Self {
+        Self(Arc::new(Inner {
+            program: Arc::clone(program),
+            ledger: Arc::clone(ledger),
+            life,
+            is_over: AtomicBool::new(false),
+            rng: Mutex::new(rng),
+        }))
+    }
+
+    pub(super) fn program(&self) -> &Program {
+        &self.0.program
+    }
+
+    /// The process dies.
+    pub(super) fn end(&self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Ledger)) {
+        if !self.0.is_over.load(Ordering::Relaxed) {
+            note(&mut self.0.ledger.lock().unwrap());
+        }
+    }
+
+    pub(super) fn begins(&self, call: usize, run: TaskRunId) {
+        let life = self.0.life;
+        self.note(|ledger| {
+            let known = ledger
+                .begun
+                .iter()
+                .any(|begun| begun.life == life && begun.run == run);
+            if !known {
+                ledger.begun.push(Begun { life, call, run });
+            }
+        });
+    }
+
+    pub(super) fn happens(&self, call: usize, value: u64) {
+        self.note(|ledger| {
+            let happened = ledger.happened.entry(call).or_insert((0, value));
+            happened.0 += 1;
+        });
+    }
+
+    /// Takes a while, which is another one in every life.
+    pub(super) async fn rest(&self) {
+        let millis = self.0.rng.lock().unwrap().u64(0..=12);
+        flowkit::sleep(Duration::from_millis(millis)).await;
+    }
+}

@@ -1,0 +1,129 @@
+//! The tasks and flows of a program: each looks up what it is to do, and does it.
+
+use flowkit::prelude::*;
+use flowkit::{FlowCall, TaskCall, TaskOptions, current_run};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::ledger::World;
+use super::program::{Kind, Step};
+
+#[task(run_name = "c{call}")]
+async fn plain(call: usize, input: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    perform_call(world, call, &input).await
+}
+
+#[task(run_name = "c{call}", persist = false)]
+async fn unkept(call: usize, input: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    perform_call(world, call, &input).await
+}
+
+#[task(run_name = "c{call}", effect)]
+async fn effect(call: usize, input: Vec<u64>, #[resource] world: &World) -> Result<u64> {
+    perform_call(world, call, &input).await
+}
+
+#[flow]
+async fn once(index: usize, #[resource] world: &World) -> Result<u64> {
+    perform_flow(world, index).await
+}
+
+#[flow(retries = 1)]
+async fn twice(index: usize, #[resource] world: &World) -> Result<u64> {
+    perform_flow(world, index).await
+}
+
+pub(super) fn flow(world: &World, index: usize) -> FlowCall<u64> {
+    match world.program().flows[index].fails_once {
+        true => twice(index),
+        false => once(index),
+    }
+}
+
+fn call(world: &World, index: usize, input: Vec<TaskHandle<u64>>) -> TaskCall<u64> {
+    let planned = &world.program().calls[index];
+    let call = match planned.kind {
+        Kind::Plain => plain(index, all(input)),
+        Kind::Unkept => unkept(index, all(input)),
+        Kind::Effect => effect(index, all(input)),
+    };
+    call.with(TaskOptions::new().retries(planned.failures))
+}
+
+/// What a body returns that had these values.
+fn fold(index: usize, values: &[u64]) -> u64 {
+    let step = |sum: u64, value: &u64| (sum ^ value).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+    values.iter().fold(index as u64 + 0x9e37_79b9, step)
+}
+
+async fn perform_call(world: &World, index: usize, input: &[u64]) -> Result<u64> {
+    let run = current_run().ok_or("a body belongs to a run")?;
+    let id = run.task_run_id().ok_or("a task has a run")?;
+    world.begins(index, id);
+    let call = &world.program().calls[index];
+    world.rest().await;
+    let mut values = input.to_vec();
+    values.extend(perform(world, &call.steps).await?);
+    if run.attempt() <= call.failures {
+        return Err("as planned".into());
+    }
+    let value = fold(index, &values);
+    if call.kind == Kind::Effect {
+        world.happens(index, value);
+        world.rest().await;
+    }
+    Ok(value)
+}
+
+async fn perform_flow(world: &World, index: usize) -> Result<u64> {
+    let flow = &world.program().flows[index];
+    let values = perform(world, &flow.steps).await?;
+    let attempt = current_run().ok_or("a body belongs to a run")?.attempt();
+    if flow.fails_once && attempt == 1 {
+        return Err("as planned".into());
+    }
+    Ok(fold(index, &values))
+}
+
+/// Takes steps, and gives the values that came of them in the order in which they are written.
+fn perform<'a>(world: &'a World, steps: &'a [Step]) -> BoxFuture<'a, Result<Vec<u64>>> {
+    async move {
+        let mut values = Vec::new();
+        let mut submitted = Vec::new();
+        let mut last: Option<TaskHandle<u64>> = None;
+        for step in steps {
+            match step {
+                Step::Rest => world.rest().await,
+                Step::Here(index) => values.push(call(world, *index, Vec::new()).await?),
+                Step::Submit(index) | Step::Feed(index) => {
+                    let input = match step {
+                        Step::Feed(_) => last.iter().cloned().collect(),
+                        _ => Vec::new(),
+                    };
+                    let handle = call(world, *index, input).submit();
+                    last = Some(handle.clone());
+                    submitted.push(handle);
+                }
+                Step::FanOut(calls) => {
+                    let calls: Vec<_> = calls
+                        .iter()
+                        .map(|&index| call(world, index, Vec::new()))
+                        .collect();
+                    values.extend(calls.into_iter().submit_all().await?);
+                }
+                Step::FlowHere(index) => values.push(flow(world, *index).await?),
+                Step::FlowSubmit(index) => submitted.push(flow(world, *index).submit()),
+                Step::Both([one, other]) => {
+                    let (one, other) = futures::join!(perform(world, one), perform(world, other));
+                    values.extend(one?);
+                    values.extend(other?);
+                }
+            }
+        }
+        for handle in submitted {
+            values.push(handle.await?);
+        }
+        Ok(values)
+    }
+    .boxed()
+}
