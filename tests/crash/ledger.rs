@@ -67,6 +67,24 @@ impl Ledger {
         Self(text.lines().map(line).collect())
     }
 
+    /// The last line.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn last(&self) -> String {
+        let last = self.0.last();
+        last.map(|(what, of)| format!("{what} {of}")).unwrap_or_default()
+    }
+
+    /// Whether no effect happened twice.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn check_effects(&self) -> Result<(), String> {
+        let mut effects = BTreeSet::new();
+        let of_effects = self.0.iter().filter(|(what, _)| what == "effect");
+        match of_effects.map(|(_, of)| of).find(|of| !effects.insert(*of)) {
+            Some(of) => Err(format!("{of} happened twice")),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
         let (mut committed, mut effects, mut reported) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut has = BTreeSet::new();

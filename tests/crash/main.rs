@@ -12,7 +12,12 @@
     reason = "a test says what it expects"
 )]
 
+#[cfg(target_os = "linux")]
+mod faults;
+mod faulty;
 mod ledger;
+#[cfg(target_os = "linux")]
+mod library;
 #[cfg(target_os = "linux")]
 mod power;
 mod program;

@@ -6,32 +6,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Keeps images: the library, compiled for this test.
-pub(crate) struct PowerFailures {
-    _directory: tempfile::TempDir,
-    library: PathBuf,
-}
+use crate::library::Library;
+
+/// Keeps images.
+pub(crate) struct PowerFailures(Library);
 
 impl PowerFailures {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let library = directory.path().join("power.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("crash/power.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&library)
-            .arg(&source)
-            .args(["-ldl", "-lpthread"])
-            .status()
-            .unwrap();
-        assert!(
-            compiled.success(),
-            "a C compiler is needed to play a power failure"
-        );
-        Self {
-            _directory: directory,
-            library,
-        }
+        Self(Library::compile("power"))
     }
 
     /// Has the program keep an image of its data. What is there already is on the disk.
@@ -42,8 +24,8 @@ impl PowerFailures {
         } else {
             std::fs::create_dir_all(&image).unwrap();
         }
+        self.0.put_before(program);
         program
-            .env("LD_PRELOAD", &self.library)
             .env("FLOWKIT_POWER_FROM", &data)
             .env("FLOWKIT_POWER_TO", &image);
     }

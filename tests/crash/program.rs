@@ -1,4 +1,4 @@
-//! The program that is killed: a flow with chains, fan-outs, nested tasks, a subflow, a loop of equal calls and effects.
+//! The program that is killed: a flow with chains, fan-outs, nested tasks, a subflow, a loop of equal calls, cached tasks and effects.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::ledger::Pen;
 pub(crate) const DIRECTORY: &str = "FLOWKIT_CRASH_DIRECTORY";
 
 /// What [`season`] returns if nobody disturbs it.
-pub(crate) const UNDISTURBED: u64 = 1995;
+pub(crate) const UNDISTURBED: u64 = 3_995;
 
 #[task(run_name = "seed-{n}")]
 async fn seed(n: u64, #[resource] pen: &Arc<Pen>) -> u64 {
@@ -56,6 +56,13 @@ fn photograph(n: u64, #[resource] pen: &Arc<Pen>) -> Vec<u64> {
     vec![n; 2000]
 }
 
+/// Kept in the cache as well, once in an entry and once in a file of its own.
+#[task(run_name = "preserve-{n}", cache = inputs, cache_durable)]
+async fn preserve(n: u64, #[resource] pen: &Arc<Pen>) -> Vec<u64> {
+    pen.write(format_args!("ran preserve-{n}"));
+    vec![1; usize::try_from(n).unwrap_or_default()]
+}
+
 #[task(run_name = "ship-{parcel}", effect)]
 async fn ship(parcel: u64, #[resource] pen: &Arc<Pen>) -> u64 {
     pen.write(format_args!("effect ship-{parcel}"));
@@ -70,10 +77,11 @@ async fn harvest(of: u64) -> Result<u64> {
 }
 
 #[flow]
-async fn season(plants: u64, #[resource] pen: &Arc<Pen>) -> Result<u64> {
+pub(crate) async fn season(plants: u64, #[resource] pen: &Arc<Pen>) -> Result<u64> {
     let chain = grow(grow(grow(seed(0u64)))).submit();
     let weights = (1..plants).map(weigh).submit_all();
     let measured = measure(100u64).submit();
+    let preserved = (preserve(10u64).submit(), preserve(1_990u64).submit());
     let mut shipped = 0;
     for parcel in 1..4 {
         shipped += match ship(parcel).await {
@@ -88,19 +96,24 @@ async fn season(plants: u64, #[resource] pen: &Arc<Pen>) -> Result<u64> {
     let below = harvest(9u64).submit();
     let weights: u64 = weights.await?.iter().sum();
     let measured = measured.await? % 100 + 30;
-    Ok(chain.await? + weights + measured + shipped + below.await? % 100 + 12)
+    let preserved = (preserved.0.await?.len() + preserved.1.await?.len()) as u64;
+    Ok(preserved + chain.await? + weights + measured + shipped + below.await? % 100 + 12)
+}
+
+/// Builds the program's runtime.
+pub(crate) async fn runtime(directory: &Path, pen: &Arc<Pen>) -> Result<Runtime, flowkit::Error> {
+    Runtime::builder()
+        .data_dir(directory.join("data"))
+        .most_lives(u32::MAX)
+        .resource(Arc::clone(pen))
+        .build()
+        .await
 }
 
 /// Begins the flow run, or resumes the one that an earlier life left.
 async fn live(directory: &Path) {
     let pen = Arc::new(Pen::open(directory));
-    let runtime = Runtime::builder()
-        .data_dir(directory.join("data"))
-        .most_lives(u32::MAX)
-        .resource(Arc::clone(&pen))
-        .build()
-        .await
-        .unwrap();
+    let runtime = runtime(directory, &pen).await.unwrap();
     let journal = runtime.journal().unwrap();
     let known = journal.flows(&RunFilter::default()).await.unwrap();
     pen.write(format_args!("began {}", known.len()));
@@ -128,13 +141,15 @@ async fn live(directory: &Path) {
 /// Not a test of its own: the tests start it as a process, and tell it a directory.
 #[test]
 fn the_program() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else {
-        return;
-    };
+    if let Some(directory) = std::env::var_os(DIRECTORY) {
+        block_on(live(Path::new(&directory)));
+    }
+}
+
+pub(crate) fn block_on(program: impl Future<Output = ()>) {
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build()
-        .unwrap();
-    tokio.block_on(live(Path::new(&directory)));
+        .build();
+    tokio.unwrap().block_on(program);
 }

@@ -4,6 +4,7 @@
 //! synced before the record that names it is written, and unlinked after the flush that forgets it. A put is one insert
 //! of a record, and a hit writes nothing. The orders of expiry and of last use follow in the background.
 
+mod contained;
 mod flusher;
 mod open;
 mod orders;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use contained::LastHold;
 use flusher::Flusher;
 use orders::Hint;
 use trees::Trees;
@@ -46,6 +48,8 @@ struct Inner {
     /// Files that no record names any more, once the next flush is done.
     doomed: Mutex<Vec<String>>,
     dirty: AtomicBool,
+    /// After the trees.
+    _last: LastHold,
 }
 
 impl fmt::Debug for SledStore {

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::contained::{LastHold, contained, is_panic};
 use super::flusher::Flusher;
 use super::trees::Trees;
 use super::{Handle, Inner, sled_error};
@@ -40,7 +41,7 @@ pub(super) fn open(directory: &Path) -> Result<Arc<Handle>, StoreError> {
 
 fn open_here(directory: &Path, doing: &str) -> Result<Handle, StoreError> {
     check_layout(directory, doing)?;
-    let (trees, named) = open_trees(directory, doing)?;
+    let (trees, last, named) = open_trees(directory, doing)?;
     let objects = Objects::new(directory.join("objects"));
     objects
         .remove_orphans(&named)
@@ -51,6 +52,7 @@ fn open_here(directory: &Path, doing: &str) -> Result<Handle, StoreError> {
         objects,
         doomed: Mutex::default(),
         dirty: AtomicBool::new(true),
+        _last: last,
     });
     let flusher = Flusher::start(Arc::clone(&inner))?;
     Ok(Handle { inner, flusher })
@@ -105,7 +107,7 @@ fn set_older_aside(directory: &Path, doing: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn open_trees(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>), StoreError> {
+fn open_trees(directory: &Path, doing: &str) -> Result<Opening, StoreError> {
     match try_open(directory, doing) {
         Err(error) if error.kind() == StoreErrorKind::Corrupt => {
             let aside = set_aside(directory, "damaged").map_err(|error| StoreError::io(doing, error))?;
@@ -116,26 +118,50 @@ fn open_trees(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>),
     }
 }
 
+/// The trees, who lets go of them last, and the files that records name.
+type Opening = (Trees, LastHold, HashSet<String>);
+
 /// Opens the trees alone, with nobody to write them out.
-pub(super) fn try_open(directory: &Path, doing: &str) -> Result<(Trees, HashSet<String>), StoreError> {
+pub(super) fn try_open(directory: &Path, doing: &str) -> Result<Opening, StoreError> {
     let config = sled::Config::new()
         .path(directory.join("sled"))
         .cache_capacity(CACHE_CAPACITY)
         .flush_every_ms(None);
-    let mut tries = 0;
+    let (mut tries, mut panics) = (0, 0);
     loop {
-        match config.open() {
-            Ok(db) => return Trees::open(db),
-            Err(error) if is_locked(&error) => {
+        match contained(doing, || open_once(&config, doing)) {
+            Ok(Ok(opening)) => return Ok(opening),
+            Ok(Err(error)) => {
                 tries += 1;
                 if tries >= TRIES {
                     return Err(locked(directory, error));
                 }
                 wait_for_the_lock();
             }
-            Err(error) => return Err(opening_error(doing, error)),
+            // A disk that failed for a moment is no damage; what is damaged has sled panic again.
+            Err(error) if is_panic(&error) && panics == 0 => panics += 1,
+            Err(error) if is_panic(&error) => return Err(damaged(doing, error)),
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// The inner error is that somebody else has it.
+fn open_once(config: &sled::Config, doing: &str) -> Result<Result<Opening, sled::Error>, StoreError> {
+    let db = match config.open() {
+        Ok(db) => db,
+        Err(error) if is_locked(&error) => return Ok(Err(error)),
+        Err(error) => return Err(opening_error(doing, error)),
+    };
+    // Not let go of before the trees, should those not open.
+    let last = LastHold(Some(db.clone()));
+    let (trees, named) = Trees::open(db)?;
+    Ok(Ok((trees, last, named)))
+}
+
+fn damaged(doing: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    let message = format!("{doing}: the store is damaged; remove its directory to begin anew");
+    StoreError::new(StoreErrorKind::Corrupt, message).because(error)
 }
 
 /// An error of opening, where what sled does not recognise as its own is damage as well.
@@ -149,8 +175,7 @@ fn opening_error(doing: &str, error: sled::Error) -> StoreError {
         sled::Error::Corruption { .. } => true,
     };
     if is_damage {
-        let message = format!("{doing}: the store is damaged; remove its directory to begin anew");
-        StoreError::new(StoreErrorKind::Corrupt, message).because(error)
+        damaged(doing, error)
     } else {
         sled_error(doing, error)
     }

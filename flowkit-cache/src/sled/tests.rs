@@ -163,7 +163,7 @@ fn hints_that_a_crash_lost_are_found_missing_at_the_next_opening() {
     drop(store);
     {
         // These puts wait in the queue, and are flushed to the disk; then the queue is gone, as it is by a kill.
-        let (trees, _) = open::try_open(directory.path(), "opening").unwrap();
+        let (trees, _last, _) = open::try_open(directory.path(), "opening").unwrap();
         let put = |n: u64, new: &NewEntry| {
             let mut record = NewRecord::new(&key(n), new);
             trees.put(&key(n), &mut record, micros(new.created)).unwrap();
@@ -201,7 +201,7 @@ fn a_store_that_is_over_its_size_when_its_hints_were_lost_loses_what_was_used_lo
     let key = |n: u64| key_of(&n).unwrap();
     drop(SledStore::open(directory.path()).unwrap());
     {
-        let (trees, _) = open::try_open(directory.path(), "opening").unwrap();
+        let (trees, _last, _) = open::try_open(directory.path(), "opening").unwrap();
         for n in 0..10 {
             let new = NewEntry::new(vec![1; 100], UNIX_EPOCH + Duration::from_secs((n * 7) % 10));
             let mut record = NewRecord::new(&key(n), &new);

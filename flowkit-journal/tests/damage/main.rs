@@ -8,15 +8,20 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "../../../flowkit-cache/tests/damage/hurt.rs"]
+mod hurt;
+mod large;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flowkit_journal::conformance::rows::{attempt, ended, flow, item, log, spot, task, with_result};
 use flowkit_journal::record::{Effect, Parameters, Record, RunNo, Spot, TaskRow, Timestamp};
 use flowkit_journal::{
     JournalError, JournalResult, JournalStore, Retention, RunFilter, SqliteJournal, StoredTask,
 };
+use hurt::{copy_all, damage, files, numbers, trials};
 
 /// How many flow runs are written, and how many task runs in each.
 const RUNS: u64 = 6;
@@ -95,79 +100,6 @@ async fn write(directory: &Path, killed: bool) -> Written {
         store.close().await.unwrap();
     }
     written
-}
-
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    let all = files(from);
-    for file in all {
-        let target = to.join(file.strip_prefix(from).unwrap());
-        fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(file, target).unwrap();
-    }
-}
-
-/// Numbers that look random, the same each time.
-fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    move |below| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below.max(1)
-    }
-}
-
-/// Damages a file: flips bits, cuts it off, zeroes or swaps pages, deletes it or puts a directory in its place. Says what it did.
-fn damage(file: &Path, mut random: impl FnMut(usize) -> usize) -> String {
-    let mut bytes = fs::read(file).unwrap();
-    let length = bytes.len();
-    let what = random(8);
-    match what {
-        0..=2 if length > 0 => {
-            for _ in 0..=random(1 + what * 8) {
-                let at = random(length);
-                bytes[at] ^= 1 << random(8);
-            }
-        }
-        3 => bytes.truncate(random(length)),
-        4 => {
-            let at = random(length) / 4_096 * 4_096;
-            let end = (at + 4_096).min(length);
-            bytes[at..end].fill(0);
-        }
-        5 if length > 8_192 => {
-            let (a, b) = (random(length / 4_096) * 4_096, random(length / 4_096) * 4_096);
-            let page = bytes[a..a + 4_096].to_vec();
-            bytes.copy_within(b..b + 4_096, a);
-            bytes[b..b + 4_096].copy_from_slice(&page);
-        }
-        6 => {
-            fs::remove_file(file).unwrap();
-            return format!("{} is gone", file.display());
-        }
-        7 if random(4) == 0 => {
-            fs::remove_file(file).unwrap();
-            fs::create_dir(file).unwrap();
-            return format!("{} is a directory", file.display());
-        }
-        _ => {}
-    }
-    fs::write(file, bytes).unwrap();
-    format!("{}: damage {what}", file.display())
 }
 
 /// None for an error that says what is wrong.
@@ -260,7 +192,6 @@ async fn use_damaged(directory: &Path, written: &Written) -> usize {
 
 async fn damage_many(killed: bool) {
     // Some seconds are enough for every day.
-    let trials = std::env::var("FLOWKIT_TRIALS").map_or(50, |trials| trials.parse().unwrap());
     let sound = tempfile::tempdir().unwrap();
     let written = write(sound.path(), killed).await;
     assert_eq!(
@@ -270,7 +201,7 @@ async fn damage_many(killed: bool) {
         killed
     );
     let mut intact = 0;
-    for seed in 0..trials {
+    for seed in 0..trials(50) {
         let directory = tempfile::tempdir().unwrap();
         copy_all(sound.path(), directory.path());
         let mut random = numbers(seed);
