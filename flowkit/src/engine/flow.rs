@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -340,11 +341,13 @@ impl Entered {
             last,
         };
         let body = async {
-            job.as_mut().begin(&attempt).map_err(|failure| Failed {
+            let begun = caught(|| job.as_mut().begin(&attempt));
+            let begun = begun.unwrap_or_else(|message| Err(Failure::panicked(message)));
+            begun.map_err(|failure| Failed {
                 retry: false,
                 ..self.judge(failure, guard.attempt())
             })?;
-            let ended = std::future::poll_fn(|cx| job.as_mut().poll_attempt(cx)).await;
+            let ended = std::future::poll_fn(|cx| poll_caught(job.as_mut(), cx)).await;
             ended.map_err(|failure| self.judge(failure, guard.attempt()))
         };
         let limit = async {
@@ -400,6 +403,14 @@ impl Entered {
         };
         Failed { error, retry, after }
     }
+}
+
+/// Polls the body; a panic in it is a failure of it.
+fn poll_caught(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    caught(|| job.as_mut().poll_attempt(cx)).unwrap_or_else(|message| {
+        job.drop_attempt();
+        Poll::Ready(Err(Failure::panicked(message)))
+    })
 }
 
 /// What became of looking for an earlier attempt's value.

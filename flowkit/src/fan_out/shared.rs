@@ -220,7 +220,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 attempt: 1,
                 error: error.as_ref(),
                 observed: false,
-                call: None,
+                ..Change::default()
             };
             if self.scope.state_of(self.node) == State::Pending {
                 self.scope.change(

@@ -94,6 +94,8 @@ pub(crate) struct Change<'a> {
     pub(crate) observed: bool,
     /// What the journal is to have of the run beside its state.
     pub(crate) call: Option<&'a CallRecord>,
+    /// Whether it is made in the moment in which the run was entered: then no clock is asked.
+    pub(crate) at_once: bool,
 }
 
 impl Scope {
@@ -289,14 +291,15 @@ impl Scope {
 
     /// Changes the state of a run. A change that the table forbids is a bug of ours: it is logged and not made.
     pub(crate) fn change(&self, place: NodeRef, to: State, change: &Change<'_>) -> bool {
-        let now = self.epoch.stamp();
+        let stamp = (!change.at_once).then(|| self.epoch.stamp());
         // What an error says is the user's code, which may ask for the state of a run: not under the lock.
         let said = change
             .error
             .filter(|_| to.is_terminal() && self.life.is_some())
             .map(said_by);
-        let changed = {
+        let (changed, now) = {
             let mut graph = self.graph();
+            let now = stamp.unwrap_or_else(|| graph.created(place));
             let changed = graph.change(place, to, now);
             if changed.is_ok() {
                 if let Some(error) = change.error.filter(|_| to.is_terminal()) {
@@ -308,7 +311,7 @@ impl Scope {
                 }
                 self.journal_task_saying(&graph, place, change.call, said);
             }
-            changed
+            (changed, now)
         };
         match changed {
             Ok(from) => {
