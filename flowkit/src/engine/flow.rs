@@ -92,7 +92,7 @@ pub(crate) fn enter(
         plan.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
     }
     let transaction = match caller {
-        Ambient::Run(run) => run.transaction.clone(),
+        Ambient::Run(run) => run.around().transaction.clone(),
         Ambient::Runtime(..) => None,
     };
     let member = transaction.as_ref().zip(scope.parent());
@@ -119,7 +119,7 @@ fn enter_subflow(
     orders: &[Order],
     caller: &RunContext,
 ) -> (Arc<Scope>, Vec<Arc<str>>) {
-    let tags = with_ambient(tags, &caller.tags);
+    let tags = with_ambient(tags, &caller.around().tags);
     let parent = &caller.scope;
     let edges = edges_of(definition, job, orders, parent);
     let may_close = stall::may_close(parent, false, &edges);
@@ -137,7 +137,9 @@ impl Entered {
     fn ambient(&self, attempt: u32) -> Ambient {
         let tags = (!self.tags.is_empty()).then(|| Arc::from(self.tags.as_slice()));
         let mut run = self.scope.context(tags, attempt);
-        run.transaction.clone_from(&self.transaction);
+        if self.transaction.is_some() {
+            run.around_mut().transaction.clone_from(&self.transaction);
+        }
         Ambient::Run(run)
     }
 

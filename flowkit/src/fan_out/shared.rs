@@ -128,7 +128,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     ) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(known, || Slot::Open);
-        let group = caller.transaction.as_ref();
+        let group = caller.around().transaction.as_ref();
         let member = group.map(|group| group.enter(&scope, node));
         Self {
             scope,

@@ -182,7 +182,7 @@ impl Drive {
         let Some(total) = &mut more.total else {
             return Poll::Pending;
         };
-        if matches!(self.phase, Phase::Keep(..) | Phase::Commit(_) | Phase::Ended) {
+        if matches!(self.phase, Phase::Keep(_) | Phase::Commit(_) | Phase::Ended) {
             return Poll::Pending;
         }
         ready!(total.as_mut().poll(cx));

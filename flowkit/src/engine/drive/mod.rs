@@ -130,7 +130,8 @@ enum Phase {
         timeout: Option<Pin<Box<Sleep>>>,
     },
     Delay(Pin<Box<Sleep>>),
-    Keep(BoxFuture<'static, Option<String>>, Arc<[u8]>),
+    /// The value is being kept, and then given to others.
+    Keep(Box<(BoxFuture<'static, Option<String>>, Arc<[u8]>)>),
     /// Has the intent of an effect written.
     Intend(BoxFuture<'static, JournalResult<()>>),
     /// Has the outcome of an effect written.
@@ -178,9 +179,9 @@ impl Drive {
             && orders.is_empty()
             && definition.cache().is_none()
             && scope.memo().is_none()
-            && caller.transaction.is_none()
+            && caller.around().transaction.is_none()
             && scope.runtime.is_plain(definition);
-        let tags = with_ambient(tags, &caller.tags);
+        let tags = with_ambient(tags, &caller.around().tags);
         let place = match entrance {
             Entrance::Node => scope.add(NewRun {
                 definition,
@@ -210,6 +211,7 @@ impl Drive {
                 hooks: HookQueue::start(&scope, Some(place), definition),
                 occurrence: None,
                 member: caller
+                    .around()
                     .transaction
                     .as_ref()
                     .map(|group| group.enter(&scope, place)),
@@ -226,13 +228,7 @@ impl Drive {
             })
         });
         let span = span_of(&scope, place, definition);
-        let context = RunContext {
-            place: Some(place),
-            attempt: 0,
-            slots: more.as_deref().and_then(More::slots),
-            abandoned: None,
-            ..caller
-        };
+        let context = caller.below(place, more.as_deref().and_then(More::slots));
         Self {
             definition,
             ambient: Some(Ambient::Run(context)),
@@ -355,8 +351,8 @@ impl Drive {
                 ready!(delay.as_mut().poll(cx));
                 self.seek_admission()
             }
-            Phase::Keep(keep, _) => {
-                let trouble = ready!(keep.as_mut().poll(cx));
+            Phase::Keep(keep) => {
+                let trouble = ready!(keep.0.as_mut().poll(cx));
                 self.after_keep(trouble)
             }
             Phase::Commit(commit) => {

@@ -184,17 +184,12 @@ impl Scope {
 
     /// The context of this run's body.
     pub(crate) fn context(self: &Arc<Self>, tags: Tags, attempt: u32) -> RunContext {
-        RunContext {
-            scope: Arc::clone(self),
-            place: None,
-            attempt,
-            tags,
-            leading: None,
-            slots: None,
-            transaction: None,
-            calls: self.life.as_ref().and_then(|life| life.calls().cloned()),
-            abandoned: None,
+        let calls = self.life.as_ref().and_then(|life| life.calls().cloned());
+        let mut context = RunContext::of(Arc::clone(self), attempt, calls);
+        if tags.is_some() {
+            context.around_mut().tags = tags;
         }
+        context
     }
 
     /// The same, to be put in place when the body is polled.
