@@ -109,6 +109,9 @@ impl More {
     }
 }
 
+/// What keeps a value, and the value as others are given it.
+type Keeping = (BoxFuture<'static, Option<String>>, Arc<[u8]>);
+
 enum Phase {
     Inputs,
     /// Reads what an earlier life of the flow run returned.
@@ -131,7 +134,7 @@ enum Phase {
     },
     Delay(Pin<Box<Sleep>>),
     /// The value is being kept, and then given to others.
-    Keep(Box<(BoxFuture<'static, Option<String>>, Arc<[u8]>)>),
+    Keep(Box<Keeping>),
     /// Has the intent of an effect written.
     Intend(BoxFuture<'static, JournalResult<()>>),
     /// Has the outcome of an effect written.
