@@ -36,6 +36,15 @@ pub(crate) struct RunContext {
     /// The task run; none in the body of the flow itself.
     pub(crate) place: Option<NodeRef>,
     pub(crate) attempt: u32,
+    /// The calls that the body makes, where a journal must know them again.
+    pub(crate) calls: Option<Arc<Calls>>,
+    /// What only few runs are in; most have none, and need not carry it around.
+    around: Option<Arc<Around>>,
+}
+
+/// What a run is in beside its flow run.
+#[derive(Clone, Default)]
+pub(crate) struct Around {
     pub(crate) tags: Tags,
     /// The cache keys that this run and its callers are computing.
     pub(crate) leading: Option<Arc<Leading>>,
@@ -43,11 +52,18 @@ pub(crate) struct RunContext {
     pub(crate) slots: Option<Arc<RunSlots>>,
     /// The transaction that runs begun here belong to.
     pub(crate) transaction: Option<Arc<Group>>,
-    /// The calls that the body makes, where a journal must know them again.
-    pub(crate) calls: Option<Arc<Calls>>,
     /// Set when nobody waits for a blocking body any more.
     pub(crate) abandoned: Option<Arc<AtomicBool>>,
 }
+
+/// What most runs are in.
+static NOTHING: Around = Around {
+    tags: None,
+    leading: None,
+    slots: None,
+    transaction: None,
+    abandoned: None,
+};
 
 /// Tags that every run begun here carries.
 pub(crate) type Tags = Option<Arc<[Arc<str>]>>;
@@ -59,9 +75,43 @@ pub(crate) struct Leading {
 }
 
 impl RunContext {
+    /// The context of a flow run's body.
+    pub(crate) fn of(scope: Arc<Scope>, attempt: u32, calls: Option<Arc<Calls>>) -> Self {
+        Self {
+            scope,
+            place: None,
+            attempt,
+            calls,
+            around: None,
+        }
+    }
+
+    /// The context of the body of a run that is called in this one.
+    pub(crate) fn below(mut self, place: NodeRef, slots: Option<Arc<RunSlots>>) -> Self {
+        let around = self.around();
+        if slots.is_some() || around.slots.is_some() || around.abandoned.is_some() {
+            let around = self.around_mut();
+            around.slots = slots;
+            around.abandoned = None;
+        }
+        Self {
+            place: Some(place),
+            attempt: 0,
+            ..self
+        }
+    }
+
+    pub(crate) fn around(&self) -> &Around {
+        self.around.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(crate) fn around_mut(&mut self) -> &mut Around {
+        Arc::make_mut(self.around.get_or_insert_default())
+    }
+
     /// Whether this run or one that called it is computing the value of `key`: to wait for it would be for ever.
     pub(crate) fn is_leading(&self, key: &CacheKey) -> bool {
-        let mut leading = self.leading.as_ref();
+        let mut leading = self.around().leading.as_ref();
         while let Some(link) = leading {
             if link.key == *key {
                 return true;
@@ -108,7 +158,7 @@ pub(crate) fn journaled_run() -> Option<RunContext> {
 /// The slots of the run that the code belongs to.
 pub(crate) fn current_slots() -> Option<Arc<RunSlots>> {
     CURRENT.with(|current| match &*current.borrow() {
-        Some(Ambient::Run(run)) => run.slots.clone(),
+        Some(Ambient::Run(run)) => run.around().slots.clone(),
         _ => None,
     })
 }
@@ -197,7 +247,7 @@ impl CurrentRun {
     /// # }
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        let abandoned = self.0.abandoned.as_ref();
+        let abandoned = self.0.around().abandoned.as_ref();
         abandoned.is_some_and(|abandoned| abandoned.load(Ordering::Acquire)) || self.0.scope.is_closed()
     }
 
@@ -256,7 +306,7 @@ pub async fn tagged<F: Future>(tags: impl IntoIterator<Item = impl Into<Arc<str>
     let mut ambient = current_or_default();
     let around = match &mut ambient {
         Ambient::Runtime(_, tags) => tags,
-        Ambient::Run(run) => &mut run.tags,
+        Ambient::Run(run) => &mut run.around_mut().tags,
     };
     let mut all: Vec<Arc<str>> = around.as_deref().unwrap_or_default().to_vec();
     all.extend(tags.into_iter().map(Into::into));

@@ -173,6 +173,11 @@ impl Graph {
         self.nodes.get(place.node as usize)
     }
 
+    /// When a run, or the fan-out that it is an item of, was entered.
+    pub(crate) fn created(&self, place: NodeRef) -> Stamp {
+        self.node(place).map_or(Stamp::BEGINNING, |node| node.created)
+    }
+
     pub(crate) fn node_mut(&mut self, place: NodeRef) -> Option<&mut Node> {
         self.nodes.get_mut(place.node as usize)
     }

@@ -45,7 +45,8 @@ enum Source<T> {
     Handle(TaskHandle<T>),
     Awaited(Awaiting<T>),
     Call(TaskCall<T>),
-    Flow(FlowCall<T>),
+    /// In a box, since it is large, and every input would be as large as it.
+    Flow(Box<FlowCall<T>>),
     Gather(Box<dyn Gathering<T>>),
     /// Given to the last attempt.
     Spent,
@@ -76,7 +77,7 @@ impl<T> Input<T> {
     }
 
     pub(crate) fn flow(call: FlowCall<T>) -> Self {
-        Self(Source::Flow(call))
+        Self(Source::Flow(Box::new(call)))
     }
 
     pub(crate) fn gathered(gathering: impl Gathering<T> + 'static) -> Self {
@@ -210,8 +211,8 @@ impl Upstream<'_> {
 
 /// An input without its type: what the engine does with it before a body runs.
 pub(crate) trait Pending {
-    /// Submits a call that was passed as an input.
-    fn start(&mut self);
+    /// Submits a call that was passed as an input. Whether the input is a value, which nobody need wait for.
+    fn start(&mut self) -> bool;
     /// Names the runs it comes from.
     fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>));
     /// Ready once the value is there, or the error of the upstream that has none.
@@ -219,18 +220,20 @@ pub(crate) trait Pending {
 }
 
 impl<T: Send + Sync + 'static> Pending for Input<T> {
-    fn start(&mut self) {
+    fn start(&mut self) -> bool {
         match &mut self.0 {
-            Source::Gather(gathering) => return gathering.start(),
-            Source::Call(_) | Source::Flow(_) => {}
             // By far the most are values: they are not moved out and back.
-            _ => return,
+            Source::Owned(_) | Source::Shared(_) => return true,
+            Source::Gather(gathering) => gathering.start(),
+            Source::Call(_) | Source::Flow(_) => {}
+            Source::Handle(_) | Source::Awaited(_) | Source::Spent => return false,
         }
         self.0 = match std::mem::replace(&mut self.0, Source::Spent) {
             Source::Call(call) => Source::Handle(call.submit()),
             Source::Flow(call) => Source::Handle(call.submit()),
             other => other,
         };
+        false
     }
 
     fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>)) {
@@ -246,7 +249,9 @@ impl<T: Send + Sync + 'static> Pending for Input<T> {
         loop {
             match &mut self.0 {
                 Source::Owned(_) | Source::Shared(_) | Source::Spent => return Poll::Ready(Ok(())),
-                Source::Call(_) | Source::Flow(_) => self.start(),
+                Source::Call(_) | Source::Flow(_) => {
+                    self.start();
+                }
                 Source::Handle(handle) => self.0 = Source::Awaited(handle.clone().awaiting()),
                 Source::Awaited(awaiting) => {
                     let outcome = std::task::ready!(awaiting.poll_taken(cx));

@@ -24,8 +24,8 @@ use crate::runtime::RuntimeInner;
 
 /// What the engine asks of a call, whatever its types.
 pub(crate) trait Job: Send {
-    /// Submits the calls that were passed as inputs.
-    fn start_inputs(self: Pin<&mut Self>);
+    /// Submits the calls that were passed as inputs. Whether all inputs are values, which nobody need wait for.
+    fn start_inputs(self: Pin<&mut Self>) -> bool;
     /// Names the runs that inputs come from, with the index of the parameter.
     fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream<'_>));
     /// Ready once all inputs are there, or with the first error of an upstream.
@@ -50,9 +50,9 @@ pub(crate) trait Job: Send {
     fn recall(self: Pin<&mut Self>, value: &Value) -> bool;
     /// Whether the inputs can be given to more than one attempt.
     fn is_repeatable(&self) -> bool;
-    /// Begins an attempt. A panic on the way, of an input that is cloned for it, is a failure like any other.
+    /// Begins an attempt. A panic on the way, of an input that is cloned for it, is for the caller to catch.
     fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Failure>;
-    /// Polls the attempt. The value stays inside.
+    /// Polls the attempt. The value stays inside. A panic of the body is for the caller to catch, who then drops the attempt.
     fn poll_attempt(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>;
     /// Drops the attempt where it stands.
     fn drop_attempt(self: Pin<&mut Self>);
@@ -309,8 +309,12 @@ where
     F: FnMut(&mut I, &Attempt<'_>) -> Result<Fut, Error> + Send + 'static,
     Fut: Future<Output = Result<T, Failure>> + Send + 'static,
 {
-    fn start_inputs(self: Pin<&mut Self>) {
-        self.project().inputs.each(&mut |_, input| input.start());
+    fn start_inputs(self: Pin<&mut Self>) -> bool {
+        let mut all_are_values = true;
+        self.project()
+            .inputs
+            .each(&mut |_, input| all_are_values &= input.start());
+        all_are_values
     }
 
     fn upstreams(self: Pin<&mut Self>, visit: &mut dyn FnMut(usize, Upstream<'_>)) {
@@ -395,9 +399,8 @@ where
     fn begin(self: Pin<&mut Self>, attempt: &Attempt<'_>) -> Result<(), Failure> {
         let mut this = self.project();
         // Inputs that another attempt may need are cloned.
-        let begun = caught(|| (this.start)(this.inputs, attempt)).map_err(Failure::panicked)?;
-        let future = begun.map_err(Failure::refused)?;
-        this.attempt.set(Some(future));
+        let begun = (this.start)(this.inputs, attempt);
+        this.attempt.set(Some(begun.map_err(Failure::refused)?));
         Ok(())
     }
 
@@ -406,11 +409,7 @@ where
         let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let polled = caught(|| attempt.poll(cx));
-        let outcome = match polled {
-            Ok(polled) => ready!(polled),
-            Err(message) => Err(Failure::panicked(message)),
-        };
+        let outcome = ready!(attempt.poll(cx));
         this.attempt.set(None);
         Poll::Ready(outcome.map(|value| *this.output = Some(value)))
     }

@@ -52,12 +52,12 @@ impl Transaction {
             let detail = "a transaction groups runs of a flow: begin it inside a flow or a task";
             return Err(Error::about_runtime(ErrorKind::Unavailable, detail).into());
         };
-        let around = run.transaction.take().filter(|_| !self.eager);
+        let around = run.around_mut().transaction.take().filter(|_| !self.eager);
         let mut open = Open {
             group: Some(Arc::default()),
             scope: Arc::clone(&run.scope),
         };
-        run.transaction.clone_from(&open.group);
+        run.around_mut().transaction.clone_from(&open.group);
         let outcome = scoped(Ambient::Run(run), body).await;
         let Some(group) = open.group.clone() else {
             return outcome;

@@ -64,7 +64,7 @@ where
     let mut ambient = context::current();
     let (abandoned, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     if let Some(Ambient::Run(run)) = &mut ambient {
-        run.abandoned = Some(Arc::clone(&abandoned));
+        run.around_mut().abandoned = Some(Arc::clone(&abandoned));
     }
     async move {
         let (sender, receiver) = oneshot::channel();

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use flowkit_journal::record::Digest;
@@ -102,7 +103,7 @@ pub(crate) fn enter(
         plan.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
     }
     let transaction = match caller {
-        Ambient::Run(run) => run.transaction.clone(),
+        Ambient::Run(run) => run.around().transaction.clone(),
         Ambient::Runtime(..) => None,
     };
     let member = transaction.as_ref().zip(scope.parent());
@@ -130,7 +131,7 @@ fn enter_subflow(
     orders: &[Order],
     caller: &RunContext,
 ) -> (Arc<Scope>, Vec<Arc<str>>) {
-    let tags = with_ambient(tags, &caller.tags);
+    let tags = with_ambient(tags, &caller.around().tags);
     let parent = &caller.scope;
     let edges = edges_of(definition, job, orders, parent);
     let may_close = stall::may_close(parent, false, &edges);
@@ -148,7 +149,9 @@ impl Entered {
     fn ambient(&self, attempt: u32) -> Ambient {
         let tags = (!self.tags.is_empty()).then(|| Arc::from(self.tags.as_slice()));
         let mut run = self.scope.context(tags, attempt);
-        run.transaction.clone_from(&self.transaction);
+        if self.transaction.is_some() {
+            run.around_mut().transaction.clone_from(&self.transaction);
+        }
         Ambient::Run(run)
     }
 
@@ -366,11 +369,13 @@ impl Entered {
             last,
         };
         let body = async {
-            job.as_mut().begin(&attempt).map_err(|failure| Failed {
+            let begun = caught(|| job.as_mut().begin(&attempt));
+            let begun = begun.unwrap_or_else(|message| Err(Failure::panicked(message)));
+            begun.map_err(|failure| Failed {
                 retry: false,
                 ..self.judge(failure, guard.attempt())
             })?;
-            let ended = std::future::poll_fn(|cx| job.as_mut().poll_attempt(cx)).await;
+            let ended = std::future::poll_fn(|cx| poll_caught(job.as_mut(), cx)).await;
             ended.map_err(|failure| self.judge(failure, guard.attempt()))
         };
         let limit = async {
@@ -426,6 +431,14 @@ impl Entered {
         };
         Failed { error, retry, after }
     }
+}
+
+/// Polls the body; a panic in it is a failure of it.
+fn poll_caught(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    caught(|| job.as_mut().poll_attempt(cx)).unwrap_or_else(|message| {
+        job.drop_attempt();
+        Poll::Ready(Err(Failure::panicked(message)))
+    })
 }
 
 /// The body of an attempt. However the attempt ends, also if it is dropped, the body does so before the run.

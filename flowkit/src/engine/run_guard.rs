@@ -71,7 +71,7 @@ impl RunGuard {
                 attempt: self.attempt,
                 error: Some(error),
                 observed: false,
-                call: None,
+                ..Change::default()
             };
             parent.change(*place, State::AwaitingRetry, &change);
         }
@@ -192,7 +192,7 @@ impl RunGuard {
                     attempt: self.attempt,
                     error,
                     observed: self.awaited,
-                    call: None,
+                    ..Change::default()
                 },
             );
         }

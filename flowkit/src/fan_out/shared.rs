@@ -128,7 +128,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     ) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(known, || Slot::Open);
-        let group = caller.transaction.as_ref();
+        let group = caller.around().transaction.as_ref();
         let member = group.map(|group| group.enter(&scope, node));
         Self {
             scope,
@@ -220,7 +220,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 attempt: 1,
                 error: error.as_ref(),
                 observed: false,
-                call: None,
+                ..Change::default()
             };
             if self.scope.state_of(self.node) == State::Pending {
                 self.scope.change(

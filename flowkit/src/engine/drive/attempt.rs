@@ -13,12 +13,14 @@ use crate::engine::scope::Change;
 use crate::error::{Cause, Error, ErrorKind, Failure};
 use crate::event::EventKind;
 use crate::job::{Attempt, Job};
+#[cfg(feature = "testing")]
+use crate::panics::caught;
 use crate::state::State;
 
 impl Drive {
-    pub(super) fn begin_attempt(&mut self, job: Pin<&mut dyn Job>) -> Step {
+    pub(super) fn begin_attempt(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
         if self.scope.is_closed() {
-            return self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled)));
+            return Poll::Ready(self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled))));
         }
         // Once passed, it is not asked again after the intent of an effect was written.
         if !self.has_passed_breaker()
@@ -26,10 +28,10 @@ impl Drive {
         {
             self.leave_admission(None);
             self.share(Err(refused.clone()));
-            return self.end(State::Failed, Some(refused));
+            return Poll::Ready(self.end(State::Failed, Some(refused)));
         }
         if let Some(step) = self.intend() {
-            return step;
+            return Poll::Ready(step);
         }
         if self.attempt == 0 {
             self.pay_into_budget();
@@ -46,6 +48,7 @@ impl Drive {
             &Change {
                 attempt,
                 call: self.call_record(),
+                at_once: self.at_once,
                 ..Change::default()
             },
         );
@@ -77,25 +80,45 @@ impl Drive {
         #[cfg(feature = "testing")]
         self.plan_fault();
         let (definition, scope) = (self.definition, &self.scope);
-        let begun = context::enter(&mut self.ambient, || {
-            job.begin(&Attempt {
+        let phase = &mut self.phase;
+        // A fault that a test plans comes before the body.
+        #[cfg(feature = "testing")]
+        let only_begins = self.fault.is_some();
+        #[cfg(not(feature = "testing"))]
+        let only_begins = false;
+        let polled = context::enter(&mut self.ambient, || {
+            job.as_mut().begin(&Attempt {
                 definition,
                 runtime: &scope.runtime,
                 last,
-            })
+            })?;
+            *phase = Phase::Attempt { timeout };
+            Ok((!only_begins).then(|| job.as_mut().poll_attempt(cx)))
         });
-        match begun {
-            Ok(()) => Step::Next(Phase::Attempt { timeout }),
-            Err(failure) => self.after_failure(failure, false),
+        match polled {
+            Ok(Some(polled)) => self.after_body(job, cx, polled),
+            Ok(None) => self.poll_attempt(job, cx),
+            Err(failure) => Poll::Ready(self.after_failure(failure, false)),
         }
     }
 
     pub(super) fn poll_attempt(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
         let polled = self.poll_body(job.as_mut(), cx);
-        let repeatable = job.is_repeatable();
+        self.after_body(job, cx, polled)
+    }
+
+    /// The body was polled: it is done, or the time of the attempt may be up.
+    fn after_body(
+        &mut self,
+        job: Pin<&mut dyn Job>,
+        cx: &mut Context<'_>,
+        polled: Poll<Result<(), Failure>>,
+    ) -> Poll<Step> {
         match polled {
             Poll::Ready(Ok(())) => return Poll::Ready(self.after_success(&*job)),
-            Poll::Ready(Err(failure)) => return Poll::Ready(self.after_failure(failure, repeatable)),
+            Poll::Ready(Err(failure)) => {
+                return Poll::Ready(self.after_failure(failure, job.is_repeatable()));
+            }
             Poll::Pending => self.after_poll(),
         }
         let Phase::Attempt {
@@ -105,6 +128,7 @@ impl Drive {
             return Poll::Pending;
         };
         ready!(timeout.as_mut().poll(cx));
+        let repeatable = job.is_repeatable();
         self.drop_body(job);
         let limit = self
             .more
@@ -119,7 +143,10 @@ impl Drive {
         #[cfg(feature = "testing")]
         if let Some(fault) = &mut self.fault {
             let ambient = &mut self.ambient;
-            let body = |cx: &mut Context<'_>| context::enter(ambient, || job.as_mut().poll_attempt(cx));
+            let body = |cx: &mut Context<'_>| {
+                caught(|| context::enter(ambient, || job.as_mut().poll_attempt(cx)))
+                    .unwrap_or_else(|message| Poll::Ready(Err(Failure::panicked(message))))
+            };
             let outcome = ready!(fault.poll(cx, body));
             // A body that a fault stood in for was never polled.
             self.drop_body(job);
@@ -129,7 +156,7 @@ impl Drive {
     }
 
     /// Drops the body where it stands.
-    fn drop_body(&mut self, job: Pin<&mut dyn Job>) {
+    pub(super) fn drop_body(&mut self, job: Pin<&mut dyn Job>) {
         #[cfg(feature = "testing")]
         {
             self.fault = None;
@@ -155,7 +182,7 @@ impl Drive {
         let Some(total) = &mut more.total else {
             return Poll::Pending;
         };
-        if matches!(self.phase, Phase::Keep(..) | Phase::Commit(_) | Phase::Ended) {
+        if matches!(self.phase, Phase::Keep(_) | Phase::Commit(_) | Phase::Ended) {
             return Poll::Pending;
         }
         ready!(total.as_mut().poll(cx));
@@ -227,8 +254,8 @@ impl Drive {
         let change = Change {
             attempt,
             error: Some(&error),
-            observed: false,
             call: self.call_record(),
+            ..Change::default()
         };
         self.scope.change(self.place, State::AwaitingRetry, &change);
         tracing::info!(target: "flowkit", task = self.definition.name(), attempt, ?delay, error = format_args!("{error:#}"), "retrying");

@@ -141,9 +141,10 @@ impl Drive {
                     caching.leader = Some(guard);
                 }
                 if let Some(Ambient::Run(run)) = &mut self.ambient {
-                    run.leading = Some(Arc::new(Leading {
+                    let around = run.around_mut();
+                    around.leading = Some(Arc::new(Leading {
                         key,
-                        above: run.leading.take(),
+                        above: around.leading.take(),
                     }));
                 }
                 Step::Next(Phase::LookAgain(caching::look_up(
@@ -229,7 +230,7 @@ impl Drive {
                     return self.complete();
                 }
                 let keep = caching::keep(Arc::clone(&self.scope.runtime), key, entry);
-                Step::Next(Phase::Keep(keep, shared))
+                Step::Next(Phase::Keep(Box::new((keep, shared))))
             }
             Err(error) => {
                 self.uncached(&format!("its value could not be encoded: {error}"));
@@ -244,8 +245,8 @@ impl Drive {
             self.scope
                 .note(self.place, |extra| extra.uncached = Some(Arc::from(trouble)));
         }
-        if let Phase::Keep(_, bytes) = std::mem::replace(&mut self.phase, Phase::Ended) {
-            self.share(Ok(bytes));
+        if let Phase::Keep(keep) = std::mem::replace(&mut self.phase, Phase::Ended) {
+            self.share(Ok(keep.1));
         }
         self.complete()
     }

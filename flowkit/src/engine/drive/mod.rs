@@ -67,6 +67,10 @@ pub(crate) struct Drive {
     attempt: u32,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
+    /// Whether all inputs are there from the beginning.
+    has_values: bool,
+    /// Whether nothing has come between its entering and now, so that it begins when it was entered.
+    at_once: bool,
     phase: Phase,
     /// What a test has happen in the attempt.
     #[cfg(feature = "testing")]
@@ -103,6 +107,9 @@ impl More {
     }
 }
 
+/// What keeps a value, and the value as others are given it.
+type Keeping = (BoxFuture<'static, Option<String>>, Arc<[u8]>);
+
 enum Phase {
     Inputs,
     /// Reads what an earlier life of the flow run returned.
@@ -124,7 +131,8 @@ enum Phase {
         timeout: Option<Pin<Box<Sleep>>>,
     },
     Delay(Pin<Box<Sleep>>),
-    Keep(BoxFuture<'static, Option<String>>, Arc<[u8]>),
+    /// The value is being kept, and then given to others.
+    Keep(Box<Keeping>),
     /// Has the intent of an effect written.
     Intend(BoxFuture<'static, JournalResult<()>>),
     /// Has the outcome of an effect written.
@@ -157,20 +165,24 @@ impl Drive {
         awaited: bool,
     ) -> Self {
         let scope = Arc::clone(&caller.scope);
-        job.as_mut().start_inputs();
+        let has_values = job.as_mut().start_inputs();
         let (options, name, tags, orders) = match extras {
             Some(extras) => (extras.options, extras.name, extras.tags, extras.wait_for),
             None => (None, None, Vec::new(), Vec::new()),
         };
-        let edges = edges_of(definition, job, &orders, &scope);
+        let edges = if has_values && orders.is_empty() {
+            Vec::new()
+        } else {
+            edges_of(definition, job, &orders, &scope)
+        };
         let may_close = stall::may_close(&scope, matches!(entrance, Entrance::Item { .. }), &edges);
         let plain = options.is_none()
             && orders.is_empty()
             && definition.cache().is_none()
             && scope.memo().is_none()
-            && caller.transaction.is_none()
+            && caller.around().transaction.is_none()
             && scope.runtime.is_plain(definition);
-        let tags = with_ambient(tags, &caller.tags);
+        let tags = with_ambient(tags, &caller.around().tags);
         let place = match entrance {
             Entrance::Node => scope.add(NewRun {
                 definition,
@@ -199,6 +211,7 @@ impl Drive {
                 attempt_began: Stamp::NEVER,
                 hooks: HookQueue::start(&scope, Some(place), definition),
                 member: caller
+                    .around()
                     .transaction
                     .as_ref()
                     .map(|group| group.enter(&scope, place)),
@@ -216,13 +229,7 @@ impl Drive {
             })
         });
         let span = span_of(&scope, place, definition);
-        let context = RunContext {
-            place: Some(place),
-            attempt: 0,
-            slots: more.as_deref().and_then(More::slots),
-            abandoned: None,
-            ..caller
-        };
+        let context = caller.below(place, more.as_deref().and_then(More::slots));
         Self {
             definition,
             ambient: Some(Ambient::Run(context)),
@@ -230,6 +237,8 @@ impl Drive {
             place,
             attempt: 0,
             awaited,
+            has_values,
+            at_once: awaited && more.is_none(),
             phase: stalled.map_or(Phase::Inputs, Phase::Stalled),
             #[cfg(feature = "testing")]
             fault: None,
@@ -255,8 +264,32 @@ impl Drive {
     ) -> Poll<Result<(), Error>> {
         let span = self.span.clone();
         let _entered = span.as_deref().map(Span::enter);
+        let outcome = loop {
+            match caught(|| self.poll_on(job.as_mut(), cx)) {
+                Ok(Poll::Ready(outcome)) => break outcome,
+                Ok(Poll::Pending) => {
+                    self.at_once = false;
+                    return Poll::Pending;
+                }
+                Err(message) => match self.after_panic(job.as_mut(), message) {
+                    Step::Next(phase) => self.phase = phase,
+                    Step::End(outcome) => break outcome,
+                },
+            }
+        };
+        self.phase = Phase::Ended;
+        if self.is_in_transaction() {
+            self.leave_transaction(&*job);
+        } else if outcome.is_ok() {
+            self.remember(&*job);
+        }
+        Poll::Ready(outcome)
+    }
+
+    /// Goes from phase to phase until the run waits or ends.
+    fn poll_on(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
-            let step = match self.poll_caught(job.as_mut(), cx) {
+            let step = match self.poll_phase(job.as_mut(), cx) {
                 Poll::Ready(step) => step,
                 // What is ready in this very moment has come in time: the timer is asked last.
                 Poll::Pending if cfg!(flowkit_fault = "no-total-timeout") => return Poll::Pending,
@@ -264,26 +297,20 @@ impl Drive {
             };
             match step {
                 Step::Next(phase) => self.phase = phase,
-                Step::End(outcome) => {
-                    self.phase = Phase::Ended;
-                    if self.is_in_transaction() {
-                        self.leave_transaction(&*job);
-                    } else if outcome.is_ok() {
-                        self.remember(&*job);
-                    }
-                    return Poll::Ready(outcome);
-                }
+                Step::End(outcome) => return Poll::Ready(outcome),
             }
         }
     }
 
-    /// Polls the phase; a panic in it ends the run. A body's own panic never comes so far: this one is of a `Display` that the
-    /// run's name asks, or of a bug of ours.
-    fn poll_caught(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
-        match caught(|| self.poll_phase(job.as_mut(), cx)) {
-            Ok(polled) => polled,
-            Err(message) => Poll::Ready(self.after_failure(Failure::panicked(message), false)),
+    /// A panic ends the attempt: that of a body, which may be tried again, or one of a `Display` that the run's name asks, or of a bug of
+    /// ours.
+    fn after_panic(&mut self, job: Pin<&mut dyn Job>, message: String) -> Step {
+        let in_body = matches!(self.phase, Phase::Attempt { .. });
+        let repeatable = in_body && job.is_repeatable();
+        if in_body {
+            self.drop_body(job);
         }
+        self.after_failure(Failure::panicked(message), repeatable)
     }
 
     fn poll_phase(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
@@ -319,14 +346,14 @@ impl Drive {
                 let written = ready!(intend.as_mut().poll(cx));
                 self.after_intend(written)
             }
-            Phase::Begin => self.begin_attempt(job),
+            Phase::Begin => ready!(self.begin_attempt(job, cx)),
             Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
             Phase::Delay(delay) => {
                 ready!(delay.as_mut().poll(cx));
                 self.seek_admission()
             }
-            Phase::Keep(keep, _) => {
-                let trouble = ready!(keep.as_mut().poll(cx));
+            Phase::Keep(keep) => {
+                let trouble = ready!(keep.0.as_mut().poll(cx));
                 self.after_keep(trouble)
             }
             Phase::Commit(commit) => {
@@ -351,7 +378,9 @@ impl Drive {
                 }
             }
         }
-        if let Err(error) = ready!(job.as_mut().poll_inputs(cx)) {
+        if !self.has_values
+            && let Err(error) = ready!(job.as_mut().poll_inputs(cx))
+        {
             return Poll::Ready(self.upstream_failed(job, error));
         }
         Poll::Ready(self.after_inputs(job))
@@ -433,6 +462,7 @@ impl Drive {
             error: error.as_ref(),
             observed: self.awaited,
             call: self.call_record(),
+            at_once: false,
         };
         self.scope.change(self.place, state, &change);
         if !self.is_restored() {

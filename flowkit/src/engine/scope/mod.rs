@@ -97,6 +97,8 @@ pub(crate) struct Change<'a> {
     pub(crate) observed: bool,
     /// What the journal is to have of the run beside its state.
     pub(crate) call: Option<&'a CallRecord>,
+    /// Whether it is made in the moment in which the run was entered: then no clock is asked.
+    pub(crate) at_once: bool,
 }
 
 impl Scope {
@@ -191,17 +193,11 @@ impl Scope {
 
     /// The context of this run's body.
     pub(crate) fn context(self: &Arc<Self>, tags: Tags, attempt: u32) -> RunContext {
-        RunContext {
-            scope: Arc::clone(self),
-            place: None,
-            attempt,
-            tags,
-            leading: None,
-            slots: None,
-            transaction: None,
-            calls: self.calls().cloned(),
-            abandoned: None,
+        let mut context = RunContext::of(Arc::clone(self), attempt, self.calls().cloned());
+        if tags.is_some() {
+            context.around_mut().tags = tags;
         }
+        context
     }
 
     /// The same, to be put in place when the body is polled.
@@ -298,14 +294,15 @@ impl Scope {
 
     /// Changes the state of a run. A change that the table forbids is a bug of ours: it is logged and not made.
     pub(crate) fn change(&self, place: NodeRef, to: State, change: &Change<'_>) -> bool {
-        let now = self.epoch.stamp();
+        let stamp = (!change.at_once).then(|| self.epoch.stamp());
         // What an error says is the user's code, which may ask for the state of a run: not under the lock.
         let said = change
             .error
             .filter(|_| to.is_terminal() && self.life.is_some())
             .map(said_by);
-        let changed = {
+        let (changed, now) = {
             let mut graph = self.graph();
+            let now = stamp.unwrap_or_else(|| graph.created(place));
             let changed = graph.change(place, to, now);
             if changed.is_ok() {
                 if let Some(error) = change.error.filter(|_| to.is_terminal()) {
@@ -317,7 +314,7 @@ impl Scope {
                 }
                 self.journal_task_saying(&graph, place, change.call, said);
             }
-            changed
+            (changed, now)
         };
         match changed {
             Ok(from) => {
