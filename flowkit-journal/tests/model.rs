@@ -301,3 +301,27 @@ proptest! {
         runtime.block_on(follow(&steps));
     }
 }
+
+#[tokio::test]
+async fn results_that_are_written_anew_after_results_were_cleared_out_are_cleared_out_first() {
+    let result =
+        |node: u32, bytes: usize| Step::Write(vec![with_result(task(spot(3, node)), &vec![7; bytes]).into()]);
+    let bound = |result_bytes: u64| {
+        Step::Prune(Retention {
+            ended_before: None,
+            runs: None,
+            result_bytes: Some(result_bytes),
+            log_bytes: None,
+        })
+    };
+    follow(&[
+        result(0, 30),
+        result(1, 30),
+        result(2, 30),
+        Step::Write(vec![ended(flow_of(3), 20).into()]),
+        bound(60),
+        result(0, 30),
+        bound(60),
+    ])
+    .await;
+}

@@ -73,6 +73,10 @@ async fn slice(
     pruned.more = gone > 0 || pruned.runs > 0;
     if !pruned.more && (retention.result_bytes.is_some() || retention.log_bytes.is_some()) {
         pruned.more = trim::measure(&mut transaction).await?;
+        if pruned.more {
+            // A tree that was written since may have results again before where the last slice ended.
+            *stripped = None;
+        }
     }
     if !pruned.more
         && let Some(limit) = retention.result_bytes
