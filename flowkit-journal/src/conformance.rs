@@ -103,7 +103,7 @@ pub async fn what_is_written_is_read(fresh: Fresh<'_>) {
     };
     let strange = TaskRow {
         kind: NodeKind::Subflow,
-        effect: Effect::Known,
+        effect: Effect::Happened,
         created: Timestamp(-5),
         started: Some(Timestamp(1_900_000_000_000_000)),
         ended: Some(Timestamp(-9)),

@@ -296,7 +296,7 @@ impl Group {
         for mut done in completed {
             done.run.state = State::RolledBack;
             let undone = done.call.map(|call| CallRecord {
-                effect: Effect::Known,
+                effect: Effect::Failed,
                 result: None,
                 ..call
             });

@@ -28,8 +28,6 @@ pub(crate) struct Found {
     /// Where its result is.
     pub(crate) spot: Spot,
     pub(crate) has_result: bool,
-    /// Whether it completed, whether or not its result is still there.
-    pub(crate) completed: bool,
     pub(crate) effect: Effect,
     pub(crate) original: Original,
 }
@@ -130,7 +128,6 @@ impl Replay {
         let found = Found {
             spot: task.spot,
             has_result: task.has_result,
-            completed: task.state == State::Completed.name(),
             effect: task.effect,
             original: Original {
                 started: task.started,
@@ -145,7 +142,7 @@ impl Replay {
             }
             return;
         }
-        if task.effect == Effect::Intended || (task.effect == Effect::Known && found.completed) {
+        if matches!(task.effect, Effect::Intended | Effect::Happened) {
             note(&mut self.effects, &task);
         }
         if task.has_result {

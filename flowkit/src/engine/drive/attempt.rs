@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use flowkit_journal::record::Effect;
 use tokio::time::Instant;
 
 use super::{Drive, Phase, Step};
@@ -202,7 +203,7 @@ impl Drive {
         let after = failure.after.unwrap_or_default();
         let returned = matches!(failure.cause, Cause::Returned(_) | Cause::Refused(_));
         if returned {
-            self.effect_is_known(false);
+            self.effect_is_known(Effect::Failed);
         }
         let (state, error, retryable) = self.judge(failure);
         if retryable

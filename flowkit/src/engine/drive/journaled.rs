@@ -26,8 +26,6 @@ pub(super) struct Journaled {
     pub(super) keeps: bool,
     /// Whether the body of an attempt began.
     pub(super) began: bool,
-    /// Whether it returned a value.
-    pub(super) returned_value: bool,
 }
 
 impl Drive {
@@ -105,8 +103,7 @@ impl Drive {
             ));
         }
         if !found.has_result {
-            let is_lost = found.effect == Effect::Known && found.completed;
-            return is_lost
+            return (found.effect == Effect::Happened)
                 .then(|| self.end_unknown("it had its effect, and what it returned is no longer kept"));
         }
         let life = self.scope.life.as_ref()?;
@@ -145,7 +142,6 @@ impl Drive {
             Ok(Some(bytes)) => match job.as_mut().decode(&bytes) {
                 Ok(()) => {
                     if let Some(journaled) = &mut self.journaled {
-                        journaled.returned_value = true;
                         journaled.record.result = Some(bytes.into());
                         journaled.record.effect = found.effect;
                         journaled.record.original = Some(found.original);

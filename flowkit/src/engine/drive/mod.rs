@@ -225,7 +225,6 @@ impl Drive {
                 place: None,
                 keeps: true,
                 began: false,
-                returned_value: false,
             })
         });
         let span = span_of(&scope, place, definition);
@@ -278,11 +277,7 @@ impl Drive {
             }
         };
         self.phase = Phase::Ended;
-        if self.is_in_transaction() {
-            self.leave_transaction(&*job);
-        } else if outcome.is_ok() {
-            self.remember(&*job);
-        }
+        self.leave_behind(&*job, outcome.is_ok());
         Poll::Ready(outcome)
     }
 
@@ -477,19 +472,22 @@ impl Drive {
         Step::End(error.map_or(Ok(()), Err))
     }
 
-    /// Ends a run that nobody will drive on. Gives the error that who waits for it is to see; none if it had ended.
-    pub(crate) fn abandon(&mut self) -> Option<Error> {
-        if matches!(self.phase, Phase::Ended) {
+    /// Ends a run that nobody will drive on. Gives the outcome that who waits for it is to see; none if it had ended.
+    pub(crate) fn abandon(&mut self, job: Pin<&mut dyn Job>) -> Option<Result<(), Error>> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        if matches!(phase, Phase::Ended) {
             return None;
         }
-        self.phase = Phase::Ended;
+        if self.has_happened(&phase) {
+            return Some(self.complete_abandoned(job, phase));
+        }
         let error = self.error(ErrorKind::Cancelled);
         self.end(State::Cancelled, Some(error.clone()));
         self.scope.stop_descendants(self.place);
         if let Some(more) = &mut self.more {
             more.member = None;
         }
-        Some(error)
+        Some(Err(error))
     }
 }
 
@@ -503,10 +501,4 @@ fn span_of(scope: &Scope, place: NodeRef, definition: &Definition) -> Option<Arc
         task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
     );
     (!span.is_disabled()).then(|| Arc::new(span))
-}
-
-impl Drop for Drive {
-    fn drop(&mut self) {
-        self.abandon();
-    }
 }
