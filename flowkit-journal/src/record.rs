@@ -137,6 +137,8 @@ pub enum Effect {
     Happened,
     /// Its body returned an error, or it was undone: it may be tried again.
     Failed,
+    /// It is being undone: whether its hooks have all been called is not known. Also of a task without an effect.
+    Undoing,
 }
 
 /// A task run, a fan-out or one of its items, or what stands for a subflow.

@@ -70,6 +70,7 @@ pub(super) fn effect_number(effect: Effect) -> i64 {
         Effect::Intended => 1,
         Effect::Happened => 2,
         Effect::Failed => 3,
+        Effect::Undoing => 4,
     }
 }
 
@@ -288,6 +289,7 @@ pub(super) fn read(row: &SqliteRow, dictionary: &Dictionary) -> Option<Read> {
             1 => Effect::Intended,
             2 => Effect::Happened,
             3 => Effect::Failed,
+            4 => Effect::Undoing,
             _ => return None,
         },
         has_result: kept != Kept::Nowhere,

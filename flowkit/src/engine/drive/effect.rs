@@ -1,7 +1,7 @@
 //! The effect of a task run: its intent is on the disk before the body begins, its outcome before anybody is given it, and what is not known is said.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use flowkit_journal::JournalResult;
 use flowkit_journal::record::Effect;
@@ -43,12 +43,18 @@ impl Drive {
     }
 
     /// What somebody says of an effect whose outcome the journal does not know: none if it did not happen, so that the task runs.
-    pub(super) fn settle(&mut self, mut job: Pin<&mut dyn Job>, settled: Settled) -> Option<Step> {
+    pub(super) fn settle(&mut self, job: Pin<&mut dyn Job>, settled: Settled) -> Option<Step> {
+        if let Settled::Happened(value) = settled {
+            return Some(self.complete_as_said(job, value));
+        }
         let task = self.definition.name();
-        let Settled::Happened(value) = settled else {
-            tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said not to have happened: its task runs");
-            return None;
-        };
+        tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said not to have happened: its task runs");
+        None
+    }
+
+    /// Completes with what somebody who looked says the body would have returned.
+    pub(super) fn complete_as_said(&mut self, mut job: Pin<&mut dyn Job>, value: serde_json::Value) -> Step {
+        let task = self.definition.name();
         // Until the value is there, it is as unknown as before.
         if let Some(journaled) = &mut self.journaled {
             journaled.began = true;
@@ -59,12 +65,12 @@ impl Drive {
             let error = self.error(ErrorKind::Input).detailed(format!(
                 "its effect is said to have happened, and the value given for what it returned cannot be read as that: {error}"
             ));
-            return Some(self.end(State::Failed, Some(error)));
+            return self.end(State::Failed, Some(error));
         }
         tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said to have happened");
         self.effect_is_known(Effect::Happened);
         self.keep_value(&*job);
-        Some(self.complete())
+        self.complete()
     }
 
     /// Notes what is known of the effect, wherever the run is written from.
@@ -82,7 +88,6 @@ impl Drive {
         let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
             return;
         };
-        let mut effects = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
         let found = Found {
             spot: life.spot(self.place),
             has_result: journaled.record.result.is_some(),
@@ -93,10 +98,7 @@ impl Drive {
                 attempts: self.attempt,
             },
         };
-        match effect {
-            Effect::None | Effect::Failed => drop(effects.remove(&place)),
-            Effect::Intended | Effect::Happened => drop(effects.insert(place, found)),
-        }
+        life.done.note_effect(place, found);
     }
 
     /// The body is about to begin.

@@ -69,10 +69,8 @@ impl Drive {
                 run,
                 entry: more.uncommitted.take(),
                 memo,
-                call: self
-                    .journaled
-                    .as_deref()
-                    .map(|journaled| journaled.record.clone()),
+                call: self.journaled.as_ref().and_then(|journaled| journaled.place),
+                record: self.call_record().cloned(),
             }),
             _ if state.is_failure() => member.failed(&self.scope, self.place),
             _ => drop(member),
