@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use crate::finished::Finished;
 use crate::record::{
     AttemptRow, DefinitionRow, Digest, Effect, NodeKind, Parameters, Record, RunNo, Spot, Timestamp,
 };
@@ -339,11 +340,14 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
 
     /// The task runs of every life of a flow run and of the subflows below it that have a result, and those whose effect is intended or known,
-    /// fan-outs that have items among them, in the order of their spots: what a later life did comes after what an earlier one did.
+    /// fan-outs that have items among them, in the order of their spots: what a later life did comes after what an earlier one did. And how many rows of
+    /// theirs are damaged or gone: of a call whose row is, nothing is known, which is not the same as that it was never made.
+    ///
+    /// The nodes of a life are numbered from 0 without gaps, and its subflows' own rows are written before it is written that they began.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>>;
 
     /// What a task run returned, if it is kept and is what was written.
     ///

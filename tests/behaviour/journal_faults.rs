@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use flowkit::journal::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use flowkit::journal::{
-    Beginning, ItemCount, JournalError, JournalResult, JournalSize, JournalStore, MemoryJournal, Pruned,
-    Retention, RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, Finished, ItemCount, JournalError, JournalResult, JournalSize, JournalStore, MemoryJournal,
+    Pruned, Retention, RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 use flowkit::prelude::*;
 use futures::future::BoxFuture;
@@ -73,7 +73,7 @@ failing! {
     fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>>;
     fn attempts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<AttemptRow>>>;
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>>;
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
     fn earlier<'a>(&'a self, definition: &'a DefinitionRow, before: Timestamp, limit: u32) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>>;
     fn prune<'a>(&'a self, retention: &'a Retention) -> BoxFuture<'a, JournalResult<Pruned>>;

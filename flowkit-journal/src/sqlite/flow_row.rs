@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::bytes::{put_bytes, put_number, spot_from_bytes, texts_from_bytes};
 use super::dictionary::Dictionary;
+use crate::finished::Belonging;
 use crate::record::{Parameters, RunNo, Timestamp};
 use crate::store::StoredFlow;
 
@@ -66,5 +67,18 @@ pub(super) fn read(row: &SqliteRow, dictionary: &Dictionary) -> Option<StoredFlo
         ended: row.try_get::<Option<i64>, _>(12).ok()?.map(Timestamp),
         parameters,
         result_json: text(15)?,
+    })
+}
+
+/// Where a row of a query that selected [`SELECTED`] belongs, whether or not it is what was written.
+pub(super) fn belonging(row: &SqliteRow) -> Option<Belonging> {
+    Some(Belonging {
+        no: RunNo(row.try_get::<i64, _>(0).ok()? as u64),
+        id: u128::from_be_bytes(row.try_get::<&[u8], _>(1).ok()?.try_into().ok()?),
+        life: row.try_get(2).ok()?,
+        parent: match row.try_get::<Option<&[u8]>, _>(4).ok()? {
+            Some(bytes) => Some(spot_from_bytes(bytes)?),
+            None => None,
+        },
     })
 }

@@ -49,3 +49,76 @@ async fn the_journal_of_a_newer_flowkit_is_refused_and_left_alone() {
     }
     assert!(!directory.path().join("journal.sqlite.damaged-1").exists());
 }
+
+/// A flow run of two lives with a subflow and an effect of which nobody knows how it went, damaged by a statement: how many rows are missed, and whether the effect is
+/// still known.
+async fn missed_after(damage: &'static str) -> (u64, bool) {
+    use crate::conformance::rows::{flow, spot, task, with_result};
+    use crate::record::{Effect, NodeKind, TaskRow};
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteJournal::open(directory.path()).await.unwrap();
+    let mut below = flow(2, 8);
+    (below.root, below.parent) = (RunNo(1), Some(spot(1, 2)));
+    let mut second = flow(3, 7);
+    second.life = 2;
+    let subflow = TaskRow {
+        kind: NodeKind::Subflow,
+        ..task(spot(1, 2))
+    };
+    let effect = TaskRow {
+        effect: Effect::Intended,
+        ..task(spot(2, 0))
+    };
+    let tasks = [
+        with_result(task(spot(1, 0)), b"zero"),
+        task(spot(1, 1)),
+        subflow,
+        effect.clone(),
+        task(spot(2, 1)),
+        with_result(task(spot(3, 0)), b"zero"),
+    ];
+    let flows = [flow(1, 7), below, second].map(Record::from);
+    let batch: Vec<Record> = flows.into_iter().chain(tasks.map(Record::from)).collect();
+    store.write(&batch).await.unwrap();
+    assert_eq!(store.finished(7).await.unwrap().unreadable, 0);
+    let mut writer = store.writer().await.unwrap();
+    let connection = writer.connection.as_mut().unwrap();
+    let hurt = sqlx::raw_sql(damage).execute(connection).await.unwrap();
+    assert_eq!(hurt.rows_affected(), 1, "{damage}");
+    drop(writer);
+    let finished = store.finished(7).await.unwrap();
+    let is_known = finished.tasks.iter().any(|task| task.spot == effect.spot);
+    (finished.unreadable, is_known)
+}
+
+#[tokio::test]
+async fn a_row_that_can_no_longer_be_read_is_missed_and_not_taken_for_one_that_never_was() {
+    for of_the_effect in [
+        "UPDATE tasks SET effect = 0 WHERE run = 2 AND node = 0",
+        "UPDATE tasks SET body = zeroblob(20) WHERE run = 2 AND node = 0",
+        "UPDATE tasks SET definition = 99 WHERE run = 2 AND node = 0",
+        "UPDATE tasks SET run = 3, node = 1 WHERE run = 2 AND node = 0",
+        "DELETE FROM tasks WHERE run = 2 AND node = 0",
+        "DELETE FROM flows WHERE no = 2",
+        "UPDATE flows SET root = 99 WHERE no = 2",
+        "UPDATE flows SET parent = NULL WHERE no = 2",
+        "UPDATE flows SET parent = x'ff' WHERE no = 2",
+    ] {
+        let (missed, is_known) = missed_after(of_the_effect).await;
+        assert!(missed > 0 && !is_known, "{missed} after {of_the_effect}");
+    }
+    for of_another in [
+        "UPDATE tasks SET result = NULL WHERE run = 1 AND node = 0",
+        "DELETE FROM tasks WHERE run = 1 AND node = 1",
+        "DELETE FROM flows WHERE no = 1",
+        "UPDATE flows SET id = zeroblob(16) WHERE no = 1",
+        "UPDATE flows SET life = 9 WHERE no = 1",
+    ] {
+        assert!(missed_after(of_another).await.0 > 0, "{of_another}");
+    }
+    // What does not keep a task run from being found does no harm.
+    assert_eq!(
+        missed_after("UPDATE flows SET root = 99 WHERE no = 1").await,
+        (0, true)
+    );
+}

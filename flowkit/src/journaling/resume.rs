@@ -264,6 +264,10 @@ impl Runtime {
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
+        if replay.unreadable() > 0 {
+            let run = FlowRunId::from_u128(stored.id);
+            tracing::error!(target: "flowkit", flow = stored.name, flow_run_id = %run, rows = replay.unreadable(), "some of what earlier lives of a flow run did cannot be read any more");
+        }
         let mut replay = replay
             .allowing_changes(options.allow_changes)
             .with_settled(options.settled);
