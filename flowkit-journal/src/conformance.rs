@@ -14,6 +14,7 @@ use crate::store::{
     Beginning, ItemCount, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask,
 };
 
+pub mod failing;
 mod pruning;
 mod resuming;
 pub mod rows;

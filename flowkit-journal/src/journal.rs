@@ -3,9 +3,8 @@
 //! One tokio task writes. While it writes one batch the next gathers, so the slower the disk, the larger the batches: a group commit. Nobody waits for it but who
 //! asks to, with [`Journal::flush`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,8 +64,12 @@ struct Queue {
     failures: u64,
     trouble: Option<JournalError>,
     writer: Option<JoinHandle<()>>,
-    /// Records were given up: what is written is not the whole history.
-    incomplete: bool,
+    /// The roots of the flow runs of which records were given up: what is written of them is not the whole history, whatever is written later.
+    incomplete: BTreeSet<RunNo>,
+    /// That this is so, once it is.
+    loss: Option<JournalError>,
+    /// The roots of the subflows that go on.
+    roots: HashMap<RunNo, RunNo>,
 }
 
 impl fmt::Debug for Journal {
@@ -112,18 +115,24 @@ impl Journal {
         RunNo(self.0.next_run.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Takes a record, which is written soon, after all those that were appended before it.
+    /// Takes a record, which is written soon, after all those that were appended before it. While the store cannot be written the records wait in memory, and
+    /// when they are too many, those that come are given up: from then on [`flush`](Self::flush) says so.
     ///
     /// Must be called within tokio.
     pub fn append(&self, record: Record) {
         let mut queue = self.0.lock();
-        if queue.trouble.is_some() && (queue.records.len() >= MOST_KEPT || queue.bytes >= 4 * ROOM_BYTES) {
-            let is_news = !std::mem::replace(&mut queue.incomplete, true);
-            let trouble = queue.trouble.clone();
+        let root = queue.root_of(&record);
+        if let Some(trouble) = &queue.trouble
+            && (queue.records.len() >= MOST_KEPT || queue.bytes >= 4 * ROOM_BYTES)
+        {
+            let trouble = trouble.clone();
+            let path = trouble.path().to_owned();
+            queue.incomplete.insert(root);
+            let is_news = queue.loss.replace(JournalError::Incomplete { path }).is_none();
             // Whoever listens may append what is logged.
             drop(queue);
             if is_news {
-                tracing::error!(target: "flowkit", ?trouble, "the journal cannot be written for too long: from here on the history is lost");
+                tracing::error!(target: "flowkit", %trouble, "the journal cannot be written for too long: from here on the history is lost");
             }
             return;
         }
@@ -162,8 +171,29 @@ impl Journal {
     /// Returns when everything appended so far survives the death of the process.
     ///
     /// # Errors
-    /// When it could not be written. It stays in memory, and the next flush tries again.
+    /// When it could not be written. It stays in memory, and the next flush tries again. And from when on something had to be given up, always: what is
+    /// written is then not everything. For one flow run, [`flush_of`](Self::flush_of) knows better.
     pub async fn flush(&self) -> JournalResult<()> {
+        self.flush_taken().await?;
+        self.0.lock().loss.clone().map_or(Ok(()), Err)
+    }
+
+    /// The same, for who asks only about the tree of flow runs with this root: what others had to give up is no error.
+    ///
+    /// # Errors
+    /// Those of [`flush`](Self::flush), where what was given up is of this tree.
+    pub async fn flush_of(&self, root: RunNo) -> JournalResult<()> {
+        self.flush_taken().await?;
+        let queue = self.0.lock();
+        let loss = queue.loss.clone().filter(|_| queue.incomplete.contains(&root));
+        loss.map_or(Ok(()), Err)
+    }
+
+    /// The same, for who wants to read what there is: what had to be given up is no error.
+    ///
+    /// # Errors
+    /// When something could not be written. It stays in memory, and the next flush tries again.
+    pub async fn flush_taken(&self) -> JournalResult<()> {
         let (target, failures) = {
             let mut queue = self.0.lock();
             queue.wanted = queue.appended;
@@ -171,16 +201,14 @@ impl Journal {
         };
         loop {
             {
-                let mut queue = self.0.lock();
+                let queue = self.0.lock();
                 if queue.failures > failures
                     && let Some(trouble) = &queue.trouble
                 {
                     return Err(trouble.clone());
                 }
                 if queue.written >= target {
-                    // Told once: what follows can be written again.
-                    let lost = std::mem::take(&mut queue.incomplete);
-                    return if lost { Err(self.0.lost()) } else { Ok(()) };
+                    return Ok(());
                 }
             }
             // Whoever waits writes, if nobody else does: the task for it may sleep on a runtime that nobody drives.
@@ -191,11 +219,14 @@ impl Journal {
     /// Writes what is left, and has the store put its files in order and close them: see [`JournalStore::rest`].
     ///
     /// # Errors
-    /// When something could not be written, or the files not be put in order.
+    /// When something could not be written or had to be given up, or the files not be put in order.
     pub async fn rest(&self) -> JournalResult<()> {
-        self.flush().await?;
-        let _turn = self.0.turn.lock().await;
-        self.0.store.rest().await
+        self.flush_taken().await?;
+        {
+            let _turn = self.0.turn.lock().await;
+            self.0.store.rest().await?;
+        }
+        self.flush().await
     }
 
     /// Why the last write failed, if it did.
@@ -220,6 +251,27 @@ impl Journal {
             }));
             self.0.wake.notify_one();
         }
+    }
+}
+
+impl Queue {
+    /// The root of the tree of flow runs that a record is of. What a subflow's own row says of it is remembered while the subflow goes on.
+    fn root_of(&mut self, record: &Record) -> RunNo {
+        let run = match record {
+            Record::Flow(row) => {
+                if row.ended.is_some() {
+                    self.roots.remove(&row.no);
+                } else if row.root != row.no {
+                    self.roots.insert(row.no, row.root);
+                }
+                return row.root;
+            }
+            Record::Task(row) => row.spot.run,
+            Record::Attempt(row) => row.run,
+            Record::Edge(row) => row.to.run,
+            Record::Log(row) => row.run,
+        };
+        self.roots.get(&run).copied().unwrap_or(run)
     }
 }
 
@@ -275,15 +327,6 @@ impl Inner {
         let written = outcome.is_ok();
         self.note(outcome);
         written
-    }
-
-    fn lost(&self) -> JournalError {
-        JournalError::Io {
-            path: PathBuf::from(format!("{:?}", self.store)),
-            action: "written",
-            reason: "it could not be written for too long, and records that came meanwhile were given up"
-                .into(),
-        }
     }
 
     fn note(&self, outcome: JournalResult<()>) {

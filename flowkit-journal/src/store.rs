@@ -1,7 +1,7 @@
 //! The contract of what keeps a journal.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -55,6 +55,14 @@ pub enum JournalError {
         /// What to do.
         advice: Arc<str>,
     },
+    /// Something of it was given up, since it could not be written for too long.
+    #[error(
+        "the journal `{path}` lacks some of what it was to record: it could not be written for too long, and what came meanwhile was given up"
+    )]
+    Incomplete {
+        /// Its file or directory.
+        path: PathBuf,
+    },
     /// Reading or writing failed.
     #[error("the journal `{path}` cannot be {action}: {reason}")]
     Io {
@@ -65,6 +73,20 @@ pub enum JournalError {
         /// The system's or the database's words.
         reason: Arc<str>,
     },
+}
+
+impl JournalError {
+    /// The file or directory that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Newer { path, .. }
+            | Self::Owned { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::Displaced { path, .. }
+            | Self::Incomplete { path }
+            | Self::Io { path, .. } => path,
+        }
+    }
 }
 
 /// What a task run returned, and which.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::conformance::failing::FailingJournal;
 use crate::conformance::rows::{flow, log, spot, task, with_result};
 use crate::memory::MemoryJournal;
 
@@ -72,4 +73,47 @@ async fn who_makes_too_much_waits_until_some_of_it_is_written() {
     assert!(!journal.has_room());
     journal.room().await;
     assert_eq!(journal.store().tasks(RunNo(1), true).await.unwrap().len(), 1);
+}
+
+/// A journal whose store cannot be written for so long that it gave up a record of a subflow of the third flow run.
+async fn overflown() -> (Arc<FailingJournal>, Journal) {
+    let store = FailingJournal::at(1, true);
+    let begun = Journal::begin(Arc::clone(&store) as _, Timestamp(0), "Crashed", None).await;
+    let journal = begun.unwrap().0;
+    let mut below = flow(4, 9);
+    (below.root, below.parent) = (RunNo(3), Some(spot(3, 0)));
+    for flow in [flow(1, 7), flow(3, 8), below] {
+        journal.append(Record::from(flow));
+    }
+    assert!(journal.flush().await.is_err(), "the disk is full");
+    // Shared, so that it takes its room once.
+    let large: Arc<[u8]> = vec![0; ROOM_BYTES].into();
+    for node in 0..4 {
+        let mut row = task(spot(1, node));
+        row.result = Some(Arc::clone(&large));
+        journal.append(Record::from(row));
+    }
+    journal.append(Record::from(task(spot(4, 0))));
+    (store, journal)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_is_told_that_records_were_given_up_also_after_the_disk_has_room_again() {
+    let (store, journal) = overflown().await;
+    let full = |error: JournalResult<()>| matches!(error, Err(JournalError::Io { .. }));
+    assert!(full(journal.flush().await) && full(journal.flush_of(RunNo(1)).await));
+    store.mend();
+    let incomplete = |error: JournalResult<()>| matches!(error, Err(JournalError::Incomplete { .. }));
+    journal.flush_taken().await.unwrap();
+    assert!(journal.store().flow(8).await.unwrap().is_some());
+    for _ in 0..2 {
+        // Whoever else was told.
+        assert!(incomplete(journal.flush().await));
+        assert!(incomplete(journal.flush_of(RunNo(3)).await));
+    }
+    // Nothing of this one is missing, nor of what comes.
+    journal.flush_of(RunNo(1)).await.unwrap();
+    journal.append(Record::from(flow(5, 10)));
+    journal.flush_of(RunNo(5)).await.unwrap();
+    assert!(incomplete(journal.rest().await), "and at last once more");
 }

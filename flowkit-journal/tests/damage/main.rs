@@ -115,7 +115,7 @@ fn answered<T>(answer: JournalResult<T>) -> Option<T> {
 fn nothing_is_missing_silently(finished: &Finished, run: u64, written: &Written) {
     let found = |at: &Spot| finished.tasks.iter().any(|task| task.spot == *at);
     let nodes = (0..TASKS / 2).map(|node| spot(run, node));
-    let last = nodes.clone().filter(found).next_back();
+    let last = nodes.clone().rfind(found);
     let gone = nodes
         .filter(|at| Some(*at) < last)
         .find(|at| written.contains_key(at) && !found(at));
