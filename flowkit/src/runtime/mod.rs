@@ -22,6 +22,8 @@ pub(crate) use cache::CacheSlot;
 pub(crate) use gates::Gates;
 pub use gates::LimitUse;
 pub use journal::OnStart;
+#[cfg(feature = "cli")]
+pub(crate) use journal::own;
 
 use crate::breaker::BreakerState;
 use crate::clock::Clock;
