@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use self::last::Last;
 use crate::owner::Owner;
 use crate::record::{Record, RunNo, Spot, Timestamp};
 use crate::store::{Beginning, JournalError, JournalResult, JournalStore};
@@ -27,6 +28,9 @@ const MOST_KEPT: usize = 1 << 20;
 
 /// How long records may wait for others, unless somebody asks for them to be written.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// How often a store is tried that cannot be written, once nobody holds the journal any more.
+const LAST_TRIES: u32 = 3;
 
 /// How long a store that could not be written is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -240,15 +244,9 @@ impl Journal {
             return;
         }
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
-            let inner = Arc::downgrade(&self.0);
-            queue.writer = Some(tokio.spawn(async move {
-                // Nobody is left to append anything when the journal itself is gone.
-                while let Some(inner) = inner.upgrade() {
-                    if inner.write_next().await {
-                        return;
-                    }
-                }
-            }));
+            let inner = Arc::clone(&self.0);
+            // It holds what it writes, so that what was appended is written when nobody else holds it any more.
+            queue.writer = Some(tokio.spawn(async move { inner.write_all().await }));
             self.0.wake.notify_one();
         }
     }
@@ -278,6 +276,23 @@ impl Queue {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes batch after batch, until nothing is left.
+    async fn write_all(self: Arc<Self>) {
+        let mut failed = 0;
+        while !self.write_next().await {
+            // Nobody is left to append anything, nor to be told: a store that cannot be written must not hold its directory for ever.
+            let is_last = Arc::strong_count(&self) == 1;
+            failed = if is_last && self.lock().trouble.is_some() {
+                failed + 1
+            } else {
+                0
+            };
+            if failed >= LAST_TRIES {
+                return;
+            }
+        }
     }
 
     /// Gathers a batch and writes it; true if there was nothing to write, and the next record starts another task.
@@ -361,6 +376,24 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// What is left here is left by a tokio runtime that ended before it was written.
+    fn drop(&mut self) {
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let records = std::mem::take(&mut queue.records);
+        let last = Last {
+            store: Arc::clone(&self.store),
+            owner: self.owner.take(),
+            batches: [
+                std::mem::take(&mut queue.batch),
+                Arc::new(last_of_each_place(records)),
+            ],
+            has_failed: queue.trouble.is_some(),
+        };
+        last.write();
+    }
+}
+
 /// What a record holds that may be large.
 fn large_bytes(record: &Record) -> usize {
     match record {
@@ -398,5 +431,6 @@ fn last_of_each_place(records: Vec<Record>) -> Vec<Record> {
     kept
 }
 
+mod last;
 #[cfg(test)]
 mod tests;

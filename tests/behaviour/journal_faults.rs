@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flowkit::journal::JournalStore;
+use flowkit::journal::{JournalStore, RunFilter};
 use flowkit::prelude::*;
 use flowkit_journal::conformance::failing::FailingJournal;
 
@@ -183,4 +183,42 @@ async fn after_a_shutdown_the_journal_is_one_file_which_is_all_that_need_be_copi
         let flow = journal.flow(run.id().as_u128()).await.unwrap().unwrap();
         assert_eq!(flow.state, "Completed");
     }
+}
+
+#[flow]
+async fn stuck(#[resource] begun: &Arc<tokio::sync::Notify>) -> Result<()> {
+    double(1u32).await?;
+    begun.notify_one();
+    std::future::pending::<()>().await;
+    Ok(())
+}
+
+#[test]
+fn what_a_run_did_last_is_in_the_journal_though_tokio_ended_before_it_was_written() {
+    let tokio = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (directory, begun) = (tempfile::tempdir().unwrap(), Arc::new(tokio::sync::Notify::new()));
+    let ending = tokio();
+    ending.block_on(async {
+        let runtime = Runtime::builder()
+            .data_dir(directory.path())
+            .resource(Arc::clone(&begun))
+            .build()
+            .await
+            .unwrap();
+        tokio::spawn(async move { runtime.run(stuck()).await });
+        begun.notified().await;
+    });
+    // Nobody shut it down.
+    drop(ending);
+    let runs = tokio().block_on(async {
+        let journal = on_disk(directory.path()).await.journal().unwrap();
+        journal.flows(&RunFilter::default()).await.unwrap()
+    });
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].state, "Cancelled");
 }

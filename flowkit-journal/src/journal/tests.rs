@@ -117,3 +117,57 @@ async fn who_asks_is_told_that_records_were_given_up_also_after_the_disk_has_roo
     journal.flush_of(RunNo(5)).await.unwrap();
     assert!(incomplete(journal.rest().await), "and at last once more");
 }
+
+#[test]
+fn what_was_appended_is_written_when_everybody_is_gone() {
+    let store: Arc<dyn JournalStore> = Arc::new(MemoryJournal::new());
+    let tokio = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let begin = async || {
+        let begun = Journal::begin(Arc::clone(&store), Timestamp(0), "Crashed", None).await;
+        begun.unwrap().0
+    };
+    // The journal first: its task has not even begun when nobody else holds it any more.
+    tokio().block_on(async {
+        let journal = begin().await;
+        journal.append(Record::from(flow(1, 7)));
+        let writer = journal.0.lock().writer.take().unwrap();
+        drop(journal);
+        writer.await.unwrap();
+    });
+    // Tokio first.
+    let ending = tokio();
+    let journal = ending.block_on(async {
+        let journal = begin().await;
+        journal.append(Record::from(flow(2, 8)));
+        journal
+    });
+    drop(ending);
+    drop(journal);
+    // Both at once, from within.
+    tokio().block_on(async {
+        begin().await.append(Record::from(flow(3, 9)));
+    });
+    tokio().block_on(async {
+        for id in 7..10 {
+            assert!(store.flow(id).await.unwrap().is_some(), "{id}");
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_written_is_let_go_when_everybody_is_gone() {
+    let store = FailingJournal::at(1, true);
+    let begun = Journal::begin(Arc::clone(&store) as _, Timestamp(0), "Crashed", None).await;
+    let journal = begun.unwrap().0;
+    journal.append(Record::from(flow(1, 7)));
+    let writer = journal.0.lock().writer.take().unwrap();
+    drop(journal);
+    writer.await.unwrap();
+    assert_eq!(store.operations(), 1 + LAST_TRIES as usize);
+    assert_eq!(Arc::strong_count(&store), 1);
+}
