@@ -399,7 +399,8 @@ fn large_bytes(record: &Record) -> usize {
     match record {
         Record::Task(row) => row.result.as_ref().map_or(0, |result| result.len()),
         Record::Log(row) => row.message.len(),
-        Record::Flow(_) | Record::Attempt(_) | Record::Edge(_) => 0,
+        Record::Flow(row) => row.parameters.as_ref().map_or(0, |given| given.size()),
+        Record::Attempt(_) | Record::Edge(_) => 0,
     }
 }
 

@@ -26,6 +26,7 @@ mod bytes;
 mod dictionary;
 mod errors;
 mod files;
+mod fit;
 mod flow_row;
 mod migrate;
 mod objects;

@@ -9,6 +9,7 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, Row, SqliteConnection};
 use super::bytes::{spot_to_bytes, texts_to_bytes};
 use super::dictionary::Numbers;
 use super::errors::failed;
+use super::fit::fitted;
 use super::objects::{INLINE, Name, name_of};
 use super::task_row::{self, Checked, EPOCH, Kept, effect_number, item_number, kind_number};
 use super::{SqliteJournal, flow_row};
@@ -141,7 +142,8 @@ impl<'a> Batch<'a> {
 
 impl SqliteJournal {
     pub(super) async fn write_batch(&self, records: &[Record]) -> JournalResult<()> {
-        let batch = Batch::new(records);
+        let records = fitted(records);
+        let batch = Batch::new(&records);
         let mut writer = self.writer().await?;
         let writer = &mut *writer;
         self.connection(writer).await?;
