@@ -122,3 +122,35 @@ async fn a_row_that_can_no_longer_be_read_is_missed_and_not_taken_for_one_that_n
         (0, true)
     );
 }
+
+#[tokio::test]
+async fn a_batch_that_is_written_again_since_nobody_waited_for_its_end_writes_no_line_twice() {
+    use crate::conformance::rows::{flow, log, spot, task};
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteJournal::open(directory.path()).await.unwrap();
+    // Whether the commit comes through after nobody waits for it is a matter of luck.
+    let mut run = 0;
+    for polls in (0..20).flat_map(|_| 5..15) {
+        run += 1;
+        let lines = ["one", "two", "two"].map(|line| Record::from(log(run, None, line)));
+        let rows = [flow(run, run.into()).into(), task(spot(run, 0)).into()];
+        let batch: Vec<Record> = rows.into_iter().chain(lines).collect();
+        let mut writing = store.write(&batch);
+        let mut left = polls;
+        let written = std::future::poll_fn(|context| {
+            left -= 1;
+            match writing.as_mut().poll(context) {
+                std::task::Poll::Pending if left == 0 => std::task::Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        })
+        .await;
+        drop(writing);
+        if written.is_none() {
+            store.write(&batch).await.unwrap();
+        }
+        let lines = store.logs(RunNo(run), None).await.unwrap();
+        let lines: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
+        assert_eq!(lines, ["one", "two", "two"], "after {polls} polls");
+    }
+}
