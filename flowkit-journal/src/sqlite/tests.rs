@@ -154,3 +154,47 @@ async fn a_batch_that_is_written_again_since_nobody_waited_for_its_end_writes_no
         assert_eq!(lines, ["one", "two", "two"], "after {polls} polls");
     }
 }
+
+#[tokio::test]
+async fn whatever_of_a_flow_run_is_damaged_it_is_not_there() {
+    use crate::conformance::rows::{ended, flow};
+    for damage in [
+        "state = 2",
+        "state = 99",
+        "ended = ended + 1",
+        "ended = NULL",
+        "life = 3",
+        "root = 4",
+        "parent = x'010100'",
+        "name = 'another'",
+        "tags = x'0161'",
+        "attempts = 9",
+        "error = 'none'",
+        "created = created - 1",
+        "json = '[2]'",
+        "bytes = x'00'",
+        "result_json = NULL",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteJournal::open(directory.path()).await.unwrap();
+        let mut whole = ended(flow(1, 7), 50);
+        whole.result_json = Some("7".into());
+        whole.parameters = Some(Arc::new(crate::record::Parameters {
+            json: Some("[1]".to_owned()),
+            bytes: vec![1],
+        }));
+        let going_on = Record::from(flow(2, 8));
+        store.write(&[going_on, whole.into()]).await.unwrap();
+        assert!(store.flow(7).await.unwrap().is_some());
+        let mut writer = store.writer().await.unwrap();
+        let sql = format!("UPDATE flows SET {damage} WHERE no = 1");
+        let connection = writer.connection.as_mut().unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(connection)
+            .await
+            .unwrap();
+        drop(writer);
+        assert_eq!(store.flow(7).await.unwrap(), None, "{damage}");
+        assert!(store.flow(8).await.unwrap().is_some(), "{damage}");
+    }
+}

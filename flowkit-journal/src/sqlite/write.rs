@@ -207,7 +207,7 @@ async fn write_flows(connection: &mut SqliteConnection, numbers: &mut Numbers, b
     let bind = |arguments: &mut SqliteArguments, row: &(&FlowRow, (i64, [u8; 16]), i64)| {
         let (flow, (definition, definition_digest), state) = row;
         let parameters = flow.parameters.as_deref();
-        let digest = flow_row::digest(flow.no.0, flow.id, *definition_digest, parameters);
+        let digest = flow_row::digest(flow, *definition_digest);
         arguments.add(flow.no.0 as i64)?;
         arguments.add(flow.id.to_be_bytes().to_vec())?;
         arguments.add(flow.life)?;
