@@ -99,7 +99,7 @@ async fn main() {
     let start = Instant::now();
     println!(
         "finished: {} in {:?}",
-        store.finished(7).await.unwrap().len(),
+        store.finished(7).await.unwrap().tasks.len(),
         start.elapsed()
     );
     let start = Instant::now();

@@ -14,6 +14,8 @@ use crate::store::{
     Beginning, ItemCount, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask,
 };
 
+pub mod failing;
+pub mod guarded;
 mod pruning;
 mod resuming;
 pub mod rows;

@@ -113,6 +113,10 @@ impl Given {
             parameter: String::new(),
             reason,
         };
+        if parameters.is_some_and(Parameters::is_left_out) {
+            let reason = "the run's parameters were not recorded, since they are too large: resume it with `resume_call`, and give them again";
+            return Err(about_all(reason.to_owned()));
+        }
         let bytes = parameters.map_or(&[][..], |parameters| &parameters.bytes);
         if bytes.is_empty() {
             let reason = "the run's parameters were not recorded, since one of them cannot be stored (it is a `Secret`, or its type is not both \
@@ -184,5 +188,25 @@ impl Given {
                 },
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_that_were_too_large_to_be_recorded_are_not_restored_and_say_why() {
+        let note = Parameters::left_out(5_000_000_000);
+        let error = Given::recorded(Some(&note)).unwrap_err();
+        assert!(error.reason.contains("they are too large"), "{error}");
+        let own = Parameters {
+            json: Some("{\"n\":1}".to_owned()),
+            bytes: Vec::new(),
+        };
+        assert!(
+            !own.is_left_out(),
+            "of a secret nothing is stored, which is something else"
+        );
     }
 }

@@ -21,7 +21,6 @@ mod faults;
 mod final_states;
 mod flow_retries;
 mod found;
-mod guarded;
 mod handles;
 mod hooks;
 mod journal_faults;

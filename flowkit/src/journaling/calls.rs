@@ -81,10 +81,13 @@ impl Called {
         };
         let types = parts.as_ref().map(|parts| digest(&parts.sections));
         let types = types.filter(|types| *types != without_types());
+        let (called, is_known) = Self::without_inputs(definition, types);
+        // Code that is not known is never found again, whatever its inputs are.
+        let parts = parts.filter(|_| is_known);
         Self {
             plain: parts.as_ref().and_then(without_secrets),
             inputs: parts.map(|parts| parts.values.iter().map(digest).collect()),
-            ..Self::without_inputs(definition, types)
+            ..called
         }
     }
 
@@ -95,23 +98,40 @@ impl Called {
 
     /// A fan-out of a task.
     pub(crate) fn fan_out(definition: &Definition) -> Self {
-        Self::without_inputs(definition, None)
+        Self::without_inputs(definition, None).0
     }
 
-    fn without_inputs(definition: &Definition, types: Option<Digest>) -> Self {
-        let mut code = KeyHasher::new();
-        if let Some(types) = &types {
-            code.bytes("types", types);
-        }
-        // Code whose constants refuse to be hashed is never found again.
-        let _ = definition.hash_identity(&mut code);
-        let code = code.finish().map_or(Digest::default(), |key| digest(&key));
-        Self {
+    /// And whether its code is known: constants that count as code may refuse to be hashed. Then the task goes by its name, apart from all others.
+    fn without_inputs(definition: &Definition, types: Option<Digest>) -> (Self, bool) {
+        let begin = || {
+            let mut code = KeyHasher::new();
+            if let Some(types) = &types {
+                code.bytes("types", types);
+            }
+            code
+        };
+        let mut code = begin();
+        let known = definition
+            .hash_identity(&mut code)
+            .and_then(|()| code.finish())
+            .inspect_err(|error| {
+                tracing::debug!(target: "flowkit", task = definition.name(), %error, "code without a key: another attempt or life of the flow runs this again");
+            });
+        let code = known.as_ref().map_or_else(
+            |_| {
+                let mut code = begin();
+                definition.hash_name(&mut code);
+                code.finish().map_or(Digest::default(), |key| digest(&key))
+            },
+            digest,
+        );
+        let called = Self {
             code,
             types,
             inputs: None,
             plain: None,
-        }
+        };
+        (called, known.is_ok())
     }
 }
 

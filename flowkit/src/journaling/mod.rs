@@ -237,7 +237,9 @@ impl Life {
     pub(crate) fn accepts(&self, parameters: &Parameters) -> bool {
         let allowed = self.replay.as_ref().is_none_or(|replay| replay.allows_changes());
         // As JSON, since the stored form of a hash map has no order.
-        let same = |recorded: &Arc<Parameters>| recorded.json == parameters.json || recorded.json.is_none();
+        let same = |recorded: &Arc<Parameters>| {
+            recorded.json == parameters.json || recorded.json.is_none() || recorded.is_left_out()
+        };
         allowed || self.parameters.get().is_none_or(same)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowkit_journal::JournalStore;
 use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Parameters, Spot};
-use flowkit_journal::{JournalResult, StoredTask};
+use flowkit_journal::{Finished, JournalResult, StoredTask};
 
 use super::Original;
 use super::calls::first_item;
@@ -67,6 +67,8 @@ pub(crate) struct Replay {
     settled: BTreeMap<Digest, Settled>,
     /// Results that are likely to be asked for next.
     pub(crate) ahead: ReadAhead,
+    /// How many rows of earlier lives cannot be read: a call that is not known may then have been made all the same.
+    unreadable: u64,
     /// Whether the flow's own code is what it was.
     same_flow: bool,
     /// Whether a call that no longer matches is run.
@@ -81,9 +83,10 @@ impl Replay {
     /// # Errors
     /// When the journal cannot be read.
     pub(crate) async fn read(store: &dyn JournalStore, id: u128, same_flow: bool) -> JournalResult<Self> {
-        let tasks = store.finished(id).await?;
+        let Finished { tasks, unreadable } = store.finished(id).await?;
         let mut replay = Self {
             same_flow,
+            unreadable,
             ..Self::default()
         };
         let places: HashMap<Spot, Digest> = tasks
@@ -189,6 +192,11 @@ impl Replay {
         } else {
             self.undoing.remove(&place);
         }
+    }
+
+    /// How many rows of earlier lives cannot be read. While it is not 0, that a call is not found does not say that it was never made.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable
     }
 
     /// The call at this place.

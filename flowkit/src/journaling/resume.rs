@@ -204,8 +204,9 @@ impl Runtime {
         let error = given_up(&stored);
         tracing::warn!(target: "flowkit", flow = stored.name, flow_run_id = %run, lives = stored.life, "a flow run is given up: its process died again and again");
         // With an error, no later process takes it for one that is to be resumed.
+        let root = stored.root;
         recorder.journal.append(Record::from(ended_with(stored, &error)));
-        let written = recorder.journal.flush().await;
+        let written = recorder.journal.flush_of(root).await;
         written.map_err(|trouble| journal_error(&trouble))?;
         Err(error)
     }
@@ -223,7 +224,8 @@ impl Runtime {
             return Err(going_on(run));
         }
         let journal = &recorder.journal;
-        journal.flush().await.map_err(|trouble| journal_error(&trouble))?;
+        let written = journal.flush_taken().await;
+        written.map_err(|trouble| journal_error(&trouble))?;
         let stored = journal
             .store()
             .flow(run.as_u128())
@@ -264,6 +266,10 @@ impl Runtime {
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
+        if replay.unreadable() > 0 {
+            let run = FlowRunId::from_u128(stored.id);
+            tracing::error!(target: "flowkit", flow = stored.name, flow_run_id = %run, rows = replay.unreadable(), "some of what earlier lives of a flow run did cannot be read any more");
+        }
         let mut replay = replay
             .allowing_changes(options.allow_changes)
             .with_settled(options.settled);

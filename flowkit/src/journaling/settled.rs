@@ -88,7 +88,7 @@ pub(crate) async fn unknown_effects(
 ) -> JournalResult<Vec<UnknownEffect>> {
     // What a later life knows of a call is what is known.
     let mut last: HashMap<Digest, StoredTask> = HashMap::new();
-    for task in store.finished(run.as_u128()).await? {
+    for task in store.finished(run.as_u128()).await?.tasks {
         if let Some(place) = task.place.filter(|_| task.effect != Effect::None) {
             last.insert(place, task);
         }

@@ -143,6 +143,12 @@ impl Builder {
         self
     }
 
+    /// How much of the past is kept, for who clears out without a runtime.
+    #[cfg(feature = "cli")]
+    pub(crate) fn kept_runs(&self) -> KeepRuns {
+        self.keep_runs
+    }
+
     /// What becomes of flow runs that an earlier process left unfinished when it died.
     pub fn on_start(mut self, on_start: OnStart) -> Self {
         self.on_start = on_start;

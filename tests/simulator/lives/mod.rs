@@ -202,7 +202,12 @@ impl Story {
     async fn finished(&self) -> Vec<(u128, StoredTask)> {
         let mut finished = Vec::new();
         if let Some(root) = self.journal.flows(&RunFilter::default()).await.unwrap().pop() {
-            for task in self.journal.finished(root.id).await.unwrap() {
+            let left = self.journal.finished(root.id).await.unwrap();
+            assert_eq!(
+                left.unreadable, 0,
+                "whatever is cut off, nothing before it is missing"
+            );
+            for task in left.tasks {
                 let life = self.journal.life(task.spot.run).await.unwrap().unwrap();
                 finished.push((life.id, task));
             }

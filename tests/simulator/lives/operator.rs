@@ -44,7 +44,7 @@ pub(super) async fn settle(
 async fn known(runtime: &Runtime, run: FlowRunId) -> BTreeMap<usize, usize> {
     let finished = runtime.journal().unwrap().finished(run.as_u128()).await.unwrap();
     let mut last = BTreeMap::new();
-    for task in finished.iter().filter(|task| task.effect != Effect::None) {
+    for task in finished.tasks.iter().filter(|task| task.effect != Effect::None) {
         last.insert(task.place, task);
     }
     let mut known = BTreeMap::new();

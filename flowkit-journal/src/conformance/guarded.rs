@@ -1,28 +1,38 @@
 //! A journal in memory before whose operations a test stands guard: it may let one wait, or fail it.
 
-use flowkit::journal::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
-use flowkit::journal::{
-    Beginning, ItemCount, JournalResult, JournalSize, JournalStore, MemoryJournal, Pruned, Retention,
-    RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
-};
+use std::fmt;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::finished::Finished;
+use crate::memory::MemoryJournal;
+use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
+use crate::store::{
+    Beginning, ItemCount, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
+    StoredFlow, StoredLog, StoredTask,
+};
+
 /// What stands before the operations of a journal.
-pub(crate) trait Guard: std::fmt::Debug + Send + Sync + 'static {
+pub trait Guard: fmt::Debug + Send + Sync + 'static {
     /// Asked before the operation of this name, which fails with what fails here.
+    ///
+    /// # Errors
+    /// When the operation is to fail.
     fn pass(&self, operation: &'static str) -> BoxFuture<'_, JournalResult<()>>;
 }
 
 /// A journal in memory, and its guard.
 #[derive(Debug, Default)]
-pub(crate) struct Guarded<G> {
+pub struct Guarded<G> {
     inside: MemoryJournal,
-    pub(crate) guard: G,
+    /// Who stands guard.
+    pub guard: G,
 }
 
 impl<G> Guarded<G> {
-    pub(crate) fn by(guard: G) -> Self {
+    /// One that is guarded by this.
+    pub fn by(guard: G) -> Self {
         let inside = MemoryJournal::new();
         Self { inside, guard }
     }
@@ -56,7 +66,7 @@ guarded! {
     fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>>;
     fn attempts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<AttemptRow>>>;
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>>;
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
     fn earlier<'a>(&'a self, definition: &'a DefinitionRow, before: Timestamp, limit: u32) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>>;
     fn prune<'a>(&'a self, retention: &'a Retention) -> BoxFuture<'a, JournalResult<Pruned>>;
