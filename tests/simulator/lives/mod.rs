@@ -278,6 +278,13 @@ impl Undisturbed {
         let ledger = story.ledger.lock().unwrap();
         let mut troubles = ledger.troubles.clone();
         for (life, before) in (1..).zip(lives).filter(|(_, before)| before.settles) {
+            for (call, planned) in story.program.calls.iter().enumerate() {
+                let all = self.begun.get(&(call, true)).copied().unwrap_or_default();
+                let again = ledger.begun_in(life, call, true);
+                if again > all && !planned.undoable {
+                    troubles.push(format!("c{call} runs {all} times for another attempt undisturbed, and {again} times in life {life}"));
+                }
+            }
             for (&call, &kept) in &before.committed {
                 let all = self.begun.get(&(call, false)).copied().unwrap_or_default();
                 let again = ledger.begun_in(life, call, false);
@@ -287,15 +294,6 @@ impl Undisturbed {
                     troubles.push(format!(
                         "c{call} runs {all} times undisturbed; {kept} of these were committed before life {life}, in which {again} ran"
                     ));
-                }
-            }
-        }
-        for life in 1..=story.life {
-            for (call, planned) in story.program.calls.iter().enumerate() {
-                let all = self.begun.get(&(call, true)).copied().unwrap_or_default();
-                let again = ledger.begun_in(life, call, true);
-                if again > all && !planned.undoable {
-                    troubles.push(format!("c{call} runs {all} times for another attempt undisturbed, and {again} times in life {life}"));
                 }
             }
         }
