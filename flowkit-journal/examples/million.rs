@@ -121,6 +121,7 @@ async fn main() {
         runs: Some(0),
         result_bytes: None,
         log_bytes: None,
+        spared: Vec::new(),
     };
     let start = Instant::now();
     let (mut slices, mut longest) = (0, std::time::Duration::ZERO);

@@ -133,6 +133,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         runs,
         result_bytes,
         log_bytes,
+        spared: Vec::new(),
     })
 }
 
@@ -312,6 +313,7 @@ async fn results_that_are_written_anew_after_results_were_cleared_out_are_cleare
             runs: None,
             result_bytes: Some(result_bytes),
             log_bytes: None,
+            spared: Vec::new(),
         })
     };
     follow(&[
