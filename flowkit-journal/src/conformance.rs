@@ -14,7 +14,7 @@ use crate::store::{
     Beginning, ItemCount, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask,
 };
 
-pub mod failing;
+pub mod guarded;
 mod pruning;
 mod resuming;
 pub mod rows;
@@ -104,7 +104,7 @@ pub async fn what_is_written_is_read(fresh: Fresh<'_>) {
     };
     let strange = TaskRow {
         kind: NodeKind::Subflow,
-        effect: Effect::Known,
+        effect: Effect::Happened,
         created: Timestamp(-5),
         started: Some(Timestamp(1_900_000_000_000_000)),
         ended: Some(Timestamp(-9)),

@@ -153,8 +153,12 @@ pub enum Effect {
     None,
     /// The body is about to begin, or has begun: whether it had its effect is not known.
     Intended,
-    /// How the body ended is in the row.
-    Known,
+    /// It had it: its body returned a value.
+    Happened,
+    /// Its body returned an error, or it was undone: it may be tried again.
+    Failed,
+    /// It is being undone: whether its hooks have all been called is not known. Also of a task without an effect.
+    Undoing,
 }
 
 /// A task run, a fan-out or one of its items, or what stands for a subflow.

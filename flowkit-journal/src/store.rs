@@ -363,7 +363,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
 
-    /// The task runs of every life of a flow run and of the subflows below it that have a result, and those whose effect is intended or known,
+    /// The task runs of every life of a flow run and of the subflows below it that have a result, and those of whose effect anything is known,
     /// fan-outs that have items among them, in the order of their spots: what a later life did comes after what an earlier one did. And how many rows of
     /// theirs are damaged or gone: of a call whose row is, nothing is known, which is not the same as that it was never made.
     ///

@@ -36,7 +36,7 @@ async fn finished_are_those_of_all_lives_and_subflows(fresh: Fresh<'_>) {
         with_result(task(item(1, 2, 1)), b"one"),
         with_result(task(spot(2, 0)), b"two"),
         TaskRow {
-            effect: Effect::Known,
+            effect: Effect::Happened,
             ..task(spot(3, 0))
         },
         TaskRow {

@@ -68,7 +68,9 @@ pub(super) fn effect_number(effect: Effect) -> i64 {
     match effect {
         Effect::None => 0,
         Effect::Intended => 1,
-        Effect::Known => 2,
+        Effect::Happened => 2,
+        Effect::Failed => 3,
+        Effect::Undoing => 4,
     }
 }
 
@@ -285,7 +287,9 @@ pub(super) fn read(row: &SqliteRow, dictionary: &Dictionary) -> Option<Read> {
         effect: match effect {
             0 => Effect::None,
             1 => Effect::Intended,
-            2 => Effect::Known,
+            2 => Effect::Happened,
+            3 => Effect::Failed,
+            4 => Effect::Undoing,
             _ => return None,
         },
         has_result: kept != Kept::Nowhere,

@@ -97,6 +97,11 @@ pub(crate) fn enter(
     if let Some(name) = name {
         scope.set_name(&*name);
     }
+    if let Ambient::Run(run) = caller
+        && run.is_abandoned()
+    {
+        scope.cancel();
+    }
     // A runtime's defaults are for tasks: a flow's options are its attribute's, and the call's.
     let mut plan = Plan::of(None, definition, &TaskOptions::new());
     if let Some(timeout) = timeout {
@@ -209,7 +214,7 @@ impl Entered {
             let called = Called::of(self.scope.key_of_secrets(), self.scope.definition, job);
             let place = calls.next(&called);
             let is_known = called.inputs.is_some();
-            self.place = is_known.then_some(place);
+            self.place = is_known.then_some(place.full);
             self.scope.set_calls(Calls::below(place, calls, is_known));
         }
         let Some(life) = &self.scope.life else {

@@ -18,6 +18,8 @@ pub(super) struct Begun {
     /// The index of its call.
     pub(super) call: usize,
     pub(super) run: TaskRunId,
+    /// Whether a task that called it, itself or by what it called, was tried before: then it runs, whatever is known of it.
+    pub(super) again: bool,
 }
 
 /// All lives of one program together.
@@ -31,11 +33,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// How many runs of a call began in a life.
-    pub(super) fn begun_in(&self, life: u32, call: usize) -> usize {
+    /// How many runs of a call began in a life, by whether a task above them was tried before.
+    pub(super) fn begun_in(&self, life: u32, call: usize, again: bool) -> usize {
         let begun = self.begun.iter();
         begun
-            .filter(|begun| begun.life == life && begun.call == call)
+            .filter(|begun| (begun.life, begun.call, begun.again) == (life, call, again))
             .count()
     }
 }
@@ -78,7 +80,7 @@ impl World {
         }
     }
 
-    pub(super) fn begins(&self, call: usize, run: TaskRunId) {
+    pub(super) fn begins(&self, call: usize, run: TaskRunId, again: bool) {
         let life = self.0.life;
         self.note(|ledger| {
             let known = ledger
@@ -86,7 +88,12 @@ impl World {
                 .iter()
                 .any(|begun| begun.life == life && begun.run == run);
             if !known {
-                ledger.begun.push(Begun { life, call, run });
+                ledger.begun.push(Begun {
+                    life,
+                    call,
+                    run,
+                    again,
+                });
             }
         });
     }

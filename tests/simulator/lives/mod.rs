@@ -175,7 +175,7 @@ impl Story {
         self.ledger.lock().unwrap().troubles.push(trouble);
     }
 
-    /// How many of the runs of each call that began have their result in the journal.
+    /// How many of the runs of each call that began have their result in the journal; without those that run again whatever it has.
     fn committed(&mut self) -> BTreeMap<usize, usize> {
         // A journal in memory has its answer at once.
         let finished = self.finished().now_or_never().unwrap();
@@ -191,7 +191,7 @@ impl Story {
                 .begun
                 .iter()
                 .find(|begun| begun.life == life && is_it(begun.run));
-            if let Some(begun) = begun.filter(|_| task.has_result) {
+            if let Some(begun) = begun.filter(|begun| task.has_result && !begun.again) {
                 *committed.entry(begun.call).or_default() += 1;
             }
         }
@@ -227,7 +227,8 @@ struct Before {
 /// What must be true whatever dies when.
 struct Undisturbed {
     value: u64,
-    begun: BTreeMap<usize, usize>,
+    /// How many runs of each call begin, by whether a task above them was tried before.
+    begun: BTreeMap<(usize, bool), usize>,
     happened: BTreeMap<usize, usize>,
 }
 
@@ -240,8 +241,8 @@ impl Undisturbed {
             return Err(format!("it fails undisturbed: {:?}", ledger.troubles));
         };
         let mut begun = BTreeMap::new();
-        for call in ledger.begun.iter().map(|begun| begun.call) {
-            *begun.entry(call).or_default() += 1;
+        for run in &ledger.begun {
+            *begun.entry((run.call, run.again)).or_default() += 1;
         }
         let happened = ledger
             .happened
@@ -262,13 +263,22 @@ impl Undisturbed {
         let mut troubles = ledger.troubles.clone();
         for (life, before) in (1..).zip(lives).filter(|(_, before)| before.settles) {
             for (&call, &kept) in &before.committed {
-                let all = self.begun.get(&call).copied().unwrap_or_default();
-                let again = ledger.begun_in(life, call);
+                let all = self.begun.get(&(call, false)).copied().unwrap_or_default();
+                let again = ledger.begun_in(life, call, false);
                 // An effect that an operator settles runs again only where it did not happen.
                 if story.program.calls[call].kind == Kind::Plain && kept + again > all {
                     troubles.push(format!(
                         "c{call} runs {all} times undisturbed; {kept} of these were committed before life {life}, in which {again} ran"
                     ));
+                }
+            }
+        }
+        for life in 1..=story.life {
+            for call in 0..story.program.calls.len() {
+                let all = self.begun.get(&(call, true)).copied().unwrap_or_default();
+                let again = ledger.begun_in(life, call, true);
+                if again > all {
+                    troubles.push(format!("c{call} runs {all} times for another attempt undisturbed, and {again} times in life {life}"));
                 }
             }
         }

@@ -50,7 +50,7 @@ async fn known(runtime: &Runtime, run: FlowRunId) -> BTreeMap<usize, usize> {
     let mut known = BTreeMap::new();
     for task in last
         .values()
-        .filter(|task| task.effect == Effect::Known && task.has_result)
+        .filter(|task| task.effect == Effect::Happened && task.has_result)
     {
         *known
             .entry(call_of(task.name.as_deref().unwrap()).unwrap())

@@ -1,12 +1,15 @@
 //! The tasks and flows of a program: each looks up what it is to do, and does it.
 
 use flowkit::prelude::*;
-use flowkit::{FlowCall, TaskCall, TaskOptions, current_run};
+use flowkit::{FlowCall, TaskCall, TaskOptions, current_run, tagged};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::ledger::World;
 use super::program::{Kind, Step};
+
+/// The tag of what a task calls that was tried before.
+const AGAIN: &str = "again";
 
 #[task(run_name = "c{call}")]
 async fn plain(call: usize, input: Vec<u64>, #[resource] world: &World) -> Result<u64> {
@@ -59,11 +62,15 @@ fn fold(index: usize, values: &[u64]) -> u64 {
 async fn perform_call(world: &World, index: usize, input: &[u64]) -> Result<u64> {
     let run = current_run().ok_or("a body belongs to a run")?;
     let id = run.task_run_id().ok_or("a task has a run")?;
-    world.begins(index, id);
+    world.begins(index, id, run.tags().iter().any(|tag| tag == AGAIN));
     let call = &world.program().calls[index];
     world.rest().await;
     let mut values = input.to_vec();
-    values.extend(perform(world, &call.steps).await?);
+    let performed = perform(world, &call.steps);
+    values.extend(match run.attempt() {
+        1 => performed.await?,
+        _ => tagged([AGAIN], performed).await?,
+    });
     if run.attempt() <= call.failures {
         return Err("as planned".into());
     }

@@ -1,9 +1,11 @@
 //! The attempts of a task run: each with its context and its timeout, its failure judged, a delay before the next.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use flowkit_journal::record::Effect;
 use tokio::time::Instant;
 
 use super::{Drive, Phase, Step};
@@ -58,8 +60,8 @@ impl Drive {
         }
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.attempt = attempt;
-            if let Some(calls) = &run.calls {
-                calls.begin_attempt();
+            if attempt > 1 {
+                run.calls = run.calls.take().map(|calls| Arc::new(calls.again()));
             }
         }
         self.note_begin();
@@ -202,7 +204,7 @@ impl Drive {
         let after = failure.after.unwrap_or_default();
         let returned = matches!(failure.cause, Cause::Returned(_) | Cause::Refused(_));
         if returned {
-            self.effect_is_known(false);
+            self.effect_is_known(Effect::Failed);
         }
         let (state, error, retryable) = self.judge(failure);
         if retryable
@@ -272,8 +274,24 @@ impl Drive {
         // What failed in this attempt is part of its failure, and nobody else's.
         self.scope.observe_descendants(self.place);
         if delay.is_zero() {
-            return self.seek_admission();
+            return self.try_again();
         }
         Step::Next(Phase::Delay(Box::pin(tokio::time::sleep(delay))))
+    }
+
+    /// The delay is over. What the attempt before called was stopped, and has ended when the next one begins: the two never do the same at the same time.
+    pub(super) fn try_again(&mut self) -> Step {
+        if !self.scope.has_live_descendants(self.place) {
+            return self.seek_admission();
+        }
+        let (scope, place) = (Arc::clone(&self.scope), self.place);
+        Step::Next(Phase::Drain(Box::pin(async move {
+            scope.descendants_drained(place).await
+        })))
+    }
+
+    pub(super) fn after_drain(&mut self) -> Step {
+        self.scope.observe_descendants(self.place);
+        self.seek_admission()
     }
 }

@@ -10,6 +10,7 @@ mod attempt;
 mod cached;
 mod effect;
 mod journaled;
+mod moved;
 mod outlasting;
 mod upstreams;
 
@@ -26,6 +27,7 @@ use tracing::level_filters::LevelFilter;
 
 use self::admission::Admission;
 use self::journaled::Journaled;
+use self::moved::Moved;
 pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
@@ -114,8 +116,14 @@ enum Phase {
     Inputs,
     /// Reads what an earlier life of the flow run returned.
     Restore(BoxFuture<'static, (JournalResult<Option<Vec<u8>>>, Found)>),
+    /// Reads what called the effects of earlier lives that may be this call's.
+    Moved(BoxFuture<'static, Moved>),
+    /// Calls the hooks that undo what an earlier life did.
+    Undo(BoxFuture<'static, ()>),
     /// What it needs waits for it: it never begins.
     Stalled(Error),
+    /// Who called it was given up.
+    Orphaned,
     LookUp(BoxFuture<'static, Lookup>),
     Join(BoxFuture<'static, Role<Shared>>),
     /// The leader looks again: another run may have filled the cache in between.
@@ -131,6 +139,8 @@ enum Phase {
         timeout: Option<Pin<Box<Sleep>>>,
     },
     Delay(Pin<Box<Sleep>>),
+    /// What the attempt before called ends.
+    Drain(BoxFuture<'static, ()>),
     /// The value is being kept, and then given to others.
     Keep(Box<Keeping>),
     /// Has the intent of an effect written.
@@ -225,10 +235,14 @@ impl Drive {
                 place: None,
                 keeps: true,
                 began: false,
-                returned_value: false,
             })
         });
         let span = span_of(&scope, place, definition);
+        let phase = match stalled {
+            Some(stalled) => Phase::Stalled(stalled),
+            None if caller.is_abandoned() => Phase::Orphaned,
+            None => Phase::Inputs,
+        };
         let context = caller.below(place, more.as_deref().and_then(More::slots));
         Self {
             definition,
@@ -239,7 +253,7 @@ impl Drive {
             awaited,
             has_values,
             at_once: awaited && more.is_none(),
-            phase: stalled.map_or(Phase::Inputs, Phase::Stalled),
+            phase,
             #[cfg(feature = "testing")]
             fault: None,
             span,
@@ -278,11 +292,7 @@ impl Drive {
             }
         };
         self.phase = Phase::Ended;
-        if self.is_in_transaction() {
-            self.leave_transaction(&*job);
-        } else if outcome.is_ok() {
-            self.remember(&*job);
-        }
+        self.leave_behind(&*job, outcome.is_ok());
         Poll::Ready(outcome)
     }
 
@@ -320,10 +330,19 @@ impl Drive {
                 let (read, found) = ready!(read.as_mut().poll(cx));
                 self.after_restore(job, read, &found)
             }
+            Phase::Moved(read) => {
+                let moved = ready!(read.as_mut().poll(cx));
+                self.after_moved(job, moved)
+            }
+            Phase::Undo(undo) => {
+                ready!(undo.as_mut().poll(cx));
+                self.after_undo(&*job)
+            }
             Phase::Stalled(error) => {
                 let error = error.clone();
                 self.end(State::Failed, Some(error))
             }
+            Phase::Orphaned => self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled))),
             Phase::LookUp(look_up) => {
                 let found = ready!(look_up.as_mut().poll(cx));
                 self.after_look_up(job, found)
@@ -350,7 +369,11 @@ impl Drive {
             Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
             Phase::Delay(delay) => {
                 ready!(delay.as_mut().poll(cx));
-                self.seek_admission()
+                self.try_again()
+            }
+            Phase::Drain(drain) => {
+                ready!(drain.as_mut().poll(cx));
+                self.after_drain()
             }
             Phase::Keep(keep) => {
                 let trouble = ready!(keep.0.as_mut().poll(cx));
@@ -477,19 +500,22 @@ impl Drive {
         Step::End(error.map_or(Ok(()), Err))
     }
 
-    /// Ends a run that nobody will drive on. Gives the error that who waits for it is to see; none if it had ended.
-    pub(crate) fn abandon(&mut self) -> Option<Error> {
-        if matches!(self.phase, Phase::Ended) {
+    /// Ends a run that nobody will drive on. Gives the outcome that who waits for it is to see; none if it had ended.
+    pub(crate) fn abandon(&mut self, job: Pin<&mut dyn Job>) -> Option<Result<(), Error>> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        if matches!(phase, Phase::Ended) {
             return None;
         }
-        self.phase = Phase::Ended;
+        if self.has_happened(&phase) {
+            return Some(self.complete_abandoned(job, phase));
+        }
         let error = self.error(ErrorKind::Cancelled);
         self.end(State::Cancelled, Some(error.clone()));
         self.scope.stop_descendants(self.place);
         if let Some(more) = &mut self.more {
             more.member = None;
         }
-        Some(error)
+        Some(Err(error))
     }
 }
 
@@ -503,10 +529,4 @@ fn span_of(scope: &Scope, place: NodeRef, definition: &Definition) -> Option<Arc
         task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
     );
     (!span.is_disabled()).then(|| Arc::new(span))
-}
-
-impl Drop for Drive {
-    fn drop(&mut self) {
-        self.abandon();
-    }
 }

@@ -1,8 +1,9 @@
-//! A journal that fails when it is told to, for tests of who uses one.
+//! A journal in memory before whose operations a test stands guard: it may let one wait, or fail it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::finished::Finished;
@@ -13,25 +14,46 @@ use crate::store::{
     RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 
-/// A journal in memory whose nth operation fails, as on a disk that is full.
+/// What stands before the operations of a journal.
+pub trait Guard: std::fmt::Debug + Send + Sync + 'static {
+    /// Asked before the operation of this name, which fails with what fails here.
+    fn pass(&self, operation: &'static str) -> BoxFuture<'_, JournalResult<()>>;
+}
+
+/// A journal in memory, and its guard.
 #[derive(Debug, Default)]
-pub struct FailingJournal {
+pub struct Guarded<G> {
     inside: MemoryJournal,
+    /// The guard.
+    pub guard: G,
+}
+
+impl<G> Guarded<G> {
+    /// An empty journal with this guard.
+    pub fn by(guard: G) -> Self {
+        let inside = MemoryJournal::new();
+        Self { inside, guard }
+    }
+}
+
+/// Fails operations, as a disk does that is full.
+#[derive(Debug, Default)]
+pub struct Fails {
     operations: AtomicUsize,
     /// The operation that fails.
-    fails_at: usize,
+    at: usize,
     /// Whether all that follow do, too.
     for_ever: AtomicBool,
 }
 
-impl FailingJournal {
-    /// One whose operation of this number fails, counted from 0, and on request all that follow until it is mended.
-    pub fn at(fails_at: usize, for_ever: bool) -> Arc<Self> {
-        Arc::new(Self {
-            fails_at,
+impl Fails {
+    /// A journal whose operation of this number fails, counted from 0, and on request all that follow until it is mended.
+    pub fn at(at: usize, for_ever: bool) -> Arc<Guarded<Self>> {
+        Arc::new(Guarded::by(Self {
+            at,
             for_ever: AtomicBool::new(for_ever),
             ..Self::default()
-        })
+        }))
     }
 
     /// How many operations were tried.
@@ -43,34 +65,36 @@ impl FailingJournal {
     pub fn mend(&self) {
         self.for_ever.store(false, Ordering::Relaxed);
     }
+}
 
-    fn check(&self) -> JournalResult<()> {
+impl Guard for Fails {
+    fn pass(&self, _operation: &'static str) -> BoxFuture<'_, JournalResult<()>> {
         let nth = self.operations.fetch_add(1, Ordering::Relaxed);
-        if nth == self.fails_at || (nth > self.fails_at && self.for_ever.load(Ordering::Relaxed)) {
-            return Err(JournalError::Io {
-                path: "journal".into(),
-                action: "written",
-                reason: "no space left on device".into(),
-            });
-        }
-        Ok(())
+        let fails = nth == self.at || (nth > self.at && self.for_ever.load(Ordering::Relaxed));
+        let failed = || JournalError::Io {
+            path: "journal".into(),
+            action: "written",
+            reason: "no space left on device".into(),
+        };
+        Box::pin(std::future::ready(if fails { Err(failed()) } else { Ok(()) }))
     }
 }
 
-macro_rules! failing {
+macro_rules! guarded {
     ($(fn $name:ident $(<$life:lifetime>)? (&$($self_life:lifetime)? self $(, $argument:ident: $type:ty)*) -> $output:ty;)*) => {
-        impl JournalStore for FailingJournal {
+        impl<G: Guard> JournalStore for Guarded<G> {
             $(fn $name $(<$life>)? (&$($self_life)? self $(, $argument: $type)*) -> $output {
-                match self.check() {
-                    Ok(()) => self.inside.$name($($argument),*),
-                    Err(error) => Box::pin(std::future::ready(Err(error))),
+                async move {
+                    self.guard.pass(stringify!($name)).await?;
+                    self.inside.$name($($argument),*).await
                 }
+                .boxed()
             })*
         }
     };
 }
 
-failing! {
+guarded! {
     fn begin<'a>(&'a self, now: Timestamp, crashed: &'static str) -> BoxFuture<'a, JournalResult<Beginning>>;
     fn write<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, JournalResult<()>>;
     fn flow(&self, id: u128) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
