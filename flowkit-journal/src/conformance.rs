@@ -14,6 +14,7 @@ use crate::store::{
     Beginning, ItemCount, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask,
 };
 
+pub mod failing;
 pub mod guarded;
 mod pruning;
 mod resuming;

@@ -62,12 +62,20 @@ fn flow_record() -> impl Strategy<Value = Record> {
     })
 }
 
+const EFFECTS: [Effect; 5] = [
+    Effect::None,
+    Effect::Intended,
+    Effect::Happened,
+    Effect::Failed,
+    Effect::Undoing,
+];
+
 fn task_record() -> impl Strategy<Value = Record> {
     let place = (1..=RUNS, 0..4u32, prop::option::of(0..5u32));
     let result = prop::option::of(prop_oneof![6 => 0..40usize, 1 => 4_090..4_103usize, 1 => Just(9_000)]);
     let rest = (
         0..3u8,
-        0..5u8,
+        0..EFFECTS.len() as u8,
         prop::option::of(3..60i64),
         prop::option::of(0..3u8),
         any::<[bool; 4]>(),
@@ -82,13 +90,7 @@ fn task_record() -> impl Strategy<Value = Record> {
         };
         let mut row = TaskRow {
             kind: [NodeKind::Task, NodeKind::FanOut, NodeKind::Subflow][usize::from(kind)],
-            effect: [
-                Effect::None,
-                Effect::Intended,
-                Effect::Happened,
-                Effect::Failed,
-                Effect::Undoing,
-            ][usize::from(effect)],
+            effect: EFFECTS[usize::from(effect)],
             definition: definition(name),
             ended: end.map(|second| Timestamp(second * 1_000_000)),
             state: if end.is_some() { "Completed" } else { "Running" },

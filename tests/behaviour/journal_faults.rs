@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flowkit::journal::{JournalStore, RunFilter};
 use flowkit::prelude::*;
-use flowkit_journal::conformance::guarded::{Fails, Guarded};
+use flowkit_journal::conformance::failing::FailingJournal;
 
 #[task(effect)]
 async fn send(n: u32, #[resource] sent: &Arc<AtomicUsize>) -> u32 {
@@ -33,7 +33,7 @@ async fn story(n: u32) -> Result<u32> {
     Ok(add(sent, items.iter().sum::<u32>()).await?)
 }
 
-async fn runtime(store: &Arc<Guarded<Fails>>, sent: &Arc<AtomicUsize>) -> Result<Runtime, flowkit::Error> {
+async fn runtime(store: &Arc<FailingJournal>, sent: &Arc<AtomicUsize>) -> Result<Runtime, flowkit::Error> {
     let store: Arc<dyn JournalStore> = Arc::clone(store) as _;
     Runtime::builder()
         .journal_store(store)
@@ -46,7 +46,7 @@ async fn runtime(store: &Arc<Guarded<Fails>>, sent: &Arc<AtomicUsize>) -> Result
 async fn whichever_operation_fails_the_outcome_is_right_or_a_typed_error() {
     for for_ever in [false, true] {
         for nth in 0.. {
-            let (store, sent) = (Fails::at(nth, for_ever), Arc::new(AtomicUsize::new(0)));
+            let (store, sent) = (FailingJournal::at(nth, for_ever), Arc::new(AtomicUsize::new(0)));
             let runtime = match runtime(&store, &sent).await {
                 Ok(runtime) => runtime,
                 Err(error) => {
@@ -61,9 +61,9 @@ async fn whichever_operation_fails_the_outcome_is_right_or_a_typed_error() {
                 Ok(value) => assert_eq!(value, 18),
                 Err(error) => assert_eq!(error.root().kind(), ErrorKind::Journal, "{error:#}"),
             }
-            let operations = store.guard.operations();
+            let operations = store.operations();
             // The disk has room again: what was not committed can be resumed, and no effect happens twice.
-            store.guard.mend();
+            store.mend();
             let resumed = runtime.resume(id).await;
             match resumed {
                 Ok(resumed) => assert_eq!(*resumed.result().unwrap(), 18),

@@ -3,18 +3,20 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use flowkit::journal::{JournalResult, JournalStore};
 use flowkit::prelude::*;
 use flowkit::{FlowCall, FlowRunId, HookRun, ResumeOptions, Secret, TaskRun, transaction};
+use flowkit_journal::conformance::guarded::{Guard, Guarded};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
-
-use flowkit_journal::conformance::guarded::{Guard, Guarded};
 
 /// A disk that can be stopped, and writes when it goes on.
 #[derive(Debug)]
@@ -367,4 +369,32 @@ async fn a_renewed_secret_does_not_repeat_an_effect() {
         .unwrap();
     assert!(format!("{:#}", resumed.result().unwrap_err()).contains("and then this"));
     assert_eq!(till.charged(), 2);
+}
+
+async fn on_disk(directory: &Path, till: &Arc<Till>) -> Runtime {
+    let builder = Runtime::builder().data_dir(directory).resource(Arc::clone(till));
+    builder.build().await.unwrap()
+}
+
+#[tokio::test]
+async fn an_effect_whose_row_was_damaged_is_not_taken_for_one_that_never_was() {
+    let (directory, till) = (tempfile::tempdir().unwrap(), Arc::<Till>::default());
+    let runtime = on_disk(directory.path(), &till).await;
+    let run = runtime.run(handle_all(vec![1, 2])).await;
+    assert_eq!((run.state(), till.charged()), (State::Failed, 1));
+    runtime.shutdown(Duration::ZERO).await;
+    drop(runtime);
+    let file = SqliteConnectOptions::new().filename(directory.path().join("journal.sqlite"));
+    let mut journal = file.connect().await.unwrap();
+    let damage = "UPDATE tasks SET body = zeroblob(length(body)) WHERE effect = 2";
+    let damaged = sqlx::query(damage).execute(&mut journal).await.unwrap();
+    assert_eq!(damaged.rows_affected(), 1);
+    journal.close().await.unwrap();
+    let runtime = on_disk(directory.path(), &till).await;
+    let resumed = runtime
+        .resume_call(run.id(), handle_all(vec![1, 2]), ResumeOptions::new())
+        .await
+        .unwrap();
+    assert!(is_unknown(&resumed));
+    assert_eq!(till.charged(), 1);
 }

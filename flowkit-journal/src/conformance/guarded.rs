@@ -1,7 +1,6 @@
 //! A journal in memory before whose operations a test stands guard: it may let one wait, or fail it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::fmt;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -10,13 +9,16 @@ use crate::finished::Finished;
 use crate::memory::MemoryJournal;
 use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use crate::store::{
-    Beginning, ItemCount, JournalError, JournalResult, JournalSize, JournalStore, Pruned, Retention,
-    RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
+    Beginning, ItemCount, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
+    StoredFlow, StoredLog, StoredTask,
 };
 
 /// What stands before the operations of a journal.
-pub trait Guard: std::fmt::Debug + Send + Sync + 'static {
+pub trait Guard: fmt::Debug + Send + Sync + 'static {
     /// Asked before the operation of this name, which fails with what fails here.
+    ///
+    /// # Errors
+    /// When the operation is to fail.
     fn pass(&self, operation: &'static str) -> BoxFuture<'_, JournalResult<()>>;
 }
 
@@ -24,59 +26,15 @@ pub trait Guard: std::fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Guarded<G> {
     inside: MemoryJournal,
-    /// The guard.
+    /// Who stands guard.
     pub guard: G,
 }
 
 impl<G> Guarded<G> {
-    /// An empty journal with this guard.
+    /// One that is guarded by this.
     pub fn by(guard: G) -> Self {
         let inside = MemoryJournal::new();
         Self { inside, guard }
-    }
-}
-
-/// Fails operations, as a disk does that is full.
-#[derive(Debug, Default)]
-pub struct Fails {
-    operations: AtomicUsize,
-    /// The operation that fails.
-    at: usize,
-    /// Whether all that follow do, too.
-    for_ever: AtomicBool,
-}
-
-impl Fails {
-    /// A journal whose operation of this number fails, counted from 0, and on request all that follow until it is mended.
-    pub fn at(at: usize, for_ever: bool) -> Arc<Guarded<Self>> {
-        Arc::new(Guarded::by(Self {
-            at,
-            for_ever: AtomicBool::new(for_ever),
-            ..Self::default()
-        }))
-    }
-
-    /// How many operations were tried.
-    pub fn operations(&self) -> usize {
-        self.operations.load(Ordering::Relaxed)
-    }
-
-    /// The disk has room again.
-    pub fn mend(&self) {
-        self.for_ever.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Guard for Fails {
-    fn pass(&self, _operation: &'static str) -> BoxFuture<'_, JournalResult<()>> {
-        let nth = self.operations.fetch_add(1, Ordering::Relaxed);
-        let fails = nth == self.at || (nth > self.at && self.for_ever.load(Ordering::Relaxed));
-        let failed = || JournalError::Io {
-            path: "journal".into(),
-            action: "written",
-            reason: "no space left on device".into(),
-        };
-        Box::pin(std::future::ready(if fails { Err(failed()) } else { Ok(()) }))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::conformance::guarded::{Fails, Guarded};
+use crate::conformance::failing::FailingJournal;
 use crate::conformance::rows::{flow, log, spot, task, with_result};
 use crate::memory::MemoryJournal;
 
@@ -76,8 +76,8 @@ async fn who_makes_too_much_waits_until_some_of_it_is_written() {
 }
 
 /// A journal whose store cannot be written for so long that it gave up a record of a subflow of the third flow run.
-async fn overflown() -> (Arc<Guarded<Fails>>, Journal) {
-    let store = Fails::at(1, true);
+async fn overflown() -> (Arc<FailingJournal>, Journal) {
+    let store = FailingJournal::at(1, true);
     let begun = Journal::begin(Arc::clone(&store) as _, Timestamp(0), "Crashed", None).await;
     let journal = begun.unwrap().0;
     let mut below = flow(4, 9);
@@ -102,7 +102,7 @@ async fn who_asks_is_told_that_records_were_given_up_also_after_the_disk_has_roo
     let (store, journal) = overflown().await;
     let full = |error: JournalResult<()>| matches!(error, Err(JournalError::Io { .. }));
     assert!(full(journal.flush().await) && full(journal.flush_of(RunNo(1)).await));
-    store.guard.mend();
+    store.mend();
     let incomplete = |error: JournalResult<()>| matches!(error, Err(JournalError::Incomplete { .. }));
     journal.flush_taken().await.unwrap();
     assert!(journal.store().flow(8).await.unwrap().is_some());
@@ -161,13 +161,13 @@ fn what_was_appended_is_written_when_everybody_is_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_written_is_let_go_when_everybody_is_gone() {
-    let store = Fails::at(1, true);
+    let store = FailingJournal::at(1, true);
     let begun = Journal::begin(Arc::clone(&store) as _, Timestamp(0), "Crashed", None).await;
     let journal = begun.unwrap().0;
     journal.append(Record::from(flow(1, 7)));
     let writer = journal.0.lock().writer.take().unwrap();
     drop(journal);
     writer.await.unwrap();
-    assert_eq!(store.guard.operations(), 1 + LAST_TRIES as usize);
+    assert_eq!(store.operations(), 1 + LAST_TRIES as usize);
     assert_eq!(Arc::strong_count(&store), 1);
 }

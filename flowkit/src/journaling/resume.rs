@@ -111,17 +111,30 @@ impl Runtime {
         run: FlowRunId,
         options: ResumeOptions,
     ) -> Result<FlowRun<serde_json::Value>, Error> {
+        self.resume_given(run, serde_json::Map::new(), options).await
+    }
+
+    /// The same, where some parameters are given again in place of what was recorded of them. Of secrets nothing was.
+    pub(crate) async fn resume_given(
+        &self,
+        run: FlowRunId,
+        again: serde_json::Map<String, serde_json::Value>,
+        options: ResumeOptions,
+    ) -> Result<FlowRun<serde_json::Value>, Error> {
         let _turn = Turn::take(self.recorder()?, run).await?;
         let stored = self.resumable(run).await?;
         let flow = find(&stored)?;
-        let given = Given::recorded(stored.parameters.as_ref());
+        let own_parameters = again.is_empty();
+        let given = Given::recorded(stored.parameters.as_ref(), again);
         let call = given.and_then(|given| flow.call(given)).map_err(|error| {
             refused(format!(
                 "flow run {run} of `{}` cannot be resumed: {error}",
                 stored.definition.name
             ))
         })?;
-        let resumed = self.next_life(&stored, flow.definition(), options, true).await?;
+        let resumed = self
+            .next_life(&stored, flow.definition(), options, own_parameters)
+            .await?;
         let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
         Ok(without_slots(call.run(ambient, Some(resumed))).await)
     }
@@ -150,35 +163,6 @@ impl Runtime {
         let resumed = self.next_life(&stored, call.definition(), options, false).await?;
         let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
         Ok(without_slots(call.resumed(Some(resumed)).run_in(ambient)).await)
-    }
-
-    /// The same as [`resume_with`](Self::resume_with), where some parameters are given again in place of what was recorded of them. Of secrets nothing was.
-    #[cfg(feature = "cli")]
-    pub(crate) async fn resume_given(
-        &self,
-        run: FlowRunId,
-        again: serde_json::Map<String, serde_json::Value>,
-        options: ResumeOptions,
-    ) -> Result<FlowRun<serde_json::Value>, Error> {
-        let _turn = Turn::take(self.recorder()?, run).await?;
-        let stored = self.resumable(run).await?;
-        let flow = find(&stored)?;
-        let shown = stored.parameters.as_ref().and_then(|given| given.json.as_deref());
-        let shown = shown.and_then(|json| serde_json::from_str(json).ok());
-        let mut given: serde_json::Map<String, serde_json::Value> = shown.unwrap_or_default();
-        for secret in flow.parameters().iter().filter(|parameter| parameter.is_secret()) {
-            given.remove(secret.name());
-        }
-        given.extend(again);
-        let call = flow.call(Given::json(given)).map_err(|error| {
-            refused(format!(
-                "flow run {run} of `{}` cannot be resumed: {error}",
-                stored.definition.name
-            ))
-        })?;
-        let resumed = self.next_life(&stored, flow.definition(), options, false).await?;
-        let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
-        Ok(without_slots(call.run(ambient, Some(resumed))).await)
     }
 
     /// Resumes every flow run that an earlier process left unfinished when it died, oldest first, all of them at the same time. Those that

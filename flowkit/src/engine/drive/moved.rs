@@ -18,12 +18,19 @@ use crate::state::State;
 pub(super) type Moved = (Vec<EarlierEffect>, JournalResult<Vec<Option<Callers>>>);
 
 impl Drive {
-    /// Looks for effects that the call may have had under another code; none if there are none.
-    pub(super) fn look_for_moved(&self) -> Option<Step> {
-        let life = self.scope.life.as_ref()?;
+    /// Looks for effects that the call may have had under another code, or in what can no longer be read; none if there are none.
+    pub(super) fn look_for_moved(&mut self) -> Option<Step> {
+        let scope = Arc::clone(&self.scope);
+        let life = scope.life.as_ref()?;
+        let replay = life.replay.as_ref()?;
+        if replay.unreadable() > 0 && !cfg!(flowkit_fault = "damaged-counts-as-never") {
+            return Some(self.end_unknown(
+                "some of what the journal had of earlier lives cannot be read any more, and whether it had its effect may be among that",
+            ));
+        }
         let row = life.recorder.definition(self.definition);
         let inputs = &self.journaled.as_ref()?.record.inputs;
-        let earlier = life.replay.as_ref()?.effects_with(&row, inputs);
+        let earlier = replay.effects_with(&row, inputs);
         if earlier.is_empty() || cfg!(flowkit_fault = "effect-repeated-by-changed-code") {
             return None;
         }
