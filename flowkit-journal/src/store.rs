@@ -248,6 +248,8 @@ pub struct Retention {
     pub result_bytes: Option<u64>,
     /// At most so many bytes of logs of runs that have ended; the oldest go first.
     pub log_bytes: Option<u64>,
+    /// The ids of flow runs that have ended and are about to go on: they count as if they went on already.
+    pub spared: Vec<u128>,
 }
 
 /// What one slice of clearing out did.

@@ -195,6 +195,7 @@ async fn use_damaged(directory: &Path, written: &Written) -> usize {
             runs: Some(1),
             result_bytes: Some(1_000),
             log_bytes: Some(1),
+            spared: Vec::new(),
         };
         for _ in 0..20 {
             if !answered(store.prune(&some).await).is_some_and(|slice| slice.more) {

@@ -85,6 +85,7 @@ pub(super) fn write(directory: &Path) {
                     runs: Some(10),
                     result_bytes: None,
                     log_bytes: None,
+                    spared: Vec::new(),
                 };
                 say(format!("pruned {:?}", store.prune(&some).await.unwrap().runs));
             }
@@ -123,6 +124,7 @@ pub(super) fn fill(directory: &Path) {
             runs: Some(0),
             result_bytes: Some(0),
             log_bytes: Some(0),
+            spared: Vec::new(),
         };
         drop((
             store.prune(&nothing).await,

@@ -120,7 +120,6 @@ impl Recorder {
         std::mem::take(&mut *self.crashed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[cfg(feature = "journal")]
     fn resuming(&self) -> std::sync::MutexGuard<'_, HashSet<FlowRunId>> {
         self.resuming.lock().unwrap_or_else(PoisonError::into_inner)
     }

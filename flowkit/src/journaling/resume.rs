@@ -57,14 +57,17 @@ struct Turn {
 }
 
 impl Turn {
-    fn take(recorder: &Arc<Recorder>, run: FlowRunId) -> Result<Self, Error> {
+    async fn take(recorder: &Arc<Recorder>, run: FlowRunId) -> Result<Self, Error> {
         if !recorder.resuming().insert(run) {
             return Err(going_on(run));
         }
-        Ok(Self {
+        let turn = Self {
             recorder: Arc::clone(recorder),
             run,
-        })
+        };
+        // From now on nobody clears the run out.
+        recorder.cleared_out().await;
+        Ok(turn)
     }
 }
 
@@ -118,7 +121,7 @@ impl Runtime {
         again: serde_json::Map<String, serde_json::Value>,
         options: ResumeOptions,
     ) -> Result<FlowRun<serde_json::Value>, Error> {
-        let _turn = Turn::take(self.recorder()?, run)?;
+        let _turn = Turn::take(self.recorder()?, run).await?;
         let stored = self.resumable(run).await?;
         let flow = find(&stored)?;
         let own_parameters = again.is_empty();
@@ -147,7 +150,7 @@ impl Runtime {
         call: FlowCall<T>,
         options: ResumeOptions,
     ) -> Result<FlowRun<T>, Error> {
-        let _turn = Turn::take(self.recorder()?, run)?;
+        let _turn = Turn::take(self.recorder()?, run).await?;
         let stored = self.resumable(run).await?;
         let now = row_of(call.definition());
         let then = &stored.definition;
