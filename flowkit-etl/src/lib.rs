@@ -42,10 +42,16 @@
 //! | `data` | [`BatchStream`], typed rows, the traits [`Source`](source::Source) and [`Sink`](sink::Sink) |
 //! | `csv`, `json`, `parquet` | files of that format, in and out; each brings `data` and [`DatasetSink`](sink::DatasetSink) |
 //! | `compression` | text files that are compressed by gzip or zstd |
+//! | `sqlite`, `postgres`, `mysql` | databases of that kind, in and out: [`SqlSource`](source::SqlSource), [`SqlSink`](sink::SqlSink) |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
-#[cfg(any(feature = "files", feature = "validation", feature = "quality"))]
+#[cfg(any(
+    feature = "files",
+    feature = "sql",
+    feature = "validation",
+    feature = "quality"
+))]
 mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
@@ -62,6 +68,8 @@ mod rows;
 pub mod sink;
 #[cfg(feature = "data")]
 pub mod source;
+#[cfg(feature = "sql")]
+pub mod sql;
 #[cfg(feature = "data")]
 mod stream;
 #[cfg(feature = "validation")]

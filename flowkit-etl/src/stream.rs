@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub const DEFAULT_BATCH_ROWS: usize = 8192;
 
 /// How many batches wait between what makes them and what takes them.
-const WAITING: usize = 2;
+pub(crate) const WAITING: usize = 2;
 
 /// Record batches of one schema, made as they are asked for.
 ///
@@ -24,6 +25,15 @@ pub struct BatchStream {
     schema: SchemaRef,
     batches: Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>,
     ended: bool,
+}
+
+/// A task that makes batches. Nobody is left to take them when this is dropped.
+struct Producer(JoinHandle<()>);
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl BatchStream {
@@ -57,11 +67,20 @@ impl BatchStream {
                 }
             }
         });
-        let next = |(mut receiver, producer): (mpsc::Receiver<_>, Option<tokio::task::JoinHandle<()>>)| async move {
+        Self::produced(schema, receiver, producer)
+    }
+
+    /// The batches that a task of tokio's sends, which is stopped when the stream is dropped. That the task came to its end is looked at before the stream ends.
+    pub(crate) fn produced(
+        schema: SchemaRef,
+        receiver: mpsc::Receiver<Result<RecordBatch>>,
+        producer: JoinHandle<()>,
+    ) -> Self {
+        let next = |(mut receiver, producer): (mpsc::Receiver<_>, Option<Producer>)| async move {
             match receiver.recv().await {
                 Some(batch) => Some((batch, (receiver, producer))),
                 // It may have ended because it panicked, and what came before is then not all there is.
-                None => match producer?.await {
+                None => match (&mut producer?.0).await {
                     Ok(()) => None,
                     Err(error) => {
                         let lost =
@@ -71,7 +90,7 @@ impl BatchStream {
                 },
             }
         };
-        Self::new(schema, stream::unfold((receiver, Some(producer)), next))
+        Self::new(schema, stream::unfold((receiver, Some(Producer(producer))), next))
     }
 
     /// The columns of every batch.

@@ -15,22 +15,11 @@ use crate::sink::ledger::{self, Ledger, LoadRecord};
 use crate::sink::partition::Partitioning;
 use crate::sink::parts::Parts;
 use crate::sink::staging::Staging;
-use crate::sink::{LoadId, Loaded, Sink};
+use crate::sink::{LoadId, Loaded, Mode, Sink};
 use crate::stream::BatchStream;
 
 /// The file that whoever commits a load holds locked.
 const LOCK: &str = ".lock";
-
-/// How a load stands to those before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mode {
-    /// Beside them. The columns must be the same.
-    #[default]
-    Append,
-    /// In place of all of them.
-    Replace,
-}
 
 /// A directory in which every load is a directory of its own, `load=2013-02-04/scenario=WW/part-00000.parquet`, with a record of what it is.
 ///

@@ -18,6 +18,8 @@ mod csv_files;
     feature = "compression"
 ))]
 mod data_sets;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod databases;
 #[cfg(all(
     feature = "csv",
     feature = "json",
@@ -33,6 +35,8 @@ mod killed;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod servers;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(
