@@ -65,6 +65,8 @@ mod reject;
 #[cfg(feature = "data")]
 mod rows;
 #[cfg(feature = "data")]
+mod since;
+#[cfg(feature = "data")]
 pub mod sink;
 #[cfg(feature = "data")]
 pub mod source;
@@ -74,6 +76,8 @@ pub mod sql;
 mod stream;
 #[cfg(feature = "validation")]
 pub mod validation;
+#[cfg(feature = "data")]
+mod value;
 
 #[cfg(feature = "data")]
 pub use arrow_array;
@@ -88,4 +92,8 @@ pub use reject::{DEFAULT_KEPT, Reject, Rejects, Tolerance, Violation};
 #[cfg(feature = "data")]
 pub use rows::{batch_of, rows_of, schema_of};
 #[cfg(feature = "data")]
+pub use since::Since;
+#[cfg(feature = "data")]
 pub use stream::{BatchStream, DEFAULT_BATCH_ROWS};
+#[cfg(feature = "data")]
+pub use value::Value;

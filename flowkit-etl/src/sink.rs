@@ -41,6 +41,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Since;
 use crate::stream::BatchStream;
 
 /// Something that data is written to.
@@ -57,6 +58,17 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// # Errors
     /// The stream's error, or why it could not be written.
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>>;
+
+    /// Where the next incremental extraction begins that goes by the name of `cursor`: after what the last one that was committed here came to, else from the beginning.
+    ///
+    /// # Errors
+    /// When that cannot be read. A sink that keeps no cursors, as one that is not implemented to, says so.
+    fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {
+        let message = format!(
+            "this sink keeps no cursors, so that it cannot tell where `{cursor}` is: a table or a data set does"
+        );
+        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Options, message))))
+    }
 }
 
 /// How a load stands to those before it.

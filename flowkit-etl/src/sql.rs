@@ -13,10 +13,8 @@ mod postgres;
 mod session;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-pub(crate) mod value;
 
 pub use self::database::Database;
-pub use self::value::Value;
 
 pub(crate) use self::dialect::{Dialect, TableName};
 pub(crate) use self::session::{Destination, Read, Session};

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Progress;
 
 /// How many rows a batch has, unless said otherwise.
 pub const DEFAULT_BATCH_ROWS: usize = 8192;
@@ -25,6 +26,8 @@ pub struct BatchStream {
     schema: SchemaRef,
     batches: Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>,
     ended: bool,
+    /// How far an incremental extraction came, for the sink that keeps it.
+    progress: Option<Progress>,
 }
 
 /// A task that makes batches. Nobody is left to take them when this is dropped.
@@ -43,6 +46,7 @@ impl BatchStream {
             schema,
             batches: Box::pin(batches),
             ended: false,
+            progress: None,
         }
     }
 
@@ -98,12 +102,24 @@ impl BatchStream {
         &self.schema
     }
 
+    /// How far it came, if it is an incremental extraction. It is complete once the stream has ended.
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    /// As part of the same extraction.
+    pub(crate) fn with_progress(mut self, progress: Option<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
     /// Each batch as a function leaves it. The schema is that of what it returns.
     pub fn map_batches<F>(self, schema: SchemaRef, mut each: F) -> Self
     where
         F: FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
     {
-        Self::new(schema, self.map(move |batch| each(batch?)))
+        let progress = self.progress.clone();
+        Self::new(schema, self.map(move |batch| each(batch?))).with_progress(progress)
     }
 
     /// Each batch as work that blocks or computes leaves it, one after the other, off the threads that drive futures.
@@ -112,6 +128,7 @@ impl BatchStream {
     where
         F: FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
     {
+        let progress = self.progress.clone();
         let mapped = stream::try_unfold((self, each), |(mut stream, mut each)| async move {
             let Some(batch) = stream.next().await.transpose()? else {
                 return Ok(None);
@@ -119,16 +136,16 @@ impl BatchStream {
             let (batch, each) = crate::blocking::run(move || each(batch).map(|batch| (batch, each))).await?;
             Ok(Some((batch, (stream, each))))
         });
-        Self::new(schema, mapped)
+        Self::new(schema, mapped).with_progress(progress)
     }
 
     /// The same, and after the last batch the error that `judge` finds, if any.
     #[cfg(any(feature = "validation", feature = "quality"))]
     pub(crate) fn then_judge(self, judge: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        let schema = self.schema.clone();
+        let (schema, progress) = (self.schema.clone(), self.progress.clone());
         let verdict = stream::once(async move { judge() });
         let verdict = verdict.filter_map(|verdict| async move { verdict.err().map(Err) });
-        Self::new(schema, self.chain(verdict))
+        Self::new(schema, self.chain(verdict)).with_progress(progress)
     }
 
     /// All batches, in memory.

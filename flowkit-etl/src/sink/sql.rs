@@ -3,6 +3,7 @@
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Since;
 use crate::sink::{LoadId, Loaded, Mode, Sink};
 use crate::sql::{Database, Session, TableName};
 use crate::stream::BatchStream;
@@ -71,7 +72,7 @@ impl SqlSink {
         self
     }
 
-    /// The table in which loads are recorded; [`LEDGER`] unless said otherwise.
+    /// The table in which loads are recorded; [`LEDGER`] unless said otherwise. Cursors are in one beside it, whose name goes on with `_cursors`.
     #[must_use]
     pub fn ledger(mut self, table: impl Into<String>) -> Self {
         self.ledger = table.into();
@@ -92,15 +93,22 @@ impl SqlSink {
         )
     }
 
-    async fn load_all(&self, load: &LoadId, mut batches: BatchStream) -> Result<Loaded> {
-        let target = self.target(&batches)?;
-        let ledger = Ledger::new(
+    fn opened_ledger(&self) -> Result<Ledger> {
+        Ok(Ledger::new(
             self.database.dialect(),
             TableName::new(&self.ledger)?,
             &self.table,
-        );
+        ))
+    }
+
+    async fn load_all(&self, load: &LoadId, mut batches: BatchStream) -> Result<Loaded> {
+        let target = self.target(&batches)?;
+        let ledger = self.opened_ledger()?;
         let mut session = self.database.connect_to_write().await?;
         ledger.make(session.as_mut()).await?;
+        if batches.progress().is_some() {
+            ledger.make_cursors(session.as_mut()).await?;
+        }
         if let Some(rows) = ledger.find(session.as_mut(), load).await? {
             session.close().await;
             return Ok(loaded(load, rows, true));
@@ -152,6 +160,9 @@ impl SqlSink {
         }
         let rows = target.fill(session, batches).await?;
         ledger.settle(session, load, rows).await?;
+        if let Some(progress) = batches.progress() {
+            ledger.advance(session, progress).await?;
+        }
         session.execute("COMMIT", &[]).await?;
         Ok(loaded(load, rows, false))
     }
@@ -170,5 +181,16 @@ fn loaded(load: &LoadId, rows: u64, repeated: bool) -> Loaded {
 impl Sink for SqlSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
         self.load_all(load, batches).boxed()
+    }
+
+    fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {
+        async move {
+            let ledger = self.opened_ledger()?;
+            let mut session = self.database.connect_to_write().await?;
+            let since = ledger.since(session.as_mut(), cursor).await?;
+            session.close().await;
+            Ok(since)
+        }
+        .boxed()
     }
 }

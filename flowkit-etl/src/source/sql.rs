@@ -10,9 +10,11 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Since;
 use crate::source::Source;
-use crate::sql::{Database, Read, Session, TableName, Value};
+use crate::sql::{Database, Dialect, Read, Session, TableName};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, WAITING, columns};
+use crate::value::Value;
 
 /// The rows of a table, or of a query with parameters. They are read as they are asked for, however many there are.
 ///
@@ -29,6 +31,16 @@ pub struct SqlSource {
     values: Vec<Value>,
     schema: Option<SchemaRef>,
     batch_rows: usize,
+    following: Option<Following>,
+}
+
+/// The column by which rows are new.
+#[derive(Debug, Clone)]
+struct Following {
+    column: String,
+    since: Since,
+    /// Whether those at the value itself are read once more.
+    at: bool,
 }
 
 /// What is read.
@@ -46,6 +58,7 @@ impl SqlSource {
             values: Vec::new(),
             schema: None,
             batch_rows: DEFAULT_BATCH_ROWS,
+            following: None,
         }
     }
 
@@ -80,18 +93,85 @@ impl SqlSource {
         self
     }
 
+    /// Reads only rows whose value in this column is greater than where an incremental extraction has come, in the order of that column; and the sink that they are loaded into keeps how far
+    /// this one came.
+    ///
+    /// The column must grow with what is new, and no row may become visible later than one with a greater value: numbers from a sequence do that where one writes at a time.
+    /// Where equal or lower values may come late, as times of changes do, see [`since_or_at`](Self::since_or_at). A row without a value is an error.
+    #[must_use]
+    pub fn since(mut self, column: impl Into<String>, since: Since) -> Self {
+        let column = column.into();
+        self.following = Some(Following {
+            column,
+            since,
+            at: false,
+        });
+        self
+    }
+
+    /// The same, and the rows at that value once more, for a sink that [upserts](crate::sink::SqlSink::upsert_on): so what came late with an equal value is not missed.
+    #[must_use]
+    pub fn since_or_at(mut self, column: impl Into<String>, since: Since) -> Self {
+        let column = column.into();
+        self.following = Some(Following {
+            column,
+            since,
+            at: true,
+        });
+        self
+    }
+
     fn read(&self) -> Result<Read> {
         let dialect = self.database.dialect();
-        let statement = match &self.from {
-            Statement::Table(table) => format!("SELECT * FROM {}", TableName::new(table)?.quoted(dialect)),
-            Statement::Query(query) => query.clone(),
+        let mut values = self.values.clone();
+        let statement = match (&self.from, &self.following) {
+            (Statement::Query(query), None) => query.clone(),
+            (Statement::Table(table), None) => {
+                format!("SELECT * FROM {}", TableName::new(table)?.quoted(dialect))
+            }
+            (Statement::Query(query), Some(following)) => {
+                let query = query.trim_end().trim_end_matches(';');
+                following.select(dialect, &format!("({query}) AS since"), &mut values)
+            }
+            (Statement::Table(table), Some(following)) => {
+                following.select(dialect, &TableName::new(table)?.quoted(dialect), &mut values)
+            }
         };
         Ok(Read {
             statement,
-            values: self.values.clone(),
+            values,
             batch_rows: self.batch_rows,
             schema: self.schema.clone(),
         })
+    }
+}
+
+impl Following {
+    /// The statement that reads what is new. What has no value is read too, since it would never be.
+    fn select(&self, dialect: Dialect, from: &str, values: &mut Vec<Value>) -> String {
+        let column = dialect.quoted(&self.column);
+        let all = match dialect {
+            // A time may be written in many ways there, and is compared as it is written: so that is what is followed. The sign takes the declared type away and leaves the value.
+            Dialect::Sqlite => format!("*, +{column} AS flowkit_since"),
+            Dialect::Postgres | Dialect::MySql => "*".to_owned(),
+        };
+        let Some(value) = self.since.value() else {
+            return format!("SELECT {all} FROM {from} ORDER BY {column}");
+        };
+        values.push(value.clone());
+        let (place, than) = (dialect.place(values.len()), if self.at { ">=" } else { ">" });
+        format!(
+            "SELECT {all} FROM {from} WHERE {column} {than} {place} OR {column} IS NULL ORDER BY {column}"
+        )
+    }
+
+    fn followed(&self, batches: BatchStream, dialect: Dialect) -> Result<BatchStream> {
+        #[cfg(feature = "sqlite")]
+        if dialect == Dialect::Sqlite {
+            return batches.following_last(&self.column, self.since.clone());
+        }
+        let _ = dialect;
+        batches.following(&self.column, self.since.clone())
     }
 }
 
@@ -106,7 +186,10 @@ impl Source for SqlSource {
             let schema = opening.await.map_err(|error| {
                 Error::new(ErrorKind::Io, "the reading from the database did not begin").because(error)
             })??;
-            let batches = BatchStream::produced(schema, receiver, producer);
+            let mut batches = BatchStream::produced(schema, receiver, producer);
+            if let Some(following) = &self.following {
+                batches = following.followed(batches, self.database.dialect())?;
+            }
             match &self.schema {
                 Some(schema) => converted(batches, schema.clone()),
                 None => Ok(batches),

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use sqlx::ConnectOptions as _;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Session;
 use crate::sql::dialect::Dialect;
-use crate::sql::{Session, Value};
+use crate::value::Value;
 
 /// A database: `sqlite:plants.db`, `postgres://etl@db.example/plants`, `mysql://etl@db.example/plants` (MariaDB too), each behind its feature.
 ///

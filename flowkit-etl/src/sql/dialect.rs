@@ -36,6 +36,15 @@ impl TableName {
         parts.join(".")
     }
 
+    /// A table in the same schema, whose name goes on so.
+    pub(crate) fn beside(&self, ending: &str) -> Self {
+        let mut parts = self.parts.clone();
+        if let Some(name) = parts.last_mut() {
+            name.push_str(ending);
+        }
+        Self { parts }
+    }
+
     /// The schema, if one was given, and the name.
     pub(crate) fn parts(&self) -> &[String] {
         &self.parts

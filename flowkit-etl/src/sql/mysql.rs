@@ -12,10 +12,11 @@ use sqlx::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Database;
 use crate::sql::columns::{self, Reading};
 use crate::sql::session::{Batches, Destination, Read, Session};
-use crate::sql::{Database, Value};
 use crate::stream::BatchStream;
+use crate::value::Value;
 
 mod decode;
 mod insert;
@@ -203,7 +204,7 @@ fn arguments(values: &[Value]) -> Result<MySqlArguments> {
             Value::Timestamp(_) => arguments.add(value.time()),
             Value::Moment(_) => arguments.add(value.time().map(|time| time.and_utc())),
         };
-        added.map_err(crate::sql::value::no_parameter)?;
+        added.map_err(crate::value::no_parameter)?;
     }
     Ok(arguments)
 }

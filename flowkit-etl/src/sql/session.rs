@@ -8,8 +8,8 @@ use futures::stream::{BoxStream, TryStreamExt};
 use crate::error::Result;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::sql::Dialect;
-use crate::sql::Value;
 use crate::stream::BatchStream;
+use crate::value::Value;
 
 /// What is to be read.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "others know their types"))]

@@ -10,11 +10,12 @@ use sqlx::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Database;
 use crate::sql::columns::{self, Column, Misfit, Reading};
 use crate::sql::plain::Plain;
 use crate::sql::session::{Batches, Destination, Read, Session};
-use crate::sql::{Database, Value};
 use crate::stream::BatchStream;
+use crate::value::Value;
 
 mod insert;
 
@@ -217,7 +218,7 @@ fn append(row: &SqliteRow, index: usize, column: &mut Column) -> Result<(), Misf
         }
         Column::Time(builder) => {
             let time = row.try_get_unchecked::<Option<chrono::NaiveTime>, _>(index)?;
-            builder.append_option(time.map(crate::sql::value::micros_of_day));
+            builder.append_option(time.map(crate::value::micros_of_day));
         }
         Column::Timestamp(builder) => {
             let time = row.try_get_unchecked::<Option<chrono::NaiveDateTime>, _>(index)?;
@@ -242,7 +243,7 @@ fn arguments(values: &[Value]) -> Result<SqliteArguments> {
             Value::Date(_) => arguments.add(value.date()),
             Value::Timestamp(_) | Value::Moment(_) => arguments.add(value.time()),
         };
-        added.map_err(crate::sql::value::no_parameter)?;
+        added.map_err(crate::value::no_parameter)?;
     }
     Ok(arguments)
 }
@@ -286,5 +287,5 @@ fn bind(arguments: &mut SqliteArguments, name: &str, column: &Plain, row: usize)
             arguments.add(array.value_as_datetime(row).filter(|_| !array.is_null(row)))
         }
     };
-    added.map_err(crate::sql::value::no_parameter)
+    added.map_err(crate::value::no_parameter)
 }

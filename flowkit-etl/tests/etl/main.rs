@@ -19,6 +19,8 @@ mod csv_files;
 ))]
 mod data_sets;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod database_faults;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
 #[cfg(all(
     feature = "csv",
@@ -27,6 +29,14 @@ mod databases;
     feature = "compression"
 ))]
 mod formats;
+#[cfg(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql",
+    feature = "parquet",
+    feature = "csv"
+))]
+mod incremental;
 #[cfg(feature = "json")]
 mod json_files;
 #[cfg(all(feature = "csv", feature = "parquet"))]

@@ -3,8 +3,9 @@
 use arrow_schema::SchemaRef;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Destination, Dialect, Read, Session, TableName, Value};
+use crate::sql::{Destination, Dialect, Read, Session, TableName};
 use crate::stream::BatchStream;
+use crate::value::Value;
 
 /// Where rows of an upsert wait in PostgreSQL, whose `COPY` knows no conflicts.
 const STAGE: &str = "flowkit_stage";

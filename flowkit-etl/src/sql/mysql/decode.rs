@@ -25,7 +25,7 @@ pub(super) fn append(row: &MySqlRow, index: usize, column: &mut Column) -> Resul
         }
         Column::Time(builder) => {
             let time = row.try_get_unchecked::<Option<chrono::NaiveTime>, _>(index)?;
-            builder.append_option(time.map(crate::sql::value::micros_of_day));
+            builder.append_option(time.map(crate::value::micros_of_day));
         }
         // The session's zone is UTC, so that both kinds of times come alike.
         Column::Timestamp(builder) => {

@@ -7,10 +7,11 @@ use sqlx::{Arguments as _, AssertSqlSafe};
 
 use super::MySqlSession;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Dialect;
 use crate::sql::plain::{self, Plain};
 use crate::sql::session::Destination;
-use crate::sql::{Dialect, value};
 use crate::stream::BatchStream;
+use crate::value;
 
 /// How many rows a statement has at most.
 const ROWS: usize = 1000;

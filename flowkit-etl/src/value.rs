@@ -1,4 +1,4 @@
-//! Values that go into statements as parameters, and that cursors stand at.
+//! Single values: those that go into statements as parameters, and those at which cursors stand.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
 
-/// A value for a parameter of a statement. It is never part of the statement's text.
+/// A single value: for a parameter of a statement, of whose text it never becomes part, or of a [`Since`](crate::Since).
 ///
 /// Made by `into()` from numbers, texts, booleans, bytes and options of them. A type that is not here goes as text, with a cast in the statement: `$1::uuid`, `CAST(? AS JSON)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,6 +133,7 @@ pub(crate) fn micros_of_day(time: chrono::NaiveTime) -> i64 {
 }
 
 /// A value could not be made a parameter.
+#[cfg(feature = "sql")]
 pub(crate) fn no_parameter(error: sqlx::error::BoxDynError) -> crate::Error {
     crate::Error::new(
         crate::ErrorKind::Options,
