@@ -43,6 +43,7 @@
 //! | `csv`, `json`, `parquet` | files of that format, in and out; each brings `data` and [`DatasetSink`](sink::DatasetSink) |
 //! | `compression` | text files that are compressed by gzip or zstd |
 //! | `sqlite`, `postgres`, `mysql` | databases of that kind, in and out: [`SqlSource`](source::SqlSource), [`SqlSink`](sink::SqlSink) |
+//! | `pipeline` | [`pipeline`]: stages wired beforehand and run as one flow. It brings flowkit and `parquet` |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
@@ -56,6 +57,8 @@ mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
 mod error;
+#[cfg(feature = "pipeline")]
+pub mod pipeline;
 #[cfg(feature = "quality")]
 pub mod quality;
 #[cfg(any(feature = "validation", feature = "quality"))]

@@ -55,9 +55,11 @@ impl Since {
     not(all(feature = "files", feature = "sql")),
     allow(dead_code, reason = "each sink uses some of it")
 )]
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Progress {
     pub(crate) since: Since,
+    /// As it stands when it is written down.
+    #[serde(with = "shared")]
     reached: Arc<Mutex<Option<Value>>>,
 }
 
@@ -111,6 +113,28 @@ impl Progress {
         };
         *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(())
+    }
+}
+
+/// A shared value, written down as it stands.
+mod shared {
+    use super::{Arc, Deserialize, Mutex, PoisonError, Serialize, Value};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        shared: &Arc<Mutex<Option<Value>>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Mutex<Option<Value>>>, D::Error> {
+        Ok(Arc::new(Mutex::new(Option::deserialize(deserializer)?)))
     }
 }
 

@@ -41,6 +41,15 @@ mod incremental;
 mod json_files;
 #[cfg(all(feature = "csv", feature = "parquet"))]
 mod killed;
+#[cfg(all(
+    feature = "pipeline",
+    feature = "csv",
+    feature = "validation",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+mod pipelines;
 #[cfg(feature = "data")]
 mod plants;
 #[cfg(feature = "quality")]
