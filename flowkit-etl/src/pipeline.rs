@@ -18,12 +18,12 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! # let directory = tempfile::tempdir()?;
-//! # let (raw, tall) = (directory.path().join("raw.parquet"), directory.path().join("tall.parquet"));
+//! # let (raw, kept) = (directory.path().join("raw.parquet"), directory.path().join("tall.parquet"));
 //! # let rows = [("a", 1.5), ("b", 2.5)].map(|(plant, height)| Measured { plant: plant.into(), height });
 //! # FileSink::new(&raw).load(&LoadId::new("1")?, BatchStream::from_rows(rows.into())?).await?;
 //! let extract = Stage::extract("extract", ParquetSource::new(raw));
 //! let tall = Stage::rows("tall", |rows: Vec<Measured>| Ok(rows.into_iter().filter(|row| row.height > 2.0).collect::<Vec<_>>()));
-//! let load = Stage::load("load", FileSink::new(tall), LoadId::new("2013-02-04")?);
+//! let load = Stage::load("load", FileSink::new(kept), LoadId::new("2013-02-04")?);
 //!
 //! let report = Pipeline::of("plants", extract >> tall >> load)?.run().await?;
 //! assert_eq!(report.stage("extract").unwrap().rows, 2);
