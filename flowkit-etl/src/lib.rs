@@ -44,11 +44,13 @@
 //! | `compression` | text files that are compressed by gzip or zstd |
 //! | `sqlite`, `postgres`, `mysql` | databases of that kind, in and out: [`SqlSource`](source::SqlSource), [`SqlSink`](sink::SqlSink) |
 //! | `pipeline` | [`pipeline`]: stages wired beforehand and run as one flow. It brings flowkit and `parquet` |
+//! | `sensors` | [`sensor`]: waits for files, times of day, databases (with their features) and any predicate, without a slot |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
 #[cfg(any(
     feature = "files",
+    feature = "sensors",
     feature = "sql",
     feature = "validation",
     feature = "quality"
@@ -57,6 +59,8 @@ mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
 mod error;
+#[cfg(any(feature = "files", feature = "sensors"))]
+mod matching;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
 #[cfg(feature = "quality")]
@@ -67,6 +71,8 @@ mod records;
 mod reject;
 #[cfg(feature = "data")]
 mod rows;
+#[cfg(feature = "sensors")]
+pub mod sensor;
 #[cfg(feature = "data")]
 mod since;
 #[cfg(feature = "data")]

@@ -164,6 +164,32 @@ impl Database {
         Ok(session)
     }
 
+    /// A connection that is told what is said on a channel.
+    #[cfg(all(feature = "sensors", feature = "postgres"))]
+    pub(crate) async fn listener(&self, channel: &str) -> Result<sqlx::postgres::PgListener> {
+        let options = match &self.options {
+            Options::Postgres(options) => options.clone(),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
+            _ => {
+                let message = format!(
+                    "{self} tells nothing by itself: leave `listen` out, and it is asked again and again"
+                );
+                return Err(Error::new(ErrorKind::Options, message));
+            }
+        };
+        let failed = |error| self.failed("listen to", error);
+        let pool = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        let mut listener = sqlx::postgres::PgListener::connect_with(&pool)
+            .await
+            .map_err(failed)?;
+        listener.listen(channel).await.map_err(failed)?;
+        Ok(listener)
+    }
+
     /// What a database said against doing something with it.
     pub(crate) fn failed(&self, doing: &str, error: sqlx::Error) -> Error {
         crate::sql::failure::of(self.dialect(), &format!("cannot {doing} {self}"), error)

@@ -54,6 +54,13 @@ mod pipelines;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(all(
+    feature = "sensors",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+mod sensors;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod servers;
 #[cfg(feature = "data")]
