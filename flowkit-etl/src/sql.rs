@@ -5,6 +5,8 @@ mod columns;
 mod database;
 mod dialect;
 mod failure;
+mod model;
+mod model_test;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod plain;
@@ -15,6 +17,8 @@ mod session;
 mod sqlite;
 
 pub use self::database::Database;
+pub use self::model::{Model, ModelReport, ModelTestReport, build_models};
+pub use self::model_test::ModelTest;
 
 pub(crate) use self::dialect::{Dialect, TableName};
 pub(crate) use self::session::{Destination, Read, Session};

@@ -41,6 +41,8 @@ mod incremental;
 mod json_files;
 #[cfg(all(feature = "csv", feature = "parquet"))]
 mod killed;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod models;
 #[cfg(all(
     feature = "pipeline",
     feature = "csv",
