@@ -70,7 +70,7 @@ impl BatchStream {
     #[must_use]
     pub fn dead_letters(self, rejects: &Rejects, sink: Arc<dyn Sink>, load: LoadId) -> Self {
         rejects.keep_all();
-        let schema = self.schema().clone();
+        let (schema, progress) = (self.schema().clone(), self.progress().cloned());
         let passing = Passing {
             stream: self,
             rejects: rejects.clone(),
@@ -82,6 +82,7 @@ impl BatchStream {
                 passing.next().await.map(|batch| (batch, passing))
             }),
         )
+        .with_progress(progress)
     }
 }
 

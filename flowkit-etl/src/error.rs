@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Unavailable,
     /// There is no room.
     Full,
+    /// What was waited for did not come in time.
+    TimedOut,
     /// Something else between here and where the data lies.
     Io,
 }

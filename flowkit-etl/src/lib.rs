@@ -42,14 +42,27 @@
 //! | `data` | [`BatchStream`], typed rows, the traits [`Source`](source::Source) and [`Sink`](sink::Sink) |
 //! | `csv`, `json`, `parquet` | files of that format, in and out; each brings `data` and [`DatasetSink`](sink::DatasetSink) |
 //! | `compression` | text files that are compressed by gzip or zstd |
+//! | `sqlite`, `postgres`, `mysql` | databases of that kind, in and out: [`SqlSource`](source::SqlSource), [`SqlSink`](sink::SqlSink) |
+//! | `pipeline` | [`pipeline`]: stages wired beforehand and run as one flow. It brings flowkit and `parquet` |
+//! | `sensors` | [`sensor`]: waits for files, times of day, databases (with their features) and any predicate, without a slot |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
-#[cfg(any(feature = "files", feature = "validation", feature = "quality"))]
+#[cfg(any(
+    feature = "files",
+    feature = "sensors",
+    feature = "sql",
+    feature = "validation",
+    feature = "quality"
+))]
 mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
 mod error;
+#[cfg(any(feature = "files", feature = "sensors"))]
+mod matching;
+#[cfg(feature = "pipeline")]
+pub mod pipeline;
 #[cfg(feature = "quality")]
 pub mod quality;
 #[cfg(any(feature = "validation", feature = "quality"))]
@@ -58,14 +71,22 @@ mod records;
 mod reject;
 #[cfg(feature = "data")]
 mod rows;
+#[cfg(feature = "sensors")]
+pub mod sensor;
+#[cfg(feature = "data")]
+mod since;
 #[cfg(feature = "data")]
 pub mod sink;
 #[cfg(feature = "data")]
 pub mod source;
+#[cfg(feature = "sql")]
+pub mod sql;
 #[cfg(feature = "data")]
 mod stream;
 #[cfg(feature = "validation")]
 pub mod validation;
+#[cfg(feature = "data")]
+mod value;
 
 #[cfg(feature = "data")]
 pub use arrow_array;
@@ -80,4 +101,8 @@ pub use reject::{DEFAULT_KEPT, Reject, Rejects, Tolerance, Violation};
 #[cfg(feature = "data")]
 pub use rows::{batch_of, rows_of, schema_of};
 #[cfg(feature = "data")]
+pub use since::Since;
+#[cfg(feature = "data")]
 pub use stream::{BatchStream, DEFAULT_BATCH_ROWS};
+#[cfg(feature = "data")]
+pub use value::Value;

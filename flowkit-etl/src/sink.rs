@@ -18,17 +18,21 @@ mod output;
 pub(crate) mod partition;
 #[cfg(feature = "files")]
 mod parts;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(feature = "files")]
 mod staging;
 #[cfg(any(feature = "csv", feature = "json"))]
 mod text;
 
 #[cfg(feature = "files")]
-pub use self::dataset::{DatasetSink, Mode};
+pub use self::dataset::DatasetSink;
 #[cfg(feature = "files")]
 pub use self::file::FileSink;
 #[cfg(feature = "files")]
 pub use self::format::{Compression, FileFormat};
+#[cfg(feature = "sql")]
+pub use self::sql::{LEDGER, SqlSink};
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,6 +41,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Since;
 use crate::stream::BatchStream;
 
 /// Something that data is written to.
@@ -53,6 +58,28 @@ pub trait Sink: fmt::Debug + Send + Sync {
     /// # Errors
     /// The stream's error, or why it could not be written.
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>>;
+
+    /// Where the next incremental extraction begins that goes by the name of `cursor`: after what the last one that was committed here came to, else from the beginning.
+    ///
+    /// # Errors
+    /// When that cannot be read. A sink that keeps no cursors, as one that is not implemented to, says so.
+    fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {
+        let message = format!(
+            "this sink keeps no cursors, so that it cannot tell where `{cursor}` is: a table or a data set does"
+        );
+        Box::pin(std::future::ready(Err(Error::new(ErrorKind::Options, message))))
+    }
+}
+
+/// How a load stands to those before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Beside them. The columns must be the same.
+    #[default]
+    Append,
+    /// In place of all of them.
+    Replace,
 }
 
 /// The name of a load: what is loaded, not when it is tried. A day, a file, the id of a flow run; so that repeating it is known for what it is.
@@ -126,7 +153,7 @@ impl From<LoadId> for String {
 pub struct Loaded {
     /// Its name.
     pub load: LoadId,
-    /// Rows that were written.
+    /// Rows that the load had.
     pub rows: u64,
     /// Bytes of the files that were written, compressed as they are; 0 where there are no files.
     pub bytes: u64,

@@ -12,6 +12,8 @@ mod files;
 mod json_lines;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(any(feature = "csv", feature = "json"))]
 mod text;
 
@@ -23,6 +25,8 @@ pub use self::dataset::DatasetSource;
 pub use self::json_lines::JsonLinesSource;
 #[cfg(feature = "parquet")]
 pub use self::parquet::ParquetSource;
+#[cfg(feature = "sql")]
+pub use self::sql::SqlSource;
 
 use std::fmt;
 

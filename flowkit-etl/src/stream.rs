@@ -8,14 +8,16 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Progress;
 
 /// How many rows a batch has, unless said otherwise.
 pub const DEFAULT_BATCH_ROWS: usize = 8192;
 
 /// How many batches wait between what makes them and what takes them.
-const WAITING: usize = 2;
+pub(crate) const WAITING: usize = 2;
 
 /// Record batches of one schema, made as they are asked for.
 ///
@@ -24,6 +26,17 @@ pub struct BatchStream {
     schema: SchemaRef,
     batches: Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>,
     ended: bool,
+    /// How far an incremental extraction came, for the sink that keeps it.
+    progress: Option<Progress>,
+}
+
+/// A task that makes batches. Nobody is left to take them when this is dropped.
+struct Producer(JoinHandle<()>);
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl BatchStream {
@@ -33,6 +46,7 @@ impl BatchStream {
             schema,
             batches: Box::pin(batches),
             ended: false,
+            progress: None,
         }
     }
 
@@ -57,11 +71,20 @@ impl BatchStream {
                 }
             }
         });
-        let next = |(mut receiver, producer): (mpsc::Receiver<_>, Option<tokio::task::JoinHandle<()>>)| async move {
+        Self::produced(schema, receiver, producer)
+    }
+
+    /// The batches that a task of tokio's sends, which is stopped when the stream is dropped. That the task came to its end is looked at before the stream ends.
+    pub(crate) fn produced(
+        schema: SchemaRef,
+        receiver: mpsc::Receiver<Result<RecordBatch>>,
+        producer: JoinHandle<()>,
+    ) -> Self {
+        let next = |(mut receiver, producer): (mpsc::Receiver<_>, Option<Producer>)| async move {
             match receiver.recv().await {
                 Some(batch) => Some((batch, (receiver, producer))),
                 // It may have ended because it panicked, and what came before is then not all there is.
-                None => match producer?.await {
+                None => match (&mut producer?.0).await {
                     Ok(()) => None,
                     Err(error) => {
                         let lost =
@@ -71,7 +94,7 @@ impl BatchStream {
                 },
             }
         };
-        Self::new(schema, stream::unfold((receiver, Some(producer)), next))
+        Self::new(schema, stream::unfold((receiver, Some(Producer(producer))), next))
     }
 
     /// The columns of every batch.
@@ -79,12 +102,24 @@ impl BatchStream {
         &self.schema
     }
 
+    /// How far it came, if it is an incremental extraction. It is complete once the stream has ended.
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    /// As part of the same extraction.
+    pub(crate) fn with_progress(mut self, progress: Option<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
     /// Each batch as a function leaves it. The schema is that of what it returns.
     pub fn map_batches<F>(self, schema: SchemaRef, mut each: F) -> Self
     where
         F: FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
     {
-        Self::new(schema, self.map(move |batch| each(batch?)))
+        let progress = self.progress.clone();
+        Self::new(schema, self.map(move |batch| each(batch?))).with_progress(progress)
     }
 
     /// Each batch as work that blocks or computes leaves it, one after the other, off the threads that drive futures.
@@ -93,6 +128,7 @@ impl BatchStream {
     where
         F: FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
     {
+        let progress = self.progress.clone();
         let mapped = stream::try_unfold((self, each), |(mut stream, mut each)| async move {
             let Some(batch) = stream.next().await.transpose()? else {
                 return Ok(None);
@@ -100,16 +136,16 @@ impl BatchStream {
             let (batch, each) = crate::blocking::run(move || each(batch).map(|batch| (batch, each))).await?;
             Ok(Some((batch, (stream, each))))
         });
-        Self::new(schema, mapped)
+        Self::new(schema, mapped).with_progress(progress)
     }
 
     /// The same, and after the last batch the error that `judge` finds, if any.
     #[cfg(any(feature = "validation", feature = "quality"))]
     pub(crate) fn then_judge(self, judge: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
-        let schema = self.schema.clone();
+        let (schema, progress) = (self.schema.clone(), self.progress.clone());
         let verdict = stream::once(async move { judge() });
         let verdict = verdict.filter_map(|verdict| async move { verdict.err().map(Err) });
-        Self::new(schema, self.chain(verdict))
+        Self::new(schema, self.chain(verdict)).with_progress(progress)
     }
 
     /// All batches, in memory.

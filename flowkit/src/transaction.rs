@@ -302,7 +302,8 @@ impl Group {
 }
 
 impl Completed {
-    /// Undoes it. Should the process die before its hooks have been called, the next life that comes to this call calls them again.
+    /// Undoes it. That it is undone is on the disk before its hooks are called; should the process die before they all have been, the next life that comes to this
+    /// call calls them again.
     async fn undo(mut self) {
         let (scope, place) = (&self.scope, self.place);
         if let (Some(call), Some(life)) = (self.call, &scope.life) {
@@ -328,6 +329,12 @@ impl Completed {
         scope.change(place, State::RolledBack, &change);
         if !has_hooks {
             return;
+        }
+        if let Some(life) = &scope.life
+            && !cfg!(flowkit_fault = "undoing-not-awaited")
+            && let Err(trouble) = life.recorder.journal.flush().await
+        {
+            tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "that a run is being undone could not be recorded: a later life may take it for done");
         }
         let undone = record(Effect::Failed);
         self.run.state = State::RolledBack;

@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, FutureExt};
 
 use crate::blocking;
 use crate::error::{Error, Result};
+use crate::since::{Progress, Since};
 use crate::sink::drain::{Batches, drain};
 use crate::sink::durable;
 use crate::sink::format::{Compression, FileFormat};
@@ -15,22 +16,11 @@ use crate::sink::ledger::{self, Ledger, LoadRecord};
 use crate::sink::partition::Partitioning;
 use crate::sink::parts::Parts;
 use crate::sink::staging::Staging;
-use crate::sink::{LoadId, Loaded, Sink};
+use crate::sink::{LoadId, Loaded, Mode, Sink};
 use crate::stream::BatchStream;
 
 /// The file that whoever commits a load holds locked.
 const LOCK: &str = ".lock";
-
-/// How a load stands to those before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mode {
-    /// Beside them. The columns must be the same.
-    #[default]
-    Append,
-    /// In place of all of them.
-    Replace,
-}
 
 /// A directory in which every load is a directory of its own, `load=2013-02-04/scenario=WW/part-00000.parquet`, with a record of what it is.
 ///
@@ -109,7 +99,7 @@ impl DatasetSink {
         }
     }
 
-    fn write(&self, load: LoadId, batches: Batches) -> Result<Loaded> {
+    fn write(&self, load: LoadId, batches: Batches, progress: Option<&Progress>) -> Result<Loaded> {
         let schema = batches.schema.clone();
         let partitioning = Partitioning::new(&schema, &self.partition_by)?;
         let staging = Staging::within(&self.root)?;
@@ -127,7 +117,7 @@ impl DatasetSink {
         let parts = parts.finish()?;
         let format = (self.format, self.compression);
         let record = LoadRecord::new(load, format, &schema, &self.partition_by, parts);
-        self.commit(&staging, record, &schema)
+        self.commit(&staging, record, &schema, progress)
     }
 
     /// Puts what was written in place, one load at a time.
@@ -136,6 +126,7 @@ impl DatasetSink {
         staging: &Staging,
         mut record: LoadRecord,
         schema: &arrow_schema::Schema,
+        progress: Option<&Progress>,
     ) -> Result<Loaded> {
         let lock = self.root.join(LOCK);
         let held = OpenOptions::new()
@@ -151,6 +142,19 @@ impl DatasetSink {
         }
         self.check(&ledger, schema)?;
         let former: BTreeSet<LoadId> = ledger.loads.iter().map(|former| former.load.clone()).collect();
+        if let Some(last) = ledger.last() {
+            record.generation = last.generation + 1;
+            record.cursors = last.cursors.clone();
+        }
+        if let Some(progress) = progress {
+            let cursor = progress.since.cursor();
+            if ledger.since(cursor) != progress.since {
+                return Err(progress.overtaken());
+            }
+            record
+                .cursors
+                .extend(progress.reached().map(|reached| (cursor.to_owned(), reached)));
+        }
         // What was superseded stays known, so that a load from before is not repeated.
         record.supersedes = ledger.superseded;
         if self.mode == Mode::Replace {
@@ -194,9 +198,17 @@ impl Sink for DatasetSink {
             if let Some(repeated) = repeated {
                 return Ok(repeated);
             }
-            let (sink, name) = (self.clone(), load.clone());
-            drain(batches, move |batches| sink.write(name, batches)).await
+            let (sink, name, progress) = (self.clone(), load.clone(), batches.progress().cloned());
+            drain(batches, move |batches| {
+                sink.write(name, batches, progress.as_ref())
+            })
+            .await
         }
         .boxed()
+    }
+
+    fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {
+        let (root, cursor) = (self.root.clone(), cursor.to_owned());
+        blocking::run(move || Ok(Ledger::read(&root)?.since(&cursor))).boxed()
     }
 }

@@ -68,6 +68,9 @@ impl Sink for FileSink {
                 let message = format!("{} is a directory: name a file in it", self.path.display());
                 return Err(Error::new(ErrorKind::Access, message));
             }
+            if let Some(progress) = batches.progress() {
+                return Err(progress.unkept());
+            }
             let (sink, load) = (self.clone(), load.clone());
             drain(batches, move |batches| sink.write(load, batches, format)).await
         }

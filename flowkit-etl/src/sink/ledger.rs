@@ -1,6 +1,6 @@
 //! Which loads a directory has: each is a directory of its own, and its record lies in it. It appears by one renaming, with its record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -8,9 +8,11 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::since::Since;
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::{LoadId, Loaded};
 use crate::stream::columns;
+use crate::value::Value;
 
 /// The file in a load's directory that says what it is. Readers of data sets leave out what begins with an underscore.
 const RECORD: &str = "_load.json";
@@ -30,6 +32,12 @@ pub(crate) struct LoadRecord {
     pub(crate) parts: Vec<PartRecord>,
     /// The loads that this one is in place of, also those before them.
     pub(crate) supersedes: BTreeSet<LoadId>,
+    /// How many loads were committed before, by which the last one is known.
+    #[serde(default)]
+    pub(crate) generation: u64,
+    /// Where all cursors were when it was committed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) cursors: BTreeMap<String, Value>,
 }
 
 /// A column of a load.
@@ -72,6 +80,8 @@ impl LoadRecord {
             partitioned_by: partitioned_by.to_vec(),
             parts,
             supersedes: BTreeSet::new(),
+            generation: 0,
+            cursors: BTreeMap::new(),
         }
     }
 
@@ -167,6 +177,19 @@ impl Ledger {
         ledger.loads.retain(|record| !superseded.contains(&record.load));
         ledger.loads.sort_by(|a, b| a.load.cmp(&b.load));
         Ok(ledger)
+    }
+
+    /// The load that was committed last.
+    pub(crate) fn last(&self) -> Option<&LoadRecord> {
+        self.loads.iter().max_by_key(|record| record.generation)
+    }
+
+    /// Where a cursor is.
+    pub(crate) fn since(&self, cursor: &str) -> Since {
+        match self.last().and_then(|record| record.cursors.get(cursor)) {
+            Some(value) => Since::after(cursor, value.clone()),
+            None => Since::beginning(cursor),
+        }
     }
 
     /// What a load of this name gave, if it was committed. Of one that was superseded, only that it was is known.

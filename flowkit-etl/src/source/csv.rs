@@ -114,7 +114,7 @@ impl CsvSource {
 
     /// What is opened off the caller's thread.
     pub(crate) fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
-        let files = files::matching(&self.path)?;
+        let files = crate::matching::matching(&self.path)?;
         let first = files.first().map(|first| Head::read(first, self)).transpose()?;
         let schema = match (&self.schema, &first) {
             (Some(schema), _) => schema.clone(),

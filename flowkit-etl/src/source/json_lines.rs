@@ -90,7 +90,7 @@ impl JsonLinesSource {
     }
 
     pub(crate) fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
-        let files = files::matching(&self.path)?;
+        let files = crate::matching::matching(&self.path)?;
         let schema = match (&self.schema, files.first()) {
             (Some(schema), _) => schema.clone(),
             (None, Some(first)) => self.infer(first)?,

@@ -49,7 +49,7 @@ impl ParquetSource {
     }
 
     fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
-        let files = files::matching(&self.path)?;
+        let files = crate::matching::matching(&self.path)?;
         let schema = match files.first() {
             Some(first) => ParquetFile::open(first, self.columns.as_deref())?.schema,
             None => Arc::new(Schema::empty()),

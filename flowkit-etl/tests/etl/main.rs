@@ -18,6 +18,10 @@ mod csv_files;
     feature = "compression"
 ))]
 mod data_sets;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod database_faults;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod databases;
 #[cfg(all(
     feature = "csv",
     feature = "json",
@@ -25,14 +29,42 @@ mod data_sets;
     feature = "compression"
 ))]
 mod formats;
+#[cfg(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql",
+    feature = "parquet",
+    feature = "csv"
+))]
+mod incremental;
 #[cfg(feature = "json")]
 mod json_files;
 #[cfg(all(feature = "csv", feature = "parquet"))]
 mod killed;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod models;
+#[cfg(all(
+    feature = "pipeline",
+    feature = "csv",
+    feature = "validation",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+mod pipelines;
 #[cfg(feature = "data")]
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(all(
+    feature = "sensors",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+mod sensors;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod servers;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

@@ -99,15 +99,34 @@ impl World {
     }
 
     pub(super) fn happens(&self, call: usize, value: u64) {
+        let undoable = self.program().calls[call].undoable;
         self.note(|ledger| {
             let happened = ledger.happened.entry(call).or_insert((0, value));
             happened.0 += 1;
+            if undoable && happened.0 > 1 {
+                ledger
+                    .troubles
+                    .push(format!("c{call} happens again, and was not undone"));
+            }
         });
     }
 
-    /// Takes a while, which is another one in every life.
+    /// What happened is undone, however often that is said.
+    pub(super) fn undoes(&self, call: usize) {
+        self.note(|ledger| {
+            if let Some(happened) = ledger.happened.get_mut(&call) {
+                happened.0 = 0;
+            }
+        });
+    }
+
+    /// A while, which is another one each time.
+    pub(super) fn while_to_take(&self) -> Duration {
+        Duration::from_millis(self.0.rng.lock().unwrap().u64(0..=12))
+    }
+
+    /// Takes a while.
     pub(super) async fn rest(&self) {
-        let millis = self.0.rng.lock().unwrap().u64(0..=12);
-        flowkit::sleep(Duration::from_millis(millis)).await;
+        flowkit::sleep(self.while_to_take()).await;
     }
 }

@@ -16,7 +16,7 @@ use flowkit::journal::record::RunNo;
 use flowkit::journal::{JournalStore, MemoryJournal, RunFilter, StoredTask};
 use flowkit::prelude::*;
 use flowkit::{
-    ErrorKind, FastRandomness, FlowRunId, KeepRuns, ResumeOptions, SeededIds, TaskRunId, TokioClock,
+    ErrorKind, FastRandomness, FlowRunId, HookRun, KeepRuns, ResumeOptions, SeededIds, TaskRunId, TokioClock,
 };
 use futures::FutureExt;
 
@@ -65,6 +65,13 @@ impl Death {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Undoes what a run did, which takes a while before and after.
+async fn undo(world: World, run: HookRun) {
+    tokio::time::sleep(world.while_to_take()).await;
+    world.undoes(operator::call_of(run.run_name()).unwrap());
+    tokio::time::sleep(world.while_to_take()).await;
 }
 
 /// One program, from its first life to its end.
@@ -134,6 +141,10 @@ impl Story {
             .journal_store(Arc::clone(&self.journal) as Arc<dyn JournalStore>)
             .keep_runs(KeepRuns::everything())
             .resource(world.clone())
+            .on_rollback({
+                let world = world.clone();
+                move |run: HookRun| undo(world.clone(), run)
+            })
             .build()
             .await
             .unwrap()
@@ -152,6 +163,11 @@ impl Story {
                 .run(perform::flow(world, self.program.root()))
                 .await
                 .into_result(),
+            // Its process died when all was done.
+            Some(stored) if stored.state == State::Completed.name() => {
+                let value = stored.result_json.as_deref().unwrap();
+                Ok(value.parse().unwrap())
+            }
             Some(stored) => {
                 let id = FlowRunId::from_u128(stored.id);
                 if settles {
@@ -262,23 +278,22 @@ impl Undisturbed {
         let ledger = story.ledger.lock().unwrap();
         let mut troubles = ledger.troubles.clone();
         for (life, before) in (1..).zip(lives).filter(|(_, before)| before.settles) {
+            for (call, planned) in story.program.calls.iter().enumerate() {
+                let all = self.begun.get(&(call, true)).copied().unwrap_or_default();
+                let again = ledger.begun_in(life, call, true);
+                if again > all && !planned.undoable {
+                    troubles.push(format!("c{call} runs {all} times for another attempt undisturbed, and {again} times in life {life}"));
+                }
+            }
             for (&call, &kept) in &before.committed {
                 let all = self.begun.get(&(call, false)).copied().unwrap_or_default();
                 let again = ledger.begun_in(life, call, false);
                 // An effect that an operator settles runs again only where it did not happen.
-                if story.program.calls[call].kind == Kind::Plain && kept + again > all {
+                let planned = &story.program.calls[call];
+                if planned.kind == Kind::Plain && !planned.undoable && kept + again > all {
                     troubles.push(format!(
                         "c{call} runs {all} times undisturbed; {kept} of these were committed before life {life}, in which {again} ran"
                     ));
-                }
-            }
-        }
-        for life in 1..=story.life {
-            for call in 0..story.program.calls.len() {
-                let all = self.begun.get(&(call, true)).copied().unwrap_or_default();
-                let again = ledger.begun_in(life, call, true);
-                if again > all {
-                    troubles.push(format!("c{call} runs {all} times for another attempt undisturbed, and {again} times in life {life}"));
                 }
             }
         }

@@ -30,6 +30,19 @@ pub(super) struct Journaled {
     pub(super) began: bool,
 }
 
+impl Journaled {
+    /// Of a run that is one of these calls.
+    pub(super) fn of(caller: Arc<Calls>) -> Self {
+        Self {
+            caller,
+            record: CallRecord::default(),
+            place: None,
+            keeps: true,
+            began: false,
+        }
+    }
+}
+
 impl Drive {
     /// The inputs are there: finds out which call the run is. Every call is counted, also one that is not run.
     pub(super) fn identify(&mut self, job: &dyn Job) -> Option<Step> {

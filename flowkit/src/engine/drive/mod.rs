@@ -9,6 +9,8 @@ mod admission;
 mod attempt;
 mod cached;
 mod effect;
+mod ending;
+mod enter;
 mod journaled;
 mod moved;
 mod outlasting;
@@ -23,41 +25,28 @@ use flowkit_journal::JournalResult;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
-use tracing::level_filters::LevelFilter;
 
 use self::admission::Admission;
+pub(crate) use self::enter::{CallExtras, Entrance};
 use self::journaled::Journaled;
 use self::moved::Moved;
 pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
-use super::scope::{Change, NewRun, Scope};
+use super::scope::Scope;
 use super::slots::RunSlots;
-use super::stall;
 use crate::clock::Stamp;
-use crate::context::{Ambient, RunContext};
+use crate::context::Ambient;
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Failure};
-use crate::graph::NodeKind;
-use crate::hook::{HookRun, Moment};
-use crate::ids::{NodeRef, TaskRunId};
+use crate::ids::NodeRef;
 use crate::job::Job;
-use crate::journaling::CallRecord;
 use crate::journaling::replay::Found;
-use crate::options::{Plan, TaskOptions};
+use crate::options::Plan;
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
 use crate::transaction::Member;
-
-/// What a call says beside its inputs.
-#[derive(Default)]
-pub(crate) struct CallExtras {
-    pub(crate) options: Option<TaskOptions>,
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) tags: Vec<Arc<str>>,
-    pub(crate) wait_for: Vec<Order>,
-}
 
 /// Drives one task run.
 pub(crate) struct Drive {
@@ -156,112 +145,7 @@ enum Step {
     End(Result<(), Error>),
 }
 
-/// Where a run is entered in the graph.
-pub(crate) enum Entrance {
-    /// A node of its own.
-    Node,
-    /// The next item of a fan-out.
-    Item { node: NodeRef, item: u32 },
-}
-
 impl Drive {
-    /// Enters a run in the graph of the context's flow run. Its inputs are submitted, its body has not begun.
-    pub(crate) fn new(
-        definition: &'static Definition,
-        extras: Option<Box<CallExtras>>,
-        mut job: Pin<&mut dyn Job>,
-        mut caller: RunContext,
-        entrance: Entrance,
-        awaited: bool,
-    ) -> Self {
-        let scope = Arc::clone(&caller.scope);
-        let has_values = job.as_mut().start_inputs();
-        let (options, name, tags, orders) = match extras {
-            Some(extras) => (extras.options, extras.name, extras.tags, extras.wait_for),
-            None => (None, None, Vec::new(), Vec::new()),
-        };
-        let edges = if has_values && orders.is_empty() {
-            Vec::new()
-        } else {
-            edges_of(definition, job, &orders, &scope)
-        };
-        let may_close = stall::may_close(&scope, matches!(entrance, Entrance::Item { .. }), &edges);
-        let plain = options.is_none()
-            && orders.is_empty()
-            && definition.cache().is_none()
-            && scope.memo().is_none()
-            && caller.around().transaction.is_none()
-            && scope.runtime.is_plain(definition);
-        let tags = with_ambient(tags, &caller.around().tags);
-        let place = match entrance {
-            Entrance::Node => scope.add(NewRun {
-                definition,
-                parent: caller.place,
-                kind: NodeKind::Task,
-                name,
-                tags,
-                edges,
-            }),
-            Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
-        };
-        let stalled = may_close.then(|| stall::of_entered(&scope, place)).flatten();
-        let more = (!plain).then(|| {
-            let plan = Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults);
-            Box::new(More {
-                admission: Admission::of(&plan, &scope.runtime).map_err(|error| {
-                    error
-                        .about(definition.kind(), definition.name())
-                        .in_task_run(scope.task_run_id(place))
-                }),
-                plan,
-                orders,
-                caching: None,
-                total: None,
-                first_attempt: None,
-                attempt_began: Stamp::NEVER,
-                hooks: HookQueue::start(&scope, Some(place), definition),
-                member: caller
-                    .around()
-                    .transaction
-                    .as_ref()
-                    .map(|group| group.enter(&scope, place)),
-                uncommitted: None,
-            })
-        });
-        let journaled = caller.calls.take().map(|caller| {
-            Box::new(Journaled {
-                caller,
-                record: CallRecord::default(),
-                place: None,
-                keeps: true,
-                began: false,
-            })
-        });
-        let span = span_of(&scope, place, definition);
-        let phase = match stalled {
-            Some(stalled) => Phase::Stalled(stalled),
-            None if caller.is_abandoned() => Phase::Orphaned,
-            None => Phase::Inputs,
-        };
-        let context = caller.below(place, more.as_deref().and_then(More::slots));
-        Self {
-            definition,
-            ambient: Some(Ambient::Run(context)),
-            scope,
-            place,
-            attempt: 0,
-            awaited,
-            has_values,
-            at_once: awaited && more.is_none(),
-            phase,
-            #[cfg(feature = "testing")]
-            fault: None,
-            span,
-            journaled,
-            more,
-        }
-    }
-
     pub(crate) fn place(&self) -> NodeRef {
         self.place
     }
@@ -443,90 +327,4 @@ impl Drive {
             .because(upstream.root().clone());
         self.end(State::UpstreamFailed, Some(error))
     }
-
-    // --- the end ---
-
-    fn error(&self, kind: ErrorKind) -> Error {
-        let name = self.scope.graph().name(self.place);
-        Error::new(kind, self.definition.kind(), name)
-            .in_task_run(self.scope.task_run_id(self.place))
-            .after_attempts(self.attempt)
-    }
-
-    /// The run as its hooks are to see it.
-    fn hook_run(&self, state: State, error: Option<&Error>) -> HookRun {
-        HookRun {
-            kind: self.definition.kind(),
-            name: Arc::from(self.definition.name()),
-            run_name: self.scope.graph().name(self.place),
-            flow_run: self.scope.id,
-            task_run: Some(self.scope.task_run_id(self.place)),
-            state,
-            attempt: self.attempt,
-            error: error.cloned(),
-        }
-    }
-
-    /// Has the run's hooks called for the state that it is in now.
-    fn call_hooks(&self, state: State, error: Option<&Error>) {
-        if let Some(hooks) = self.more.as_ref().and_then(|more| more.hooks.as_ref()) {
-            hooks.call(self.hook_run(state, error));
-            if state == State::Completed && self.more.as_ref().is_some_and(|more| more.member.is_none()) {
-                hooks.call_at(Moment::Commit, self.hook_run(state, error));
-            }
-        }
-    }
-
-    fn end(&mut self, state: State, error: Option<Error>) -> Step {
-        self.settle_effect();
-        self.give_up_admission();
-        let change = Change {
-            attempt: self.attempt,
-            error: error.as_ref(),
-            observed: self.awaited,
-            call: self.call_record(),
-            at_once: false,
-        };
-        self.scope.change(self.place, state, &change);
-        if !self.is_restored() {
-            self.call_hooks(state, error.as_ref());
-        }
-        if let Some(more) = &mut self.more {
-            more.hooks = None;
-        }
-        if let Some(error) = &error {
-            tracing::debug!(target: "flowkit", task = self.definition.name(), %state, error = format_args!("{error:#}"), "task run ended");
-        }
-        Step::End(error.map_or(Ok(()), Err))
-    }
-
-    /// Ends a run that nobody will drive on. Gives the outcome that who waits for it is to see; none if it had ended.
-    pub(crate) fn abandon(&mut self, job: Pin<&mut dyn Job>) -> Option<Result<(), Error>> {
-        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        if matches!(phase, Phase::Ended) {
-            return None;
-        }
-        if self.has_happened(&phase) {
-            return Some(self.complete_abandoned(job, phase));
-        }
-        let error = self.error(ErrorKind::Cancelled);
-        self.end(State::Cancelled, Some(error.clone()));
-        self.scope.stop_descendants(self.place);
-        if let Some(more) = &mut self.more {
-            more.member = None;
-        }
-        Some(Err(error))
-    }
-}
-
-/// What log lines of a run's body are in, if anybody listens.
-fn span_of(scope: &Scope, place: NodeRef, definition: &Definition) -> Option<Arc<Span>> {
-    if LevelFilter::current() < LevelFilter::INFO {
-        return None;
-    }
-    let span = tracing::info_span!(
-        target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
-        task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
-    );
-    (!span.is_disabled()).then(|| Arc::new(span))
 }

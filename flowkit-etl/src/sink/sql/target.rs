@@ -1,0 +1,240 @@
+//! The table that is loaded, and the statements that load it.
+
+use arrow_schema::SchemaRef;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::{Destination, Dialect, Read, Session, TableName};
+use crate::stream::BatchStream;
+use crate::value::Value;
+
+/// Where rows of an upsert wait in PostgreSQL, whose `COPY` knows no conflicts.
+const STAGE: &str = "flowkit_stage";
+/// The column that says which of them came last.
+const ORDER: &str = "flowkit_row";
+
+pub(super) struct Target {
+    dialect: Dialect,
+    name: TableName,
+    /// The table, quoted.
+    table: String,
+    schema: SchemaRef,
+    columns: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl Target {
+    pub(super) fn new(dialect: Dialect, table: &str, schema: SchemaRef, keys: &[String]) -> Result<Self> {
+        let name = TableName::new(table)?;
+        let columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        if columns.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Schema,
+                "rows without columns cannot be loaded",
+            ));
+        }
+        if let Some(key) = keys.iter().find(|key| !columns.contains(key)) {
+            let message = format!(
+                "the rows have no column `{key}`, which is to be a key; they have {}",
+                columns.join(", ")
+            );
+            return Err(Error::new(ErrorKind::Schema, message));
+        }
+        let target = Self {
+            dialect,
+            table: name.quoted(dialect),
+            name,
+            schema,
+            columns,
+            keys: keys.to_vec(),
+        };
+        // What no table can hold is told before anything is done.
+        target.create()?;
+        Ok(target)
+    }
+
+    /// The statement that makes the table.
+    pub(super) fn create(&self) -> Result<String> {
+        let mut parts = Vec::with_capacity(self.columns.len() + 1);
+        for field in self.schema.fields() {
+            let key = self.keys.contains(field.name());
+            let column = self.dialect.column_type(field.name(), field.data_type(), key)?;
+            let null = if field.is_nullable() && !key {
+                ""
+            } else {
+                " NOT NULL"
+            };
+            parts.push(format!("{} {column}{null}", self.dialect.quoted(field.name())));
+        }
+        if !self.keys.is_empty() {
+            parts.push(format!("PRIMARY KEY ({})", self.dialect.list(&self.keys)));
+        }
+        Ok(format!(
+            "CREATE TABLE IF NOT EXISTS {} ({})",
+            self.table,
+            parts.join(", ")
+        ))
+    }
+
+    /// Whether the table is there; and then, that it can take the rows.
+    pub(super) async fn check(&self, session: &mut dyn Session) -> Result<bool> {
+        let there = match session.columns(&format!("SELECT * FROM {}", self.table)).await {
+            Ok(there) => there,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let missing: Vec<&String> = self
+            .columns
+            .iter()
+            .filter(|column| !there.contains(column))
+            .collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "the table `{}` has no {}, which the rows have; it has {}",
+                self.name.plain(),
+                named(&missing),
+                there.join(", ")
+            );
+            return Err(Error::new(ErrorKind::Schema, message));
+        }
+        // The others look at this themselves.
+        if self.dialect == Dialect::MySql && !self.keys.is_empty() {
+            self.check_keys(session).await?;
+        }
+        Ok(true)
+    }
+
+    /// MySQL takes any unique index for a conflict, and without one adds the rows once more.
+    async fn check_keys(&self, session: &mut dyn Session) -> Result<()> {
+        let (schema, table) = match self.name.parts() {
+            [schema, table] => (Some(schema.as_str()), table.as_str()),
+            [table] => (None, table.as_str()),
+            _ => (None, ""),
+        };
+        let statement = "SELECT CAST(GROUP_CONCAT(column_name ORDER BY column_name SEPARATOR '\n') AS CHAR) FROM information_schema.statistics \
+                         WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND non_unique = 0 GROUP BY index_name";
+        let read = Read::new(
+            statement,
+            vec![Value::from(schema.map(str::to_owned)), table.into()],
+        );
+        let mut keys = self.keys.clone();
+        keys.sort();
+        let wanted = Value::from(keys.join("\n"));
+        let batches = session.select(&read).await?;
+        let indices = batches.iter().flat_map(|batch| {
+            let column = batch.columns().first();
+            (0..batch.num_rows()).filter_map(move |row| Value::at(column?, row))
+        });
+        let indices: Vec<Value> = indices.collect();
+        match indices.as_slice() {
+            [only] if *only == wanted => Ok(()),
+            others => {
+                let message = if others.contains(&wanted) {
+                    format!(
+                        "the table `{}` has other unique indices beside that of {}: MySQL would take a row that is equal there for the same row",
+                        self.name.plain(),
+                        self.keys.join(", ")
+                    )
+                } else {
+                    format!(
+                        "the table `{}` has no primary key or unique index of exactly {}",
+                        self.name.plain(),
+                        self.keys.join(", ")
+                    )
+                };
+                Err(Error::new(ErrorKind::Options, message))
+            }
+        }
+    }
+
+    /// The statement that takes all rows away.
+    pub(super) fn clear(&self) -> String {
+        format!("DELETE FROM {}", self.table)
+    }
+
+    /// Brings the rows into the table, and says how many they were.
+    pub(super) async fn fill(&self, session: &mut dyn Session, batches: &mut BatchStream) -> Result<u64> {
+        if self.dialect == Dialect::Postgres && !self.keys.is_empty() {
+            return self.merge(session, batches).await;
+        }
+        let into = Destination {
+            table: self.table.clone(),
+            columns: self.columns.clone(),
+            on_conflict: self.on_conflict(),
+        };
+        session.write(&into, batches).await
+    }
+
+    /// Into a table of the transaction first, and from there.
+    async fn merge(&self, session: &mut dyn Session, batches: &mut BatchStream) -> Result<u64> {
+        let dialect = self.dialect;
+        let (columns, keys) = (dialect.list(&self.columns), dialect.list(&self.keys));
+        let stage = format!(
+            "CREATE TEMPORARY TABLE {STAGE} ON COMMIT DROP AS SELECT {columns} FROM {} WITH NO DATA",
+            self.table
+        );
+        session.execute(&stage, &[]).await?;
+        session
+            .execute(&format!("ALTER TABLE {STAGE} ADD COLUMN {ORDER} BIGSERIAL"), &[])
+            .await?;
+        let into = Destination {
+            table: format!("pg_temp.{STAGE}"),
+            columns: self.columns.clone(),
+            on_conflict: String::new(),
+        };
+        let rows = session.write(&into, batches).await?;
+        let merge = format!(
+            "INSERT INTO {} ({columns}) SELECT {columns} FROM (SELECT DISTINCT ON ({keys}) * FROM pg_temp.{STAGE} ORDER BY {keys}, {ORDER} DESC) AS last{}",
+            self.table,
+            self.on_conflict()
+        );
+        session.execute(&merge, &[]).await?;
+        Ok(rows)
+    }
+
+    /// What becomes of a row whose keys are there.
+    fn on_conflict(&self) -> String {
+        if self.keys.is_empty() {
+            return String::new();
+        }
+        let quoted = |column: &String| self.dialect.quoted(column);
+        let others: Vec<String> = self
+            .columns
+            .iter()
+            .filter(|column| !self.keys.contains(column))
+            .map(quoted)
+            .collect();
+        match self.dialect {
+            Dialect::MySql => {
+                // Where there is nothing but keys, the row stays as it is.
+                let all: Vec<String> = if others.is_empty() {
+                    self.keys.iter().map(quoted).collect()
+                } else {
+                    others
+                };
+                let set: Vec<String> = all
+                    .iter()
+                    .map(|column| format!("{column} = VALUES({column})"))
+                    .collect();
+                format!(" ON DUPLICATE KEY UPDATE {}", set.join(", "))
+            }
+            Dialect::Sqlite | Dialect::Postgres => {
+                let keys = self.dialect.list(&self.keys);
+                if others.is_empty() {
+                    return format!(" ON CONFLICT ({keys}) DO NOTHING");
+                }
+                let set: Vec<String> = others
+                    .iter()
+                    .map(|column| format!("{column} = excluded.{column}"))
+                    .collect();
+                format!(" ON CONFLICT ({keys}) DO UPDATE SET {}", set.join(", "))
+            }
+        }
+    }
+}
+
+/// Columns, in words.
+fn named(columns: &[&String]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
+    let word = if names.len() == 1 { "column" } else { "columns" };
+    format!("{word} {}", names.join(", "))
+}

@@ -1,0 +1,290 @@
+//! What a database answers.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use futures::StreamExt;
+use futures::future::{BoxFuture, FutureExt};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::since::Since;
+use crate::source::Source;
+use crate::sql::{Database, Dialect, Read, Session, TableName};
+use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, WAITING, columns};
+use crate::value::Value;
+
+/// The rows of a table, or of a query with parameters. They are read as they are asked for, however many there are.
+///
+/// Columns have the types that the database knows: dates and times to the microsecond, numbers as wide as they are. Exact decimals of a declared size (up to 38 digits) are
+/// `Decimal128`; of any other, texts with all their digits, which [`schema`](Self::schema) or a cast in the query makes numbers of. What has a zone is in UTC. UUIDs, JSON
+/// and values of enumerations are texts; what Arrow has no simple type for (arrays, ranges, intervals) is an error that says to cast it. In SQLite, where a value may be of another type
+/// than its column, that is an error, and a column without a declared type has that of the first batch's values.
+///
+/// A reading is one statement, so what it sees is one state of the database.
+#[derive(Debug, Clone)]
+pub struct SqlSource {
+    database: Database,
+    from: Statement,
+    values: Vec<Value>,
+    schema: Option<SchemaRef>,
+    batch_rows: usize,
+    following: Option<Following>,
+}
+
+/// The column by which rows are new.
+#[derive(Debug, Clone)]
+struct Following {
+    column: String,
+    since: Since,
+    /// Whether those at the value itself are read once more.
+    at: bool,
+}
+
+/// What is read.
+#[derive(Debug, Clone)]
+enum Statement {
+    Table(String),
+    Query(String),
+}
+
+impl SqlSource {
+    fn new(database: &Database, from: Statement) -> Self {
+        Self {
+            database: database.clone(),
+            from,
+            values: Vec::new(),
+            schema: None,
+            batch_rows: DEFAULT_BATCH_ROWS,
+            following: None,
+        }
+    }
+
+    /// All rows of a table, `plants` or `raw.plants`.
+    pub fn table(database: &Database, table: impl Into<String>) -> Self {
+        Self::new(database, Statement::Table(table.into()))
+    }
+
+    /// The rows of a query, in the database's own language. Values go in by [`bind`](Self::bind), never into its text: the parameters are `$1`, `$2` and so on, for MySQL `?`.
+    pub fn query(database: &Database, query: impl Into<String>) -> Self {
+        Self::new(database, Statement::Query(query.into()))
+    }
+
+    /// The next parameter.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Makes these columns of the result's, by their names: in this order and of these types. Others are left out. A value that cannot be of its type is an error.
+    #[must_use]
+    pub fn schema(mut self, schema: SchemaRef) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// How many rows a batch has at most; [`DEFAULT_BATCH_ROWS`] unless said otherwise, and at least 1. Batches of large texts are shorter, at some 16 MiB.
+    #[must_use]
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = rows.max(1);
+        self
+    }
+
+    /// Reads only rows whose value in this column is greater than where an incremental extraction has come, in the order of that column; and the sink that they are loaded into keeps how far
+    /// this one came.
+    ///
+    /// The column must grow with what is new, and no row may become visible later than one with a greater value: numbers from a sequence do that where one writes at a time.
+    /// Where equal or lower values may come late, as times of changes do, see [`since_or_at`](Self::since_or_at). A row without a value is an error.
+    #[must_use]
+    pub fn since(mut self, column: impl Into<String>, since: Since) -> Self {
+        let column = column.into();
+        self.following = Some(Following {
+            column,
+            since,
+            at: false,
+        });
+        self
+    }
+
+    /// The same, and the rows at that value once more, for a sink that [upserts](crate::sink::SqlSink::upsert_on): so what came late with an equal value is not missed.
+    #[must_use]
+    pub fn since_or_at(mut self, column: impl Into<String>, since: Since) -> Self {
+        let column = column.into();
+        self.following = Some(Following {
+            column,
+            since,
+            at: true,
+        });
+        self
+    }
+
+    fn read(&self) -> Result<Read> {
+        let dialect = self.database.dialect();
+        let mut values = self.values.clone();
+        let statement = match (&self.from, &self.following) {
+            (Statement::Query(query), None) => query.clone(),
+            (Statement::Table(table), None) => {
+                format!("SELECT * FROM {}", TableName::new(table)?.quoted(dialect))
+            }
+            (Statement::Query(query), Some(following)) => {
+                let query = query.trim_end().trim_end_matches(';');
+                following.select(dialect, &format!("({query}) AS since"), &mut values)
+            }
+            (Statement::Table(table), Some(following)) => {
+                following.select(dialect, &TableName::new(table)?.quoted(dialect), &mut values)
+            }
+        };
+        Ok(Read {
+            statement,
+            values,
+            batch_rows: self.batch_rows,
+            schema: self.schema.clone(),
+        })
+    }
+}
+
+impl Following {
+    /// The statement that reads what is new. What has no value is read too, since it would never be.
+    fn select(&self, dialect: Dialect, from: &str, values: &mut Vec<Value>) -> String {
+        let column = dialect.quoted(&self.column);
+        let all = match dialect {
+            // A time may be written in many ways there, and is compared as it is written: so that is what is followed. The sign takes the declared type away and leaves the value.
+            Dialect::Sqlite => format!("*, +{column} AS flowkit_since"),
+            Dialect::Postgres | Dialect::MySql => "*".to_owned(),
+        };
+        let Some(value) = self.since.value() else {
+            return format!("SELECT {all} FROM {from} ORDER BY {column}");
+        };
+        values.push(value.clone());
+        let (place, than) = (dialect.place(values.len()), if self.at { ">=" } else { ">" });
+        format!(
+            "SELECT {all} FROM {from} WHERE {column} {than} {place} OR {column} IS NULL ORDER BY {column}"
+        )
+    }
+
+    fn followed(&self, batches: BatchStream, dialect: Dialect) -> Result<BatchStream> {
+        #[cfg(feature = "sqlite")]
+        if dialect == Dialect::Sqlite {
+            return batches.following_last(&self.column, self.since.clone());
+        }
+        let _ = dialect;
+        batches.following(&self.column, self.since.clone())
+    }
+}
+
+impl Source for SqlSource {
+    fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
+        async move {
+            let read = self.read()?;
+            let session = self.database.connect().await?;
+            let (opened, opening) = oneshot::channel();
+            let (sender, receiver) = mpsc::channel(WAITING);
+            let producer = tokio::spawn(produce(session, read, opened, sender));
+            let schema = opening.await.map_err(|error| {
+                Error::new(ErrorKind::Io, "the reading from the database did not begin").because(error)
+            })??;
+            let mut batches = BatchStream::produced(schema, receiver, producer);
+            if let Some(following) = &self.following {
+                batches = following.followed(batches, self.database.dialect())?;
+            }
+            match &self.schema {
+                Some(schema) => converted(batches, schema.clone()),
+                None => Ok(batches),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Reads until nobody takes the rows any more.
+async fn produce(
+    mut session: Box<dyn Session>,
+    read: Read,
+    opened: oneshot::Sender<Result<SchemaRef>>,
+    sender: mpsc::Sender<Result<RecordBatch>>,
+) {
+    let mut batches = match session.read(&read).await {
+        Err(error) => {
+            drop(opened.send(Err(error)));
+            return;
+        }
+        Ok((schema, batches)) => {
+            drop(opened.send(Ok(schema)));
+            batches
+        }
+    };
+    while let Some(batch) = batches.next().await {
+        if sender.send(batch).await.is_err() {
+            return;
+        }
+    }
+    drop(batches);
+    session.close().await;
+}
+
+/// The columns that were asked for.
+fn converted(batches: BatchStream, schema: SchemaRef) -> Result<BatchStream> {
+    let there = batches.schema().clone();
+    let mut indexes = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let index = there.index_of(field.name()).map_err(|_| {
+            let message = format!(
+                "the result has no column `{}`; it has {}",
+                field.name(),
+                columns(&there)
+            );
+            Error::new(ErrorKind::Schema, message)
+        })?;
+        indexes.push(index);
+    }
+    let of_batches = schema.clone();
+    Ok(batches.map_batches(schema, move |batch| convert(&batch, &indexes, &of_batches)))
+}
+
+fn convert(batch: &RecordBatch, indexes: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(indexes.len());
+    for (index, field) in indexes.iter().zip(schema.fields()) {
+        let column = batch.column(*index);
+        let array = cast(column, field.data_type(), &options).map_err(|error| {
+            let message = format!(
+                "the column `{}` is of the type {}, and a value of it does not go into {}",
+                field.name(),
+                column.data_type(),
+                field.data_type()
+            );
+            Error::new(ErrorKind::Schema, message).because(error)
+        })?;
+        arrays.push(array);
+    }
+    RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| {
+        Error::new(
+            ErrorKind::Schema,
+            "a value is missing in a column in which none may",
+        )
+        .because(error)
+    })
+}
+
+/// Values of another type. Times without a zone are in UTC where one is asked for.
+fn cast(
+    column: &ArrayRef,
+    to: &DataType,
+    options: &CastOptions<'_>,
+) -> std::result::Result<ArrayRef, ArrowError> {
+    match (column.data_type(), to) {
+        (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(zone))) if &**zone == "UTC" => {
+            let column = cast_with_options(column, &DataType::Timestamp(*unit, None), options)?;
+            // By way of the plain number, since a named zone is not looked up.
+            let column = cast_with_options(&column, &DataType::Int64, options)?;
+            cast_with_options(&column, to, options)
+        }
+        _ => cast_with_options(column, to, options),
+    }
+}

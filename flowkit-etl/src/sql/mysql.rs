@@ -1,0 +1,210 @@
+//! MySQL and MariaDB.
+
+use std::collections::HashMap;
+
+use arrow_schema::{DataType, TimeUnit};
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::StreamExt;
+use sqlx::mysql::{MySql, MySqlArguments, MySqlColumn, MySqlConnection};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _,
+    Statement as _, TypeInfo as _,
+};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Database;
+use crate::sql::columns::{self, Reading};
+use crate::sql::session::{Batches, Destination, Read, Session};
+use crate::stream::BatchStream;
+use crate::value::Value;
+
+mod decode;
+mod insert;
+
+pub(crate) struct MySqlSession {
+    connection: MySqlConnection,
+    database: Database,
+}
+
+impl MySqlSession {
+    pub(crate) fn new(connection: MySqlConnection, database: Database) -> Self {
+        Self { connection, database }
+    }
+
+    /// A session in which a value that does not fit is an error, whatever the server is set to: it would cut it off else.
+    pub(crate) async fn strict(mut self) -> Result<Self> {
+        self.execute(
+            "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
+            &[],
+        )
+        .await?;
+        self.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", &[])
+            .await?;
+        Ok(self)
+    }
+
+    async fn described(&mut self, statement: &str) -> Result<Vec<MySqlColumn>, sqlx::Error> {
+        let statement = AssertSqlSafe(statement).into_sql_str();
+        let statement = self.connection.prepare(statement).await?;
+        Ok(statement.columns().to_vec())
+    }
+
+    /// How many digits the exact numbers among columns have: what the types of a result do not say, their tables do.
+    async fn digits(&mut self, columns: &[MySqlColumn]) -> Result<HashMap<usize, DataType>, sqlx::Error> {
+        let mut digits = HashMap::new();
+        for (index, column) in columns.iter().enumerate() {
+            let origin = column.origin();
+            let Some(origin) = origin
+                .table_column()
+                .filter(|_| column.type_info().name() == "DECIMAL")
+            else {
+                continue;
+            };
+            let statement = "SELECT CAST(numeric_precision AS SIGNED), CAST(numeric_scale AS SIGNED) FROM information_schema.columns \
+                             WHERE CONCAT(table_schema, '.', table_name) = ? AND column_name = ?";
+            let query = sqlx::query(statement)
+                .bind(origin.table.to_string())
+                .bind(origin.name.to_string());
+            let Some(row) = query.fetch_optional(&mut self.connection).await? else {
+                continue;
+            };
+            let (precision, scale): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            if let (Ok(precision @ 1..=38), Ok(scale @ 0..=38)) =
+                (u8::try_from(precision), i8::try_from(scale))
+            {
+                digits.insert(index, DataType::Decimal128(precision, scale));
+            }
+        }
+        Ok(digits)
+    }
+}
+
+impl Session for MySqlSession {
+    fn execute<'a>(&'a mut self, statement: &'a str, values: &'a [Value]) -> BoxFuture<'a, Result<u64>> {
+        async move {
+            // Some statements cannot be prepared.
+            let done = match values.is_empty() {
+                true => {
+                    sqlx::raw_sql(AssertSqlSafe(statement))
+                        .execute(&mut self.connection)
+                        .await
+                }
+                false => {
+                    let query =
+                        sqlx::query_with(AssertSqlSafe(statement), arguments(values)?).persistent(false);
+                    query.execute(&mut self.connection).await
+                }
+            };
+            done.map(|done| done.rows_affected())
+                .map_err(|error| self.database.failed("do this in", error))
+        }
+        .boxed()
+    }
+
+    fn columns<'a>(&'a mut self, statement: &'a str) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let described = self.described(statement).await;
+            let described = described.map_err(|error| self.database.failed("look into", error))?;
+            Ok(described.iter().map(|column| column.name().to_owned()).collect())
+        }
+        .boxed()
+    }
+
+    fn read<'a>(&'a mut self, read: &'a Read) -> BoxFuture<'a, Result<Batches<'a>>> {
+        async move {
+            let database = self.database.clone();
+            let failed = move |error| database.failed("read from", error);
+            let described = self.described(&read.statement).await.map_err(&failed)?;
+            let digits = self.digits(&described).await.map_err(&failed)?;
+            let mut decided = Vec::with_capacity(described.len());
+            for (index, column) in described.iter().enumerate() {
+                let data_type = match digits.get(&index) {
+                    Some(data_type) => data_type.clone(),
+                    None => data_type(column)?,
+                };
+                decided.push((column.name().to_owned(), data_type));
+            }
+            let schema = columns::schema(decided);
+            let query =
+                sqlx::query_with::<MySql, _>(AssertSqlSafe(read.statement.clone()), arguments(&read.values)?);
+            let reading = Reading {
+                rows: query.fetch(&mut self.connection),
+                schema: schema.clone(),
+                batch_rows: read.batch_rows,
+                append: decode::append,
+                failed: Box::new(failed),
+            };
+            Ok((schema, reading.batches()?.boxed()))
+        }
+        .boxed()
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        into: &'a Destination,
+        batches: &'a mut BatchStream,
+    ) -> BoxFuture<'a, Result<u64>> {
+        self.insert(into, batches).boxed()
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        async move {
+            if let Err(error) = self.connection.close().await {
+                tracing::debug!(target: "flowkit_etl", %error, "a connection did not close well");
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The Arrow type of a column.
+fn data_type(column: &MySqlColumn) -> Result<DataType> {
+    Ok(match column.type_info().name() {
+        "BOOLEAN" => DataType::Boolean,
+        "TINYINT" | "SMALLINT" => DataType::Int16,
+        "MEDIUMINT" | "INT" => DataType::Int32,
+        "BIGINT" => DataType::Int64,
+        "TINYINT UNSIGNED" | "SMALLINT UNSIGNED" | "MEDIUMINT UNSIGNED" | "INT UNSIGNED" | "YEAR" => {
+            DataType::UInt32
+        }
+        "BIGINT UNSIGNED" | "BIT" => DataType::UInt64,
+        "FLOAT" => DataType::Float32,
+        "DOUBLE" => DataType::Float64,
+        "DATE" => DataType::Date32,
+        "TIME" => DataType::Time64(TimeUnit::Microsecond),
+        "DATETIME" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "TIMESTAMP" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        // Of an expression, with any number of digits: exact as a text.
+        "DECIMAL" => DataType::Utf8,
+        "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" | "SET" | "JSON"
+        | "NULL" => DataType::Utf8,
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => DataType::Binary,
+        other => {
+            let message = format!(
+                "the column `{}` is of the type {other}, which no column of a batch holds: cast it in the query",
+                column.name()
+            );
+            return Err(Error::new(ErrorKind::Schema, message));
+        }
+    })
+}
+
+/// Parameters.
+fn arguments(values: &[Value]) -> Result<MySqlArguments> {
+    let mut arguments = MySqlArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Boolean(value) => arguments.add(*value),
+            Value::Integer(value) => arguments.add(*value),
+            Value::Number(value) => arguments.add(*value),
+            Value::Text(text) => arguments.add(text.as_str()),
+            Value::Bytes(bytes) => arguments.add(bytes.as_slice()),
+            Value::Date(_) => arguments.add(value.date()),
+            Value::Timestamp(_) => arguments.add(value.time()),
+            Value::Moment(_) => arguments.add(value.time().map(|time| time.and_utc())),
+        };
+        added.map_err(crate::value::no_parameter)?;
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,98 @@
+//! Rows into a table, many in each statement.
+
+use arrow_array::Array as _;
+use futures::StreamExt;
+use sqlx::mysql::MySqlArguments;
+use sqlx::{Arguments as _, AssertSqlSafe};
+
+use super::MySqlSession;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::Dialect;
+use crate::sql::plain::{self, Plain};
+use crate::sql::session::Destination;
+use crate::stream::BatchStream;
+use crate::value;
+
+/// How many rows a statement has at most.
+const ROWS: usize = 1000;
+/// How many parameters the server takes.
+const PARAMETERS: usize = 65_535;
+/// A statement ends once its texts and bytes are as large as this, well below the smallest packet that servers are set to take by default.
+const BYTES: usize = 1 << 20;
+
+impl MySqlSession {
+    pub(super) async fn insert(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {
+        let most = (PARAMETERS / into.columns.len().max(1)).clamp(1, ROWS);
+        let full = into.insert(Dialect::MySql, most);
+        let mut total = 0;
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let rows = batch.num_rows();
+            let columns = crate::blocking::run(move || plain::of(&batch)).await?;
+            let mut row = 0;
+            while row < rows {
+                let (start, mut bytes) = (row, 0);
+                let mut arguments = MySqlArguments::default();
+                while row < rows && row - start < most && bytes < BYTES {
+                    for (name, column) in into.columns.iter().zip(&columns) {
+                        bytes += bind(&mut arguments, name, column, row)?;
+                    }
+                    row += 1;
+                }
+                let is_full = row - start == most;
+                let statement = if is_full {
+                    full.clone()
+                } else {
+                    into.insert(Dialect::MySql, row - start)
+                };
+                let query = sqlx::query_with(AssertSqlSafe(statement), arguments).persistent(is_full);
+                query
+                    .execute(&mut self.connection)
+                    .await
+                    .map_err(|error| self.database.failed("load into", error))?;
+            }
+            total += rows as u64;
+        }
+        Ok(total)
+    }
+}
+
+/// A value of a row, as a parameter; and how many bytes it has, if that may be many.
+fn bind(arguments: &mut MySqlArguments, name: &str, column: &Plain, row: usize) -> Result<usize> {
+    macro_rules! value {
+        ($array:expr) => {
+            arguments.add((!$array.is_null(row)).then(|| $array.value(row)))
+        };
+    }
+    let not_a_number = || {
+        let message = format!("the column `{name}` has what is not a number (NaN), which MySQL cannot hold");
+        Error::new(ErrorKind::Schema, message)
+    };
+    let mut bytes = 0;
+    let added = match column {
+        Plain::Boolean(array) => value!(array),
+        Plain::Integer(array) => value!(array),
+        Plain::Unsigned(array) => value!(array),
+        Plain::Float(array) if !array.is_null(row) && array.value(row).is_nan() => return Err(not_a_number()),
+        Plain::Double(array) if !array.is_null(row) && array.value(row).is_nan() => {
+            return Err(not_a_number());
+        }
+        Plain::Float(array) => value!(array),
+        Plain::Double(array) => value!(array),
+        Plain::Text(array) => {
+            bytes = array.value(row).len();
+            value!(array)
+        }
+        Plain::Bytes(array) => {
+            bytes = array.value(row).len();
+            value!(array)
+        }
+        Plain::Date(array) => arguments.add(array.value_as_date(row).filter(|_| !array.is_null(row))),
+        Plain::Time(array) => arguments.add(array.value_as_time(row).filter(|_| !array.is_null(row))),
+        Plain::Timestamp(array) => {
+            arguments.add(array.value_as_datetime(row).filter(|_| !array.is_null(row)))
+        }
+    };
+    added.map_err(value::no_parameter)?;
+    Ok(bytes)
+}

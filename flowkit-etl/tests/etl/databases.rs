@@ -1,0 +1,547 @@
+//! Databases: rows go in and come out as they were, once, whatever happens meanwhile.
+
+use std::sync::Arc;
+
+use flowkit_etl::arrow_array::{self, Array, ArrayRef, RecordBatch};
+use flowkit_etl::arrow_schema::{DataType, Field, Schema, TimeUnit};
+use flowkit_etl::sink::{LoadId, Mode, Sink, SqlSink};
+use flowkit_etl::source::{Source, SqlSource};
+use flowkit_etl::sql::Database;
+use flowkit_etl::{BatchStream, Error, ErrorKind, Value};
+use futures::StreamExt;
+
+use crate::plants::{Plant, plants, stream};
+use crate::servers::{Kind, Place, on, on_each};
+
+pub(crate) fn load(name: &str) -> LoadId {
+    LoadId::new(name).unwrap()
+}
+
+pub(crate) async fn rows(database: &Database, table: &str) -> Vec<Plant> {
+    let mut rows: Vec<Plant> = SqlSource::table(database, table)
+        .open()
+        .await
+        .unwrap()
+        .collect_rows()
+        .await
+        .unwrap();
+    rows.sort_by(|a, b| (&a.plant, a.day).cmp(&(&b.plant, b.day)));
+    rows
+}
+
+pub(crate) async fn count(database: &Database, query: &str) -> i64 {
+    let batches = SqlSource::query(database, query)
+        .open()
+        .await
+        .unwrap()
+        .collect_batches()
+        .await
+        .unwrap();
+    let column = batches[0].column(0);
+    arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(column).value(0)
+}
+
+fn sorted(mut plants: Vec<Plant>) -> Vec<Plant> {
+    plants.sort_by(|a, b| (&a.plant, a.day).cmp(&(&b.plant, b.day)));
+    plants
+}
+
+/// A column of each type that tables have, with a value and without.
+fn of_all_types() -> RecordBatch {
+    let micros = arrow_array::TimestampMicrosecondArray::from(vec![Some(1_359_973_800_123_456), None]);
+    let decimals = arrow_array::Decimal128Array::from(vec![Some(-1_234_567_890_123), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        (
+            "truth",
+            Arc::new(arrow_array::BooleanArray::from(vec![Some(true), None])),
+        ),
+        (
+            "small",
+            Arc::new(arrow_array::Int16Array::from(vec![Some(i16::MIN), None])),
+        ),
+        (
+            "whole",
+            Arc::new(arrow_array::Int32Array::from(vec![Some(i32::MAX), None])),
+        ),
+        (
+            "large",
+            Arc::new(arrow_array::Int64Array::from(vec![Some(i64::MIN), None])),
+        ),
+        (
+            "unsigned",
+            Arc::new(arrow_array::UInt32Array::from(vec![Some(u32::MAX), None])),
+        ),
+        (
+            "single",
+            Arc::new(arrow_array::Float32Array::from(vec![Some(0.1_f32), None])),
+        ),
+        (
+            "double",
+            Arc::new(arrow_array::Float64Array::from(vec![Some(0.1 + 0.2), None])),
+        ),
+        (
+            "text",
+            Arc::new(arrow_array::StringArray::from(vec![
+                Some("a\t\"ä\"\\N\r\n'; DROP TABLE x; --"),
+                None,
+            ])),
+        ),
+        (
+            "empty",
+            Arc::new(arrow_array::StringArray::from(vec![Some(""), None])),
+        ),
+        (
+            "bytes",
+            Arc::new(arrow_array::BinaryArray::from(vec![
+                Some(&[0_u8, 92, 255][..]),
+                None,
+            ])),
+        ),
+        (
+            "day",
+            Arc::new(arrow_array::Date32Array::from(vec![Some(15_740), None])),
+        ),
+        (
+            "time",
+            Arc::new(arrow_array::Time64MicrosecondArray::from(vec![
+                Some(86_399_999_999),
+                None,
+            ])),
+        ),
+        ("local", Arc::new(micros.clone())),
+        ("moment", Arc::new(micros.with_timezone("UTC"))),
+        (
+            "exact",
+            Arc::new(decimals.with_precision_and_scale(20, 4).unwrap()),
+        ),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_value_of_each_type_comes_out_as_it_went_in() {
+    on_each(|Place { kind, database, .. }| async move {
+        let batch = of_all_types();
+        let batches = BatchStream::of(batch.schema(), vec![batch.clone()]);
+        SqlSink::new(&database, "every")
+            .load(&load("1"), batches)
+            .await
+            .unwrap();
+        let source = SqlSource::table(&database, "every");
+        let back = source
+            .clone()
+            .schema(batch.schema())
+            .open()
+            .await
+            .unwrap()
+            .collect_batches()
+            .await
+            .unwrap();
+        assert_eq!(back, std::slice::from_ref(&batch), "{kind:?}");
+        // By themselves the databases know these types.
+        let types = source.open().await.unwrap().schema().clone();
+        let of = |name: &str| types.field_with_name(name).unwrap().data_type().clone();
+        assert_eq!(
+            (of("truth"), of("large"), of("day")),
+            (DataType::Boolean, DataType::Int64, DataType::Date32),
+            "{kind:?}"
+        );
+        assert_eq!(of("local"), DataType::Timestamp(TimeUnit::Microsecond, None));
+        if kind != Kind::Sqlite {
+            assert_eq!(
+                (of("whole"), of("single")),
+                (DataType::Int32, DataType::Float32),
+                "{kind:?}"
+            );
+            assert_eq!(of("exact"), DataType::Decimal128(20, 4), "{kind:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_that_is_repeated_ten_times_has_the_outcome_of_one() {
+    on_each(|Place { kind, database, .. }| async move {
+        let plants = plants(20_000);
+        let sink = SqlSink::new(&database, "plants");
+        for turn in 0..10 {
+            let loaded = sink.load(&load("2013-02-04"), stream(&plants)).await.unwrap();
+            assert_eq!((loaded.rows, loaded.repeated), (20_000, turn > 0), "{kind:?}");
+        }
+        assert_eq!(
+            rows(&database, "plants").await,
+            sorted(plants.clone()),
+            "{kind:?}"
+        );
+        let more = sink
+            .load(&load("2013-02-05"), stream(&plants[..10]))
+            .await
+            .unwrap();
+        assert!(!more.repeated);
+        assert_eq!(rows(&database, "plants").await.len(), 20_010, "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_loads_under_one_name_at_a_time_are_one() {
+    on_each(|Place { kind, database, .. }| async move {
+        let plants = plants(5_000);
+        // The tables are there, so that both begin at once.
+        SqlSink::new(&database, "plants")
+            .load(&load("0"), stream(&[]))
+            .await
+            .unwrap();
+        let sink = SqlSink::new(&database, "plants");
+        let name = load("1");
+        let (one, other) = tokio::join!(
+            sink.load(&name, stream(&plants)),
+            sink.load(&name, stream(&plants))
+        );
+        let mut repeated = [one.unwrap(), other.unwrap()].map(|loaded| (loaded.rows, loaded.repeated));
+        repeated.sort();
+        assert_eq!(repeated, [(5_000, false), (5_000, true)], "{kind:?}");
+        assert_eq!(rows(&database, "plants").await.len(), 5_000, "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_that_fails_leaves_what_was_there() {
+    on_each(|Place { kind, database, .. }| async move {
+        let (former, new) = (plants(100), plants(9_000));
+        let sink = SqlSink::new(&database, "plants").mode(Mode::Replace);
+        sink.load(&load("1"), stream(&former)).await.unwrap();
+        let schema = stream(&new).schema().clone();
+        let broken = stream(&new).chain(futures::stream::once(async {
+            Err(Error::new(ErrorKind::Unavailable, "the source went away"))
+        }));
+        let error = sink
+            .load(&load("2"), BatchStream::new(schema, broken))
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "the source went away", "{kind:?}");
+        assert_eq!(rows(&database, "plants").await, sorted(former), "{kind:?}");
+        // And its name is free.
+        assert!(!sink.load(&load("2"), stream(&new)).await.unwrap().repeated);
+        assert_eq!(rows(&database, "plants").await, sorted(new), "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_with_equal_keys_are_brought_up_to_date_and_the_last_counts() {
+    on_each(|Place { kind, database, .. }| async move {
+        let mut plants = plants(3_000);
+        let sink = SqlSink::new(&database, "plants").upsert_on(["plant", "day"]);
+        for (number, plant) in plants.iter_mut().enumerate() {
+            plant.plant = format!("{number}");
+        }
+        sink.load(&load("1"), stream(&plants)).await.unwrap();
+        let mut twice = plants[..2_000].to_vec();
+        twice.extend_from_slice(&plants[..2_000]);
+        for (number, plant) in twice.iter_mut().enumerate() {
+            plant.height = Some(number as f64);
+        }
+        sink.load(&load("2"), stream(&twice)).await.unwrap();
+        let mut expected = twice[2_000..].to_vec();
+        expected.extend_from_slice(&plants[2_000..]);
+        assert_eq!(rows(&database, "plants").await, sorted(expected), "{kind:?}");
+        // Without an index there is no telling which rows are the same.
+        let error = SqlSink::new(&database, "plants")
+            .upsert_on(["scenario"])
+            .load(&load("3"), stream(&twice))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Options, "{kind:?}: {error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parameter_is_a_value_whatever_it_says() {
+    on_each(|Place { kind, database, .. }| async move {
+        let plants = plants(100);
+        SqlSink::new(&database, "plants")
+            .load(&load("1"), stream(&plants))
+            .await
+            .unwrap();
+        let query = match kind {
+            Kind::MySql => "SELECT * FROM plants WHERE scenario = ? AND day > ?",
+            _ => "SELECT * FROM plants WHERE scenario = $1 AND day > $2",
+        };
+        let source = SqlSource::query(&database, query).bind("WW").bind(20);
+        let found: Vec<Plant> = source.open().await.unwrap().collect_rows().await.unwrap();
+        let expected = plants
+            .iter()
+            .filter(|plant| plant.scenario == "WW" && plant.day > 20);
+        assert_eq!(found.len(), expected.count(), "{kind:?}");
+        let source = SqlSource::query(&database, query).bind("' OR '1' = '1").bind(20);
+        assert!(
+            source
+                .open()
+                .await
+                .unwrap()
+                .collect_batches()
+                .await
+                .unwrap()
+                .is_empty(),
+            "{kind:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_told_before_or_where_it_is_met() {
+    on_each(|Place { kind, database, .. }| async move {
+        let sink = SqlSink::new(&database, "plants");
+        sink.load(&load("1"), stream(&plants(10))).await.unwrap();
+        let other = RecordBatch::try_from_iter([(
+            "weight",
+            Arc::new(arrow_array::Int64Array::from(vec![1])) as ArrayRef,
+        )])
+        .unwrap();
+        let error = sink
+            .load(&load("2"), BatchStream::of(other.schema(), vec![other]))
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("the table `plants` has no column `weight`"),
+            "{kind:?}: {error}"
+        );
+        let error = SqlSource::table(&database, "absent").open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{kind:?}: {error:?}");
+        let error = SqlSource::query(&database, "SELEC 1").open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Options, "{kind:?}: {error:?}");
+        let error = SqlSink::new(&database, "absent")
+            .create(false)
+            .load(&load("1"), stream(&plants(1)))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{kind:?}: {error:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_value_that_the_table_refuses_is_an_error_and_not_another_value() {
+    on_each(|Place { kind, database, .. }| async move {
+        let check = "CREATE TABLE plants (plant VARCHAR(4) CHECK (LENGTH(plant) <= 4), day SMALLINT NOT NULL CHECK (day < 40))";
+        database.execute(check, &[]).await.unwrap();
+        let rows = |plant: &str, day: i64| {
+            let columns: [(&str, ArrayRef); 2] = [
+                ("plant", Arc::new(arrow_array::StringArray::from(vec!["a", plant]))),
+                ("day", Arc::new(arrow_array::Int64Array::from(vec![1, day]))),
+            ];
+            let batch = RecordBatch::try_from_iter(columns).unwrap();
+            BatchStream::of(batch.schema(), vec![batch])
+        };
+        let sink = SqlSink::new(&database, "plants");
+        for (plant, day) in [("too long", 1), ("b", 100_000), ("b", 40)] {
+            let error = sink.load(&load("1"), rows(plant, day)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Rejected, "{kind:?}: {error:?}");
+            if kind == Kind::Postgres && day != 40 {
+                assert!(error.to_string().contains("line 2"), "{error:?}");
+            }
+        }
+        assert_eq!(count(&database, "SELECT COUNT(*) FROM plants").await, 0, "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_number_that_is_none_is_kept_or_refused_but_never_lost() {
+    on_each(|Place { kind, database, .. }| async move {
+        let numbers: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![f64::NAN]));
+        let batch = RecordBatch::try_from_iter([("number", numbers)]).unwrap();
+        let loaded = SqlSink::new(&database, "numbers")
+            .load(&load("1"), BatchStream::of(batch.schema(), vec![batch]))
+            .await;
+        match kind {
+            Kind::Postgres => {
+                loaded.unwrap();
+                let back = SqlSource::table(&database, "numbers")
+                    .open()
+                    .await
+                    .unwrap()
+                    .collect_batches()
+                    .await
+                    .unwrap();
+                let column = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Float64Type>(
+                    back[0].column(0),
+                );
+                assert!(column.value(0).is_nan());
+            }
+            _ => assert_eq!(loaded.unwrap_err().kind(), ErrorKind::Schema, "{kind:?}"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sqlite_values_of_another_type_than_their_column_are_told() {
+    on(Kind::Sqlite, |Place { database, .. }| async move {
+        database
+            .execute("CREATE TABLE loose (day INTEGER, height)", &[])
+            .await
+            .unwrap();
+        database
+            .execute("INSERT INTO loose VALUES (1, 2), (2, 2.5), ('third', NULL)", &[])
+            .await
+            .unwrap();
+        let source = SqlSource::query(&database, "SELECT height FROM loose");
+        assert_eq!(
+            source.open().await.unwrap().schema().field(0).data_type(),
+            &DataType::Float64
+        );
+        let error = SqlSource::table(&database, "loose")
+            .open()
+            .await
+            .unwrap()
+            .collect_batches()
+            .await
+            .unwrap_err();
+        let expected = "row 2 of the result has a text in the column `day`, which does not go into Int64";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        // As the texts that they are, they can be had.
+        let schema = Arc::new(Schema::new(vec![Field::new("day", DataType::Utf8, true)]));
+        let query = SqlSource::query(&database, "SELECT CAST(day AS TEXT) AS day FROM loose").schema(schema);
+        assert_eq!(
+            query.open().await.unwrap().collect_batches().await.unwrap()[0].num_rows(),
+            3
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn exact_numbers_of_any_size_keep_all_their_digits() {
+    let statement = |kind| match kind {
+        Kind::Postgres => {
+            "SELECT 12345678901234567890123456789.000001::numeric * 10 AS exact, 'NaN'::numeric AS other"
+        }
+        _ => "SELECT CAST(12345678901234567890123456789.000001 AS DECIMAL(40, 6)) * 10 AS exact",
+    };
+    for kind in [Kind::Postgres, Kind::MySql] {
+        on(kind, |Place { database, .. }| async move {
+            let source = SqlSource::query(
+                &database,
+                format!("SELECT exact FROM ({}) AS numbers", statement(kind)),
+            );
+            let batches = source.open().await.unwrap().collect_batches().await.unwrap();
+            let column = arrow_array::cast::AsArray::as_string::<i32>(batches[0].column(0));
+            assert_eq!(column.value(0), "123456789012345678901234567890.000010");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_column_type_says_to_be_cast() {
+    on(Kind::Postgres, |Place { database, .. }| async move {
+        let error = SqlSource::query(&database, "SELECT ARRAY[1, 2] AS leaves")
+            .open()
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("`leaves::text`"), "{error}");
+        let query =
+            "SELECT '{\"a\": 1}'::jsonb AS record, gen_random_uuid() AS id, 'x'::\"char\"::text AS letter";
+        let batches = SqlSource::query(&database, query)
+            .open()
+            .await
+            .unwrap()
+            .collect_batches()
+            .await
+            .unwrap();
+        let text = |column: usize| {
+            arrow_array::cast::AsArray::as_string::<i32>(batches[0].column(column))
+                .value(0)
+                .to_owned()
+        };
+        assert_eq!((text(0).as_str(), text(1).len()), ("{\"a\": 1}", 36));
+        let error = SqlSource::query(&database, "SELECT 'infinity'::date AS day")
+            .open()
+            .await
+            .unwrap()
+            .collect_batches()
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("an infinite date"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_error_has_the_password() {
+    for scheme in ["postgres", "mysql"] {
+        let database = Database::new(&format!("{scheme}://etl:hunter2@127.0.0.1:1/plants")).unwrap();
+        let error = SqlSource::table(&database, "plants").open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        let said = format!("{error:?} {:?}", SqlSink::new(&database, "plants"));
+        assert!(
+            said.contains("etl@127.0.0.1:1/plants") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
+    for kind in [Kind::Postgres, Kind::MySql] {
+        on(
+            kind,
+            |Place {
+                 kind,
+                 database,
+                 address,
+             }| async move {
+                let create = match kind {
+                    Kind::Postgres => return,
+                    _ => "CREATE USER IF NOT EXISTS flowkit_test_locked IDENTIFIED BY 'correct'",
+                };
+                database.execute(create, &[]).await.unwrap();
+                let (_, place) = address.rsplit_once('@').unwrap();
+                let locked = Database::new(&format!("mysql://flowkit_test_locked@{place}"))
+                    .unwrap()
+                    .password("hunter2");
+                let error = SqlSource::table(&locked, "plants").open().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
+                assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+                database
+                    .execute("DROP USER flowkit_test_locked", &[])
+                    .await
+                    .unwrap();
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn names_may_have_any_characters_and_a_schema() {
+    on_each(|Place { kind, database, .. }| async move {
+        let heights: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![1.5]));
+        let batch = RecordBatch::try_from_iter([("Height, \"of\" `plant`", heights)]).unwrap();
+        let table = match kind {
+            Kind::Postgres => {
+                database.execute("CREATE SCHEMA \"Raw\"", &[]).await.unwrap();
+                "Raw.select \"from\" `it`"
+            }
+            _ => "select \"from\" `it`",
+        };
+        let sink = SqlSink::new(&database, table).ledger("my loads");
+        sink.load(&load("1"), BatchStream::of(batch.schema(), vec![batch.clone()]))
+            .await
+            .unwrap();
+        let back = SqlSource::table(&database, table)
+            .open()
+            .await
+            .unwrap()
+            .collect_batches()
+            .await
+            .unwrap();
+        assert_eq!(back[0].columns(), batch.columns(), "{kind:?}");
+        assert!(Value::from("").to_string().len() == 2 && !back[0].column(0).is_null(0));
+    })
+    .await;
+}

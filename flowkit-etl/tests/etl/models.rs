@@ -1,0 +1,96 @@
+//! Models that a database makes of what was loaded into it.
+
+use flowkit_etl::ErrorKind;
+use flowkit_etl::sink::{LoadId, Sink, SqlSink};
+use flowkit_etl::source::{Source, SqlSource};
+use flowkit_etl::sql::{Database, Model, ModelTest, build_models};
+
+use crate::databases::count;
+use crate::plants::{plants, stream};
+use crate::servers::{Kind, Place, on_each};
+
+async fn loaded(database: &Database, rows: i64) {
+    let load = LoadId::new(format!("{rows}")).unwrap();
+    SqlSink::new(database, "raw")
+        .load(&load, stream(&plants(rows)))
+        .await
+        .unwrap();
+}
+
+fn tallest() -> Model {
+    Model::table(
+        "tallest",
+        "SELECT scenario, MAX(height) AS height, COUNT(*) AS plants FROM raw GROUP BY scenario;",
+    )
+    .test(ModelTest::unique(["scenario"]))
+    .test(ModelTest::not_null("height"))
+    .test(ModelTest::at_least(2))
+    .test(ModelTest::references("scenario", "raw", "scenario"))
+    .test(ModelTest::never("a scenario without plants", "plants = 0"))
+}
+
+#[tokio::test]
+async fn models_are_built_in_order_each_on_those_before() {
+    on_each(|Place { kind, database, .. }| async move {
+        loaded(&database, 700).await;
+        let spread = Model::view(
+            "spread",
+            "SELECT MAX(height) - MIN(height) AS spread FROM tallest",
+        )
+        .test(ModelTest::at_least(1));
+        for expected in [700, 700 + 70] {
+            let reports = build_models(&database, &[tallest(), spread.clone()])
+                .await
+                .unwrap();
+            assert_eq!(
+                reports.iter().map(|report| report.rows).collect::<Vec<_>>(),
+                [2, 1],
+                "{kind:?}"
+            );
+            assert!(
+                reports[0].tests.iter().all(|test| test.failing == 0) && reports[0].tests.len() == 5,
+                "{kind:?}"
+            );
+            let sum = match kind {
+                Kind::Postgres => "SUM(plants)::int8",
+                Kind::MySql => "CAST(SUM(plants) AS SIGNED)",
+                Kind::Sqlite => "SUM(plants)",
+            };
+            assert_eq!(
+                count(&database, &format!("SELECT {sum} FROM tallest")).await,
+                expected,
+                "{kind:?}"
+            );
+            // Built once more, over what came meanwhile.
+            loaded(&database, 70).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_model_whose_tests_fail_leaves_the_former_one_in_place() {
+    on_each(|Place { kind, database, .. }| async move {
+        loaded(&database, 70).await;
+        Model::table("days", "SELECT day, plant FROM raw WHERE day < 3").build(&database).await.unwrap();
+        let former = count(&database, "SELECT COUNT(*) FROM days").await;
+        let wrong = Model::table("days", "SELECT day, height FROM raw")
+            .test(ModelTest::unique(["day"]))
+            .test(ModelTest::not_null("day"))
+            .test(ModelTest::not_null("height"));
+        let error = wrong.build(&database).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Quality, "{kind:?}: {error:?}");
+        let expected = "the model `days` of 70 rows is not what it must be, and the former one stays: day is unique (30 failing); height is never missing (10 failing)";
+        assert_eq!(error.to_string(), expected, "{kind:?}");
+        assert_eq!(count(&database, "SELECT COUNT(*) FROM days").await, former, "{kind:?}");
+        assert!(SqlSource::query(&database, "SELECT plant FROM days").open().await.is_ok(), "{kind:?}");
+        // Nothing is left of it, and a view is not made either.
+        assert_eq!(SqlSource::table(&database, "days__building").open().await.unwrap_err().kind(), ErrorKind::NotFound);
+        let view = Model::view("none", "SELECT * FROM raw WHERE day > 100").test(ModelTest::at_least(1));
+        assert_eq!(view.build(&database).await.unwrap_err().kind(), ErrorKind::Quality, "{kind:?}");
+        assert_eq!(SqlSource::table(&database, "none").open().await.unwrap_err().kind(), ErrorKind::NotFound, "{kind:?}");
+        let error = Model::table("days", "SELECT absent FROM raw").build(&database).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Schema, "{kind:?}: {error:?}");
+    })
+    .await;
+}
