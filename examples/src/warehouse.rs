@@ -9,7 +9,7 @@ use flowkit_etl::arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowkit_etl::sink::{LoadId, Loaded, Mode, Sink, SqlSink};
 use flowkit_etl::source::{CsvSource, Source, SqlSource};
 use flowkit_etl::sql::{Database, Model, ModelReport, ModelTest};
-use flowkit_etl::{BatchStream, Error, ErrorKind};
+use flowkit_etl::{BatchStream, Error, ErrorKind, Rejects, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// The columns that are loaded, by the names in the file's header; in the warehouse they are in lower case. Others in the file are an error, so that nothing is lost unnoticed.
@@ -30,6 +30,9 @@ const COLUMNS: [(&str, DataType); 14] = [
     ("Repsce", DataType::Utf8),
 ];
 
+/// The share of rows that may not be of these types; they are left out.
+const MAX_REJECTED_SHARE: f64 = 0.05;
+
 /// What the warehouse says of a scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioSummary {
@@ -43,12 +46,14 @@ pub struct ScenarioSummary {
     pub growth: f64,
 }
 
-/// Loads a file as it is, in place of what was loaded before, with the row's number in the file.
+/// Loads a file as it is, in place of what was loaded before, with the number of the row.
 #[task(retries = 3, retry_delay = "500ms", retry_backoff = 2.0, retry_if = Error::is_transient)]
 pub async fn load_raw(file: &Path, load: LoadId, #[resource] warehouse: &Database) -> Result<Loaded, Error> {
     let fields = COLUMNS.map(|(name, data_type)| Field::new(name, data_type, true));
-    let batches = CsvSource::new(file)
-        .schema(Arc::new(Schema::new(fields.to_vec())))
+    let rejects = Rejects::new();
+    let source = CsvSource::new(file).schema(Arc::new(Schema::new(fields.to_vec())));
+    let batches = source
+        .set_aside(Tolerance::share(MAX_REJECTED_SHARE), &rejects)
         .open()
         .await?;
     let sink = SqlSink::new(warehouse, "raw_measurements").mode(Mode::Replace);
