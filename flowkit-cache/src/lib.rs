@@ -54,7 +54,7 @@ mod sync;
 pub use cache::{Cache, CacheBuilder, CacheProblem, Limits, Lookup, MissReason, Sweep};
 pub use entry::{Entry, NewEntry};
 pub use flight::{LeaderGuard, Role, SingleFlight};
-pub use key::{CacheKey, KeyError, KeyHasher, SecretKey, key_of};
+pub use key::{CacheKey, KeyError, KeyHasher, KeyParts, SecretKey, key_of};
 pub use memory::MemoryStore;
 #[cfg(feature = "redb")]
 pub use redb::RedbStore;

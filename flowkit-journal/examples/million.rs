@@ -8,7 +8,8 @@
     reason = "it measures and prints"
 )]
 
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use flowkit_journal::conformance::rows::{ended, flow, item, spot, task};
 use flowkit_journal::record::{NodeKind, Record, RunNo, TaskRow, Timestamp};
@@ -35,13 +36,41 @@ fn row(shared: &TaskRow, index: u32) -> Record {
     .into()
 }
 
+/// Prints how long this took.
+async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let done = work.await;
+    println!("{what}: {:?}", start.elapsed());
+    done
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let items: u32 = std::env::args()
         .nth(1)
         .map_or(1_000_000, |items| items.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteJournal::open(directory.path()).await.unwrap();
+    write(directory.path(), items).await;
+    let file = std::fs::metadata(directory.path().join("journal.sqlite")).unwrap();
+    println!(
+        "{:.1} bytes an item on the disk",
+        file.len() as f64 / f64::from(items)
+    );
+    let store = timed("open", SqliteJournal::open(directory.path()))
+        .await
+        .unwrap();
+    let begin = store.begin(Timestamp(9), "Crashed");
+    let what = "begin, 1 flow run and 1,000 task runs unfinished";
+    assert_eq!(timed(what, begin).await.unwrap().crashed.len(), 1);
+    read(&store, items).await;
+    store.write(&[ended(flow(1, 7), 5).into()]).await.unwrap();
+    prune(&store).await;
+    println!("left: {:?}", store.size().await.unwrap());
+}
+
+/// Writes the items, and task runs that have not ended, as a process leaves them that died.
+async fn write(directory: &Path, items: u32) {
+    let store = SqliteJournal::open(directory).await.unwrap();
     store.begin(Timestamp(0), "Crashed").await.unwrap();
     let shared = task(spot(1, 0));
     let fan_out = TaskRow {
@@ -49,7 +78,7 @@ async fn main() {
         ..shared.clone()
     };
     store.write(&[flow(1, 7).into(), fan_out.into()]).await.unwrap();
-    let mut writing = std::time::Duration::ZERO;
+    let mut writing = Duration::ZERO;
     let all = Instant::now();
     for first in (0..items).step_by(BATCH as usize) {
         let batch: Vec<Record> = (first..(first + BATCH).min(items))
@@ -75,67 +104,47 @@ async fn main() {
     });
     store.write(&unfinished.collect::<Vec<Record>>()).await.unwrap();
     store.close().await.unwrap();
-    let bytes = std::fs::metadata(directory.path().join("journal.sqlite"))
-        .unwrap()
-        .len();
-    println!("{:.1} bytes an item on the disk", bytes as f64 / f64::from(items));
+}
 
-    let start = Instant::now();
-    let store = SqliteJournal::open(directory.path()).await.unwrap();
-    println!("open: {:?}", start.elapsed());
-    let start = Instant::now();
-    let beginning = store.begin(Timestamp(9), "Crashed").await.unwrap();
-    println!(
-        "begin, {} flow run and 1,000 task runs unfinished: {:?}",
-        beginning.crashed.len(),
-        start.elapsed()
+/// Asks what is asked of a large run.
+async fn read(store: &SqliteJournal, items: u32) {
+    let nodes = timed("all but the items", store.tasks(RunNo(1), false)).await;
+    assert_eq!(nodes.unwrap().len(), 1_001);
+    let finished = timed("what is finished", store.finished(7)).await.unwrap();
+    assert_eq!(
+        (finished.tasks.len(), finished.unreadable),
+        (items as usize + 1, 0)
     );
-    let start = Instant::now();
-    println!(
-        "without items: {} in {:?}",
-        store.tasks(RunNo(1), false).await.unwrap().len(),
-        start.elapsed()
-    );
-    let start = Instant::now();
-    println!(
-        "finished: {} in {:?}",
-        store.finished(7).await.unwrap().len(),
-        start.elapsed()
-    );
-    let start = Instant::now();
-    for index in 0..1_000 {
-        assert!(
-            store
-                .result(item(1, 0, index * (items / 1_000)))
-                .await
-                .unwrap()
-                .is_some()
-        );
-    }
-    println!("a result: {:?}", start.elapsed() / 1_000);
-    let start = Instant::now();
-    println!("size: {:?} in {:?}", store.size().await.unwrap(), start.elapsed());
-    store.write(&[ended(flow(1, 7), 5).into()]).await.unwrap();
+    timed("a thousand results, one by one", async {
+        for index in 0..1_000 {
+            let result = store.result(item(1, 0, index * (items / 1_000)));
+            assert!(result.await.unwrap().is_some());
+        }
+    })
+    .await;
+    let size = timed("the size", store.size()).await.unwrap();
+    println!("{size:?}");
+}
+
+/// Clears everything out.
+async fn prune(store: &SqliteJournal) {
     let nothing = Retention {
         ended_before: None,
         runs: Some(0),
         result_bytes: None,
         log_bytes: None,
+        spared: Vec::new(),
     };
     let start = Instant::now();
-    let (mut slices, mut longest) = (0, std::time::Duration::ZERO);
-    loop {
+    let (mut slices, mut longest, mut more) = (0, Duration::ZERO, true);
+    while more {
         let slice = Instant::now();
         slices += 1;
-        let more = store.prune(&nothing).await.unwrap().more;
+        more = store.prune(&nothing).await.unwrap().more;
         longest = longest.max(slice.elapsed());
-        if !more {
-            break;
-        }
     }
     println!(
         "prune: {:?} in {slices} slices, the longest {longest:?}",
         start.elapsed()
     );
-    println!("left: {:?}", store.size().await.unwrap());
 }

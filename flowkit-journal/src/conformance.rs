@@ -14,6 +14,8 @@ use crate::store::{
     Beginning, ItemCount, JournalSize, JournalStore, RunFilter, StoredFlow, StoredLog, StoredTask,
 };
 
+pub mod failing;
+pub mod guarded;
 mod pruning;
 mod resuming;
 pub mod rows;
@@ -103,7 +105,7 @@ pub async fn what_is_written_is_read(fresh: Fresh<'_>) {
     };
     let strange = TaskRow {
         kind: NodeKind::Subflow,
-        effect: Effect::Known,
+        effect: Effect::Happened,
         created: Timestamp(-5),
         started: Some(Timestamp(1_900_000_000_000_000)),
         ended: Some(Timestamp(-9)),
@@ -220,73 +222,42 @@ pub async fn flow_runs_are_filtered(fresh: Fresh<'_>) {
         ],
     )
     .await;
-    let found = |filter: RunFilter| {
-        let store = Arc::clone(&store);
-        async move {
-            let found = store.flows(&filter).await.expect("they are read");
-            found.iter().map(|flow| flow.no.0).collect::<Vec<u64>>()
-        }
-    };
     let all = RunFilter::default;
-    let named = |name: &str| Some(name.to_owned());
-    assert_eq!(found(all()).await, [4, 3, 2, 1]);
-    assert_eq!(
-        found(RunFilter {
-            limit: Some(2),
-            ..all()
-        })
-        .await,
-        [4, 3]
-    );
-    assert_eq!(
-        found(RunFilter {
-            flow: named("other"),
-            ..all()
-        })
-        .await,
-        [3]
-    );
-    assert_eq!(
-        found(RunFilter {
-            flow: named("nobody"),
-            ..all()
-        })
-        .await,
-        [0; 0]
-    );
-    assert_eq!(
-        found(RunFilter {
-            state: named("Completed"),
-            ..all()
-        })
-        .await,
-        [2]
-    );
-    assert_eq!(
-        found(RunFilter {
-            state: named("Unheard"),
-            ..all()
-        })
-        .await,
-        [0; 0]
-    );
-    let (since, until) = (Some(Timestamp(2_000_000)), Some(Timestamp(4_000_000)));
-    assert_eq!(
-        found(RunFilter {
-            since,
-            until,
-            ..all()
-        })
-        .await,
-        [3, 2]
-    );
-    let both = RunFilter {
-        since,
-        limit: Some(1),
-        state: named("Running"),
+    let of_flow = |name: &str| RunFilter {
+        flow: Some(name.to_owned()),
         ..all()
     };
-    assert_eq!(found(both).await, [4]);
+    let in_state = |state: &str| RunFilter {
+        state: Some(state.to_owned()),
+        ..all()
+    };
+    let at_most = |limit, filter| RunFilter {
+        limit: Some(limit),
+        ..filter
+    };
+    let since = |second: i64, filter| RunFilter {
+        since: Some(Timestamp(second * 1_000_000)),
+        ..filter
+    };
+    let between = RunFilter {
+        until: Some(Timestamp(4_000_000)),
+        ..since(2, all())
+    };
+    let cases: [(RunFilter, &[u64]); 8] = [
+        (all(), &[4, 3, 2, 1]),
+        (at_most(2, all()), &[4, 3]),
+        (of_flow("other"), &[3]),
+        (of_flow("nobody"), &[]),
+        (in_state("Completed"), &[2]),
+        (in_state("Unheard"), &[]),
+        (between, &[3, 2]),
+        (at_most(1, since(2, in_state("Running"))), &[4]),
+    ];
+    for (filter, expected) in cases {
+        let found = store.flows(&filter).await.expect("they are read");
+        let found: Vec<u64> = found.iter().map(|flow| flow.no.0).collect();
+        assert_eq!(found, expected, "{filter:?}");
+    }
 }
 
 /// A fan-out may have many items; who does not ask for them does not get them.

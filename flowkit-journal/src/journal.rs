@@ -3,9 +3,8 @@
 //! One tokio task writes. While it writes one batch the next gathers, so the slower the disk, the larger the batches: a group commit. Nobody waits for it but who
 //! asks to, with [`Journal::flush`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use self::last::Last;
 use crate::owner::Owner;
 use crate::record::{Record, RunNo, Spot, Timestamp};
 use crate::store::{Beginning, JournalError, JournalResult, JournalStore};
@@ -28,6 +28,9 @@ const MOST_KEPT: usize = 1 << 20;
 
 /// How long records may wait for others, unless somebody asks for them to be written.
 const LINGER: Duration = Duration::from_millis(20);
+
+/// How often a store is tried that cannot be written, once nobody holds the journal any more.
+const LAST_TRIES: u32 = 3;
 
 /// How long a store that could not be written is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -65,8 +68,12 @@ struct Queue {
     failures: u64,
     trouble: Option<JournalError>,
     writer: Option<JoinHandle<()>>,
-    /// Records were given up: what is written is not the whole history.
-    incomplete: bool,
+    /// The roots of the flow runs of which records were given up: what is written of them is not the whole history, whatever is written later.
+    incomplete: BTreeSet<RunNo>,
+    /// That this is so, once it is.
+    loss: Option<JournalError>,
+    /// The roots of the subflows that go on.
+    roots: HashMap<RunNo, RunNo>,
 }
 
 impl fmt::Debug for Journal {
@@ -112,18 +119,24 @@ impl Journal {
         RunNo(self.0.next_run.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Takes a record, which is written soon, after all those that were appended before it.
+    /// Takes a record, which is written soon, after all those that were appended before it. While the store cannot be written the records wait in memory, and
+    /// when they are too many, those that come are given up: from then on [`flush`](Self::flush) says so.
     ///
     /// Must be called within tokio.
     pub fn append(&self, record: Record) {
         let mut queue = self.0.lock();
-        if queue.trouble.is_some() && (queue.records.len() >= MOST_KEPT || queue.bytes >= 4 * ROOM_BYTES) {
-            let is_news = !std::mem::replace(&mut queue.incomplete, true);
-            let trouble = queue.trouble.clone();
+        let root = queue.root_of(&record);
+        if let Some(trouble) = &queue.trouble
+            && (queue.records.len() >= MOST_KEPT || queue.bytes >= 4 * ROOM_BYTES)
+        {
+            let trouble = trouble.clone();
+            let path = trouble.path().to_owned();
+            queue.incomplete.insert(root);
+            let is_news = queue.loss.replace(JournalError::Incomplete { path }).is_none();
             // Whoever listens may append what is logged.
             drop(queue);
             if is_news {
-                tracing::error!(target: "flowkit", ?trouble, "the journal cannot be written for too long: from here on the history is lost");
+                tracing::error!(target: "flowkit", %trouble, "the journal cannot be written for too long: from here on the history is lost");
             }
             return;
         }
@@ -162,8 +175,29 @@ impl Journal {
     /// Returns when everything appended so far survives the death of the process.
     ///
     /// # Errors
-    /// When it could not be written. It stays in memory, and the next flush tries again.
+    /// When it could not be written. It stays in memory, and the next flush tries again. And from when on something had to be given up, always: what is
+    /// written is then not everything. For one flow run, [`flush_of`](Self::flush_of) knows better.
     pub async fn flush(&self) -> JournalResult<()> {
+        self.flush_taken().await?;
+        self.0.lock().loss.clone().map_or(Ok(()), Err)
+    }
+
+    /// The same, for who asks only about the tree of flow runs with this root: what others had to give up is no error.
+    ///
+    /// # Errors
+    /// Those of [`flush`](Self::flush), where what was given up is of this tree.
+    pub async fn flush_of(&self, root: RunNo) -> JournalResult<()> {
+        self.flush_taken().await?;
+        let queue = self.0.lock();
+        let loss = queue.loss.clone().filter(|_| queue.incomplete.contains(&root));
+        loss.map_or(Ok(()), Err)
+    }
+
+    /// The same, for who wants to read what there is: what had to be given up is no error.
+    ///
+    /// # Errors
+    /// When something could not be written. It stays in memory, and the next flush tries again.
+    pub async fn flush_taken(&self) -> JournalResult<()> {
         let (target, failures) = {
             let mut queue = self.0.lock();
             queue.wanted = queue.appended;
@@ -171,16 +205,14 @@ impl Journal {
         };
         loop {
             {
-                let mut queue = self.0.lock();
+                let queue = self.0.lock();
                 if queue.failures > failures
                     && let Some(trouble) = &queue.trouble
                 {
                     return Err(trouble.clone());
                 }
                 if queue.written >= target {
-                    // Told once: what follows can be written again.
-                    let lost = std::mem::take(&mut queue.incomplete);
-                    return if lost { Err(self.0.lost()) } else { Ok(()) };
+                    return Ok(());
                 }
             }
             // Whoever waits writes, if nobody else does: the task for it may sleep on a runtime that nobody drives.
@@ -191,11 +223,14 @@ impl Journal {
     /// Writes what is left, and has the store put its files in order and close them: see [`JournalStore::rest`].
     ///
     /// # Errors
-    /// When something could not be written, or the files not be put in order.
+    /// When something could not be written or had to be given up, or the files not be put in order.
     pub async fn rest(&self) -> JournalResult<()> {
-        self.flush().await?;
-        let _turn = self.0.turn.lock().await;
-        self.0.store.rest().await
+        self.flush_taken().await?;
+        {
+            let _turn = self.0.turn.lock().await;
+            self.0.store.rest().await?;
+        }
+        self.flush().await
     }
 
     /// Why the last write failed, if it did.
@@ -209,23 +244,55 @@ impl Journal {
             return;
         }
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
-            let inner = Arc::downgrade(&self.0);
-            queue.writer = Some(tokio.spawn(async move {
-                // Nobody is left to append anything when the journal itself is gone.
-                while let Some(inner) = inner.upgrade() {
-                    if inner.write_next().await {
-                        return;
-                    }
-                }
-            }));
+            let inner = Arc::clone(&self.0);
+            // It holds what it writes, so that what was appended is written when nobody else holds it any more.
+            queue.writer = Some(tokio.spawn(async move { inner.write_all().await }));
             self.0.wake.notify_one();
         }
+    }
+}
+
+impl Queue {
+    /// The root of the tree of flow runs that a record is of. What a subflow's own row says of it is remembered while the subflow goes on.
+    fn root_of(&mut self, record: &Record) -> RunNo {
+        let run = match record {
+            Record::Flow(row) => {
+                if row.ended.is_some() {
+                    self.roots.remove(&row.no);
+                } else if row.root != row.no {
+                    self.roots.insert(row.no, row.root);
+                }
+                return row.root;
+            }
+            Record::Task(row) => row.spot.run,
+            Record::Attempt(row) => row.run,
+            Record::Edge(row) => row.to.run,
+            Record::Log(row) => row.run,
+        };
+        self.roots.get(&run).copied().unwrap_or(run)
     }
 }
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes batch after batch, until nothing is left.
+    async fn write_all(self: Arc<Self>) {
+        let mut failed = 0;
+        while !self.write_next().await {
+            // Nobody is left to append anything, nor to be told: a store that cannot be written must not hold its directory for ever.
+            let is_last = Arc::strong_count(&self) == 1;
+            failed = if is_last && self.lock().trouble.is_some() {
+                failed + 1
+            } else {
+                0
+            };
+            if failed >= LAST_TRIES {
+                return;
+            }
+        }
     }
 
     /// Gathers a batch and writes it; true if there was nothing to write, and the next record starts another task.
@@ -277,15 +344,6 @@ impl Inner {
         written
     }
 
-    fn lost(&self) -> JournalError {
-        JournalError::Io {
-            path: PathBuf::from(format!("{:?}", self.store)),
-            action: "written",
-            reason: "it could not be written for too long, and records that came meanwhile were given up"
-                .into(),
-        }
-    }
-
     fn note(&self, outcome: JournalResult<()>) {
         let mut queue = self.lock();
         queue.writes += 1;
@@ -318,12 +376,31 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// What is left here is left by a tokio runtime that ended before it was written.
+    fn drop(&mut self) {
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let records = std::mem::take(&mut queue.records);
+        let last = Last {
+            store: Arc::clone(&self.store),
+            owner: self.owner.take(),
+            batches: [
+                std::mem::take(&mut queue.batch),
+                Arc::new(last_of_each_place(records)),
+            ],
+            has_failed: queue.trouble.is_some(),
+        };
+        last.write();
+    }
+}
+
 /// What a record holds that may be large.
 fn large_bytes(record: &Record) -> usize {
     match record {
         Record::Task(row) => row.result.as_ref().map_or(0, |result| result.len()),
         Record::Log(row) => row.message.len(),
-        Record::Flow(_) | Record::Attempt(_) | Record::Edge(_) => 0,
+        Record::Flow(row) => row.parameters.as_ref().map_or(0, |given| given.size()),
+        Record::Attempt(_) | Record::Edge(_) => 0,
     }
 }
 
@@ -355,5 +432,6 @@ fn last_of_each_place(records: Vec<Record>) -> Vec<Record> {
     kept
 }
 
+mod last;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod finished;
 mod identity;
 mod journal;
 mod memory;
@@ -16,6 +17,7 @@ mod sqlite;
 mod store;
 mod stored;
 
+pub use finished::Finished;
 pub use journal::Journal;
 pub use memory::MemoryJournal;
 pub use owner::{OwnedBy, Owner};

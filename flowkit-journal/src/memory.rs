@@ -6,9 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
-use crate::record::{
-    AttemptRow, DefinitionRow, Effect, FlowRow, LogRow, NodeKind, Record, RunNo, Spot, TaskRow, Timestamp,
-};
+use crate::finished::{Belonging, Finished, Gathering};
+use crate::record::{AttemptRow, DefinitionRow, FlowRow, LogRow, Record, RunNo, Spot, TaskRow, Timestamp};
 use crate::store::{
     Beginning, ItemCount, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
     StoredFlow, StoredLog, StoredTask,
@@ -139,33 +138,18 @@ impl Rows {
         self.tasks.range(spots_of(run)).map(|(_, task)| task)
     }
 
-    fn finished(&self, id: u128) -> Vec<StoredTask> {
-        let mut runs: BTreeSet<RunNo> = BTreeSet::new();
-        // Whatever is called has a larger number than its caller.
-        for flow in self.flows.values() {
-            let below = flow.parent.is_some_and(|parent| runs.contains(&parent.run));
-            if flow.id == id || below {
-                runs.insert(flow.no);
-            }
+    fn finished(&self, id: u128) -> Finished {
+        let belongings = self.flows.values().map(|flow| Belonging {
+            no: flow.no,
+            id: flow.id,
+            life: flow.life,
+            parent: flow.parent,
+        });
+        let mut gathering = Gathering::of(id, belongings);
+        for run in gathering.runs.clone() {
+            gathering.add(self.tasks_of(run).map(StoredTask::from).collect());
         }
-        let tasks = runs.iter().flat_map(|run| self.tasks_of(*run));
-        tasks
-            .filter(|task| self.is_finished(task))
-            .map(StoredTask::from)
-            .collect()
-    }
-
-    fn is_finished(&self, task: &TaskRow) -> bool {
-        let has_items = || {
-            let item = |item| Spot {
-                item: Some(item),
-                ..task.spot
-            };
-            self.tasks.range(item(0)..=item(u32::MAX)).next().is_some()
-        };
-        task.result.is_some()
-            || task.effect != Effect::None
-            || (task.kind == NodeKind::FanOut && task.spot.item.is_none() && has_items())
+        gathering.finish()
     }
 
     fn earlier(&self, definition: &DefinitionRow, before: Timestamp, limit: u32) -> Vec<StoredTask> {
@@ -292,7 +276,7 @@ impl JournalStore for MemoryJournal {
         })
     }
 
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>> {
         self.with(|rows| rows.finished(id))
     }
 

@@ -79,6 +79,26 @@ pub struct Parameters {
     pub bytes: Vec<u8>,
 }
 
+impl Parameters {
+    /// What is recorded of parameters that are too large for a journal: a note, from which nothing can be restored.
+    pub fn left_out(bytes: usize) -> Self {
+        Self {
+            json: Some(format!("\"{bytes} bytes were left out\"")),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Whether this is such a note. Otherwise the JSON form is an object, by their names.
+    pub fn is_left_out(&self) -> bool {
+        self.bytes.is_empty() && self.json.as_ref().is_some_and(|json| json.starts_with('"'))
+    }
+
+    /// How large they are, both forms together, in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.json.as_ref().map_or(0, String::len)
+    }
+}
+
 /// One life of a flow run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowRow {
@@ -133,8 +153,12 @@ pub enum Effect {
     None,
     /// The body is about to begin, or has begun: whether it had its effect is not known.
     Intended,
-    /// How the body ended is in the row.
-    Known,
+    /// It had it: its body returned a value.
+    Happened,
+    /// Its body returned an error, or it was undone: it may be tried again.
+    Failed,
+    /// It is being undone: whether its hooks have all been called is not known. Also of a task without an effect.
+    Undoing,
 }
 
 /// A task run, a fan-out or one of its items, or what stands for a subflow.

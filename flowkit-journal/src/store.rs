@@ -1,11 +1,12 @@
 //! The contract of what keeps a journal.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use crate::finished::Finished;
 use crate::record::{
     AttemptRow, DefinitionRow, Digest, Effect, NodeKind, Parameters, Record, RunNo, Spot, Timestamp,
 };
@@ -54,6 +55,14 @@ pub enum JournalError {
         /// What to do.
         advice: Arc<str>,
     },
+    /// Something of it was given up, since it could not be written for too long.
+    #[error(
+        "the journal `{path}` lacks some of what it was to record: it could not be written for too long, and what came meanwhile was given up"
+    )]
+    Incomplete {
+        /// Its file or directory.
+        path: PathBuf,
+    },
     /// Reading or writing failed.
     #[error("the journal `{path}` cannot be {action}: {reason}")]
     Io {
@@ -64,6 +73,20 @@ pub enum JournalError {
         /// The system's or the database's words.
         reason: Arc<str>,
     },
+}
+
+impl JournalError {
+    /// The file or directory that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Newer { path, .. }
+            | Self::Owned { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::Displaced { path, .. }
+            | Self::Incomplete { path }
+            | Self::Io { path, .. } => path,
+        }
+    }
 }
 
 /// What a task run returned, and which.
@@ -225,6 +248,8 @@ pub struct Retention {
     pub result_bytes: Option<u64>,
     /// At most so many bytes of logs of runs that have ended; the oldest go first.
     pub log_bytes: Option<u64>,
+    /// The ids of flow runs that have ended and are about to go on: they count as if they went on already.
+    pub spared: Vec<u128>,
 }
 
 /// What one slice of clearing out did.
@@ -338,12 +363,15 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
 
-    /// The task runs of every life of a flow run and of the subflows below it that have a result, and those whose effect is intended or known,
-    /// fan-outs that have items among them, in the order of their spots: what a later life did comes after what an earlier one did.
+    /// The task runs of every life of a flow run and of the subflows below it that have a result, and those of whose effect anything is known,
+    /// fan-outs that have items among them, in the order of their spots: what a later life did comes after what an earlier one did. And how many rows of
+    /// theirs are damaged or gone: of a call whose row is, nothing is known, which is not the same as that it was never made.
+    ///
+    /// The nodes of a life are numbered from 0 without gaps, and its subflows' own rows are written before it is written that they began.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>>;
 
     /// What a task run returned, if it is kept and is what was written.
     ///

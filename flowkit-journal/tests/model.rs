@@ -62,12 +62,20 @@ fn flow_record() -> impl Strategy<Value = Record> {
     })
 }
 
+const EFFECTS: [Effect; 5] = [
+    Effect::None,
+    Effect::Intended,
+    Effect::Happened,
+    Effect::Failed,
+    Effect::Undoing,
+];
+
 fn task_record() -> impl Strategy<Value = Record> {
     let place = (1..=RUNS, 0..4u32, prop::option::of(0..5u32));
     let result = prop::option::of(prop_oneof![6 => 0..40usize, 1 => 4_090..4_103usize, 1 => Just(9_000)]);
     let rest = (
         0..3u8,
-        0..3u8,
+        0..EFFECTS.len() as u8,
         prop::option::of(3..60i64),
         prop::option::of(0..3u8),
         any::<[bool; 4]>(),
@@ -82,7 +90,7 @@ fn task_record() -> impl Strategy<Value = Record> {
         };
         let mut row = TaskRow {
             kind: [NodeKind::Task, NodeKind::FanOut, NodeKind::Subflow][usize::from(kind)],
-            effect: [Effect::None, Effect::Intended, Effect::Known][usize::from(effect)],
+            effect: EFFECTS[usize::from(effect)],
             definition: definition(name),
             ended: end.map(|second| Timestamp(second * 1_000_000)),
             state: if end.is_some() { "Completed" } else { "Running" },
@@ -133,6 +141,7 @@ fn retention() -> impl Strategy<Value = Retention> {
         runs,
         result_bytes,
         log_bytes,
+        spared: Vec::new(),
     })
 }
 
@@ -159,70 +168,44 @@ async fn prune(store: &dyn JournalStore, retention: &Retention) -> Pruned {
     panic!("there is no end to it")
 }
 
+/// Asks both the same, which must answer alike. Gives the answer.
+macro_rules! alike {
+    ($disk:ident, $model:ident, $($asked:tt)+) => {{
+        let ours = $disk.$($asked)+.await.unwrap();
+        assert_eq!(ours, $model.$($asked)+.await.unwrap(), "{}", stringify!($($asked)+));
+        ours
+    }};
+}
+
 /// Everything that can be asked is answered alike.
 async fn compare(disk: &dyn JournalStore, model: &dyn JournalStore) {
     for id in 0..=u128::from(RUNS) {
-        assert_eq!(disk.flow(id).await.unwrap(), model.flow(id).await.unwrap());
-        assert_eq!(disk.lives(id).await.unwrap(), model.lives(id).await.unwrap());
-        assert_eq!(
-            disk.finished(id).await.unwrap(),
-            model.finished(id).await.unwrap(),
-            "finished of {id}"
-        );
+        alike!(disk, model, flow(id));
+        alike!(disk, model, lives(id));
+        alike!(disk, model, finished(id));
     }
-    for filter in [
-        RunFilter::default(),
-        RunFilter {
-            state: Some("Completed".to_owned()),
-            limit: Some(2),
-            ..RunFilter::default()
-        },
-    ] {
-        assert_eq!(
-            disk.flows(&filter).await.unwrap(),
-            model.flows(&filter).await.unwrap()
-        );
-    }
+    alike!(disk, model, flows(&RunFilter::default()));
+    let completed = RunFilter {
+        state: Some("Completed".to_owned()),
+        limit: Some(2),
+        ..RunFilter::default()
+    };
+    alike!(disk, model, flows(&completed));
     for run in (1..=RUNS).map(RunNo) {
-        assert_eq!(disk.tree(run).await.unwrap(), model.tree(run).await.unwrap());
-        assert_eq!(
-            disk.item_counts(run).await.unwrap(),
-            model.item_counts(run).await.unwrap()
-        );
-        assert_eq!(disk.edges(run).await.unwrap(), model.edges(run).await.unwrap());
-        assert_eq!(
-            disk.attempts(run).await.unwrap(),
-            model.attempts(run).await.unwrap()
-        );
-        assert_eq!(
-            disk.logs(run, None).await.unwrap(),
-            model.logs(run, None).await.unwrap()
-        );
-        let of_task = Some(spot(run.0, 1));
-        assert_eq!(
-            disk.logs(run, of_task).await.unwrap(),
-            model.logs(run, of_task).await.unwrap()
-        );
-        assert_eq!(
-            disk.tasks(run, false).await.unwrap(),
-            model.tasks(run, false).await.unwrap()
-        );
-        let tasks = disk.tasks(run, true).await.unwrap();
-        assert_eq!(tasks, model.tasks(run, true).await.unwrap());
-        for task in tasks {
-            let result = disk.result(task.spot).await.unwrap();
-            assert_eq!(
-                result,
-                model.result(task.spot).await.unwrap(),
-                "the result of {:?}",
-                task.spot
-            );
+        alike!(disk, model, tree(run));
+        alike!(disk, model, item_counts(run));
+        alike!(disk, model, edges(run));
+        alike!(disk, model, attempts(run));
+        alike!(disk, model, logs(run, None));
+        alike!(disk, model, logs(run, Some(spot(run.0, 1))));
+        alike!(disk, model, tasks(run, false));
+        for task in alike!(disk, model, tasks(run, true)) {
+            alike!(disk, model, result(task.spot));
         }
     }
     let (before, extract) = (Timestamp(40_000_000), definition("extract"));
     for limit in [0, 3, 100] {
-        let ours = disk.earlier(&extract, before, limit).await.unwrap();
-        assert_eq!(ours, model.earlier(&extract, before, limit).await.unwrap());
+        alike!(disk, model, earlier(&extract, before, limit));
     }
     let (mut ours, theirs) = (disk.size().await.unwrap(), model.size().await.unwrap());
     ours.disk_bytes = 0;
@@ -312,6 +295,7 @@ async fn results_that_are_written_anew_after_results_were_cleared_out_are_cleare
             runs: None,
             result_bytes: Some(result_bytes),
             log_bytes: None,
+            spared: Vec::new(),
         })
     };
     follow(&[

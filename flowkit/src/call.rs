@@ -166,8 +166,16 @@ impl<T> Running<T> {
         Poll::Ready(self.job.as_mut().take_output().ok_or_else(no_output))
     }
 
-    pub(crate) fn abandon(&mut self) -> Option<Error> {
-        self.drive.abandon()
+    /// Ends a run that is not polled any more. Gives its outcome, unless it had one.
+    pub(crate) fn abandon(&mut self) -> Option<Result<T, Error>> {
+        let ended = self.drive.abandon(self.job.as_mut().erased())?;
+        Some(ended.and_then(|()| self.job.as_mut().take_output().ok_or_else(no_output)))
+    }
+}
+
+impl<T> Drop for Running<T> {
+    fn drop(&mut self) {
+        drop(self.abandon());
     }
 }
 
@@ -220,8 +228,8 @@ impl<T> Future for Submitted<T> {
 
 impl<T> Drop for Submitted<T> {
     fn drop(&mut self) {
-        if let Some(cancelled) = self.running.abandon() {
-            self.run.completion.complete(Err(cancelled));
+        if let Some(outcome) = self.running.abandon() {
+            self.run.completion.complete(outcome);
         }
         self.run.scope.leave();
     }

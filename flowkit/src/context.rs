@@ -101,6 +101,12 @@ impl RunContext {
         }
     }
 
+    /// Whether nobody waits any more for the blocking body that this is: what it calls is not run.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        let abandoned = self.around().abandoned.as_ref();
+        abandoned.is_some_and(|abandoned| abandoned.load(Ordering::Acquire))
+    }
+
     pub(crate) fn around(&self) -> &Around {
         self.around.as_deref().unwrap_or(&NOTHING)
     }
@@ -247,8 +253,7 @@ impl CurrentRun {
     /// # }
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        let abandoned = self.0.around().abandoned.as_ref();
-        abandoned.is_some_and(|abandoned| abandoned.load(Ordering::Acquire)) || self.0.scope.is_closed()
+        self.0.is_abandoned() || self.0.scope.is_closed()
     }
 
     /// The name of the flow run.

@@ -236,14 +236,19 @@ impl Definition {
         &self.options
     }
 
+    /// Hashes what it is called, whatever its code is.
+    pub(crate) fn hash_name(&self, hasher: &mut KeyHasher) {
+        hasher.section("package", self.place.package);
+        hasher.section("module", self.place.module);
+        hasher.section("task", self.name);
+    }
+
     /// Adds the task's identity and code to a key.
     ///
     /// # Errors
     /// When an included constant refuses to be serialized.
     pub(crate) fn hash_identity(&self, hasher: &mut KeyHasher) -> Result<(), KeyError> {
-        hasher.section("package", self.place.package);
-        hasher.section("module", self.place.module);
-        hasher.section("task", self.name);
+        self.hash_name(hasher);
         match self.version {
             Some(version) => hasher.section("version", version),
             None => hasher.section("fingerprint", self.fingerprint),

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use flowkit_cache::{CacheKey, KeyError, KeyHasher};
+use flowkit_cache::{KeyError, KeyHasher, KeyParts};
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +35,7 @@ pub(crate) trait Job: Send {
     /// Adds the inputs to a key; false means that this call is not to be cached.
     fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError>;
     /// A key of what the task is beside its definition (type arguments), and one of each input; none if one of them has none.
-    fn hash_parts(&self, hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError>;
+    fn hash_parts(&self, hasher: KeyHasher) -> Result<Option<KeyParts>, KeyError>;
     /// The inputs, written down, if the attribute says how.
     fn show_inputs(&self) -> Option<Shown>;
     /// The value as JSON, if it has such a form.
@@ -351,7 +351,7 @@ where
         }
     }
 
-    fn hash_parts(&self, mut hasher: KeyHasher) -> Result<Option<(CacheKey, Vec<CacheKey>)>, KeyError> {
+    fn hash_parts(&self, mut hasher: KeyHasher) -> Result<Option<KeyParts>, KeyError> {
         let Some(hash) = self.shim.all_inputs else {
             return Ok(None);
         };

@@ -14,9 +14,8 @@ use crate::key_probe::{Codec, FromJson, ToJson};
 #[derive(Debug, Default)]
 pub struct Shown {
     json: serde_json::Map<String, serde_json::Value>,
-    stored: Vec<(String, Vec<u8>)>,
-    /// The first parameter that cannot be stored: then the whole is not to be restored.
-    refused: Option<String>,
+    /// None of what cannot be stored: a flow that takes such a parameter is not restored by the rest alone.
+    stored: Vec<(String, Option<Vec<u8>>)>,
 }
 
 impl Shown {
@@ -33,39 +32,28 @@ impl Shown {
         codec: Option<Codec<T>>,
         to_json: Option<ToJson<T>>,
     ) {
-        let Some(value) = input.peek() else {
-            self.refused
-                .get_or_insert_with(|| format!("`{name}` was not there"));
-            return;
-        };
-        let json = to_json.and_then(|to_json| to_json(value).ok());
-        self.json.insert(name.to_owned(), json.unwrap_or_default());
-        match codec.map(|codec| (codec.encode)(value)) {
-            Some(Ok(bytes)) => self.stored.push((name.to_owned(), bytes)),
-            Some(Err(error)) => {
-                self.refused
-                    .get_or_insert_with(|| format!("`{name}` cannot be stored: {error}"));
-            }
-            None => {
-                self.refused.get_or_insert_with(|| {
-                    format!("`{name}` is a secret, or its type is not both `Serialize` and `Deserialize`")
-                });
-            }
+        let value = input.peek();
+        if let Some(value) = value {
+            let json = to_json.and_then(|to_json| to_json(value).ok());
+            self.json.insert(name.to_owned(), json.unwrap_or_default());
         }
+        let stored = match value.and_then(|value| Some((codec?.encode)(value))) {
+            Some(Ok(bytes)) => Some(bytes),
+            Some(Err(error)) => {
+                tracing::debug!(target: "flowkit", parameter = name, %error, "a parameter is not recorded: its flow cannot be resumed by its id alone");
+                None
+            }
+            // A secret, or a type that is not both `Serialize` and `Deserialize`.
+            None => None,
+        };
+        self.stored.push((name.to_owned(), stored));
     }
 
     /// What is recorded of them.
     pub(crate) fn record(self) -> Parameters {
-        if let Some(refused) = &self.refused {
-            tracing::debug!(target: "flowkit", refused, "a flow's parameters are not recorded: it cannot be resumed by its id alone");
-        }
-        let bytes = match self.refused {
-            None => codec::encode(&self.stored).ok(),
-            Some(_) => None,
-        };
         Parameters {
             json: serde_json::to_string(&self.json).ok(),
-            bytes: bytes.unwrap_or_default(),
+            bytes: codec::encode(&self.stored).unwrap_or_default(),
         }
     }
 }
@@ -76,8 +64,11 @@ pub struct Given(Source);
 
 #[derive(Debug)]
 enum Source {
-    /// As a journal has them.
-    Stored(BTreeMap<String, Vec<u8>>),
+    /// As a journal has them, and as somebody gives some of them again.
+    Stored(
+        BTreeMap<String, Option<Vec<u8>>>,
+        serde_json::Map<String, serde_json::Value>,
+    ),
     /// As people write them.
     Json(serde_json::Map<String, serde_json::Value>),
 }
@@ -104,24 +95,31 @@ impl fmt::Display for ParameterError {
 impl std::error::Error for ParameterError {}
 
 impl Given {
-    /// What a journal recorded.
+    /// What a journal recorded, and in place of some of it what somebody gives again.
     ///
     /// # Errors
     /// When the parameters were not recorded, or cannot be read.
-    pub(crate) fn recorded(parameters: Option<&Parameters>) -> Result<Self, ParameterError> {
+    pub(crate) fn recorded(
+        parameters: Option<&Parameters>,
+        again: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, ParameterError> {
         let about_all = |reason: String| ParameterError {
             parameter: String::new(),
             reason,
         };
-        let bytes = parameters.map_or(&[][..], |parameters| &parameters.bytes);
-        if bytes.is_empty() {
-            let reason = "the run's parameters were not recorded, since one of them cannot be stored (it is a `Secret`, or its type is not both \
-                          `Serialize` and `Deserialize`): resume it with `resume_call`, and give them again";
+        if parameters.is_some_and(Parameters::is_left_out) {
+            let reason = "the run's parameters were not recorded, since they are too large: resume it with `resume_call`, and give them again";
             return Err(about_all(reason.to_owned()));
         }
-        let stored: Vec<(String, Vec<u8>)> = codec::decode(bytes)
+        let bytes = parameters.map_or(&[][..], |parameters| &parameters.bytes);
+        if bytes.is_empty() {
+            let reason =
+                "the run's parameters were not recorded: resume it with `resume_call`, and give them again";
+            return Err(about_all(reason.to_owned()));
+        }
+        let stored: Vec<(String, Option<Vec<u8>>)> = codec::decode(bytes)
             .map_err(|error| about_all(format!("the recorded parameters cannot be read: {error}")))?;
-        Ok(Self(Source::Stored(stored.into_iter().collect())))
+        Ok(Self(Source::Stored(stored.into_iter().collect(), again)))
     }
 
     /// What somebody wrote.
@@ -144,24 +142,34 @@ impl Given {
             reason,
         };
         let wrong = |reason: BoxError| error(reason.to_string());
+        let from_json = || {
+            from_json.ok_or_else(|| {
+                error("it cannot be given from outside: its type is not `Deserialize`".to_owned())
+            })
+        };
         match &mut self.0 {
-            Source::Stored(stored) => {
-                let bytes = stored
-                    .remove(name)
+            Source::Stored(stored, again) => {
+                let recorded = stored.remove(name);
+                if let Some(value) = again.remove(name) {
+                    return from_json()?(value).map_err(wrong);
+                }
+                let recorded = recorded
                     .ok_or_else(|| error("it was not recorded: the flow has gained it since".to_owned()))?;
+                let bytes = recorded.ok_or_else(|| {
+                    error(
+                        "it was not recorded, since it cannot be stored (it is a `Secret`, or its type is not both `Serialize` and `Deserialize`): resume the run with \
+                         `resume_call`, and give the parameters again"
+                            .to_owned(),
+                    )
+                })?;
                 let codec = codec.ok_or_else(|| error("its type can no longer be stored".to_owned()))?;
                 (codec.decode)(&bytes).map_err(wrong)
             }
-            Source::Json(given) => {
-                let from_json = from_json.ok_or_else(|| {
-                    error("it cannot be given from outside: its type is not `Deserialize`".to_owned())
-                })?;
-                match given.remove(name) {
-                    Some(value) => from_json(value).map_err(wrong),
-                    // What may be left out can be read from nothing.
-                    None => from_json(serde_json::Value::Null).map_err(|_| error("it is missing".to_owned())),
-                }
-            }
+            Source::Json(given) => match given.remove(name) {
+                Some(value) => from_json()?(value).map_err(wrong),
+                // What may be left out can be read from nothing.
+                None => from_json()?(serde_json::Value::Null).map_err(|_| error("it is missing".to_owned())),
+            },
         }
     }
 
@@ -171,7 +179,10 @@ impl Given {
     /// With the name of what is too much.
     pub fn finish(self, known: &[&str]) -> Result<(), ParameterError> {
         let left = match self.0 {
-            Source::Stored(stored) => stored.into_keys().next(),
+            Source::Stored(stored, again) => stored
+                .into_keys()
+                .chain(again.into_iter().map(|(name, _)| name))
+                .next(),
             Source::Json(given) => given.into_iter().next().map(|(name, _)| name),
         };
         match left {
@@ -184,5 +195,49 @@ impl Given {
                 },
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NUMBER: Codec<f64> = Codec {
+        encode: |number| Ok(codec::encode(number)?),
+        decode: |bytes| Ok(codec::decode(bytes)?),
+        from_json: |value| Ok(serde_json::from_value(value)?),
+    };
+
+    #[test]
+    fn what_is_given_again_stands_in_place_of_what_was_recorded_and_the_rest_is_as_it_was() {
+        let mut shown = Shown::new();
+        shown.add("share", &Input::value(f64::NAN), Some(NUMBER), None);
+        shown.add("limit", &Input::value(2.5), Some(NUMBER), None);
+        shown.add("password", &Input::value(1.0), None, None);
+        let recorded = shown.record();
+        let again = [("limit", 3.5), ("password", 1.0)].map(|(name, value)| (name.to_owned(), value.into()));
+        let mut given = Given::recorded(Some(&recorded), again.into_iter().collect()).unwrap();
+        let mut take = |name| given.take(name, Some(NUMBER), Some(NUMBER.from_json)).unwrap();
+        assert!(take("share").is_nan(), "JSON has no such number");
+        assert_eq!([take("limit"), take("password")], [3.5, 1.0]);
+        given.finish(&[]).unwrap();
+        let mut alone = Given::recorded(Some(&recorded), serde_json::Map::new()).unwrap();
+        let error = alone.take("password", Some(NUMBER), None).unwrap_err();
+        assert!(error.reason.contains("it is a `Secret`"), "{error}");
+    }
+
+    #[test]
+    fn parameters_that_were_too_large_to_be_recorded_are_not_restored_and_say_why() {
+        let note = Parameters::left_out(5_000_000_000);
+        let error = Given::recorded(Some(&note), serde_json::Map::new()).unwrap_err();
+        assert!(error.reason.contains("they are too large"), "{error}");
+        let own = Parameters {
+            json: Some("{\"n\":1}".to_owned()),
+            bytes: Vec::new(),
+        };
+        assert!(
+            !own.is_left_out(),
+            "of a secret nothing is stored, which is something else"
+        );
     }
 }

@@ -208,8 +208,10 @@ pub(crate) struct Completed {
     pub(crate) entry: Option<(CacheKey, NewEntry)>,
     /// What a retry of the flow then need not run again.
     pub(crate) memo: Option<(Digest, Remembered)>,
+    /// Which call it is.
+    pub(crate) call: Option<Digest>,
     /// What the journal has of it, so that a later life knows what was undone.
-    pub(crate) call: Option<CallRecord>,
+    pub(crate) record: Option<CallRecord>,
 }
 
 impl Group {
@@ -293,27 +295,51 @@ impl Group {
         if !cfg!(flowkit_fault = "rollback-in-the-order-of-completion") {
             completed.reverse();
         }
-        for mut done in completed {
-            done.run.state = State::RolledBack;
-            let undone = done.call.map(|call| CallRecord {
-                effect: Effect::Known,
-                result: None,
-                ..call
-            });
-            let change = Change {
-                call: undone.as_ref(),
-                ..Change::default()
-            };
-            done.scope.change(done.place, State::RolledBack, &change);
-            hooks::call_at(
-                Moment::Rollback,
-                &done.scope,
-                Some(done.place),
-                done.definition,
-                &done.run,
-            )
-            .await;
+        for done in completed {
+            done.undo().await;
         }
+    }
+}
+
+impl Completed {
+    /// Undoes it. That it is undone is on the disk before its hooks are called; should the process die before they all have been, the next life that comes to this
+    /// call calls them again.
+    async fn undo(mut self) {
+        let (scope, place) = (&self.scope, self.place);
+        if let (Some(call), Some(life)) = (self.call, &scope.life) {
+            life.done.undo(call);
+        }
+        let record = |effect| {
+            self.record.as_ref().map(|record| CallRecord {
+                effect,
+                result: None,
+                ..record.clone()
+            })
+        };
+        let has_hooks = scope.runtime.has_hooks_at(Moment::Rollback, self.definition);
+        let undoing = record(if has_hooks {
+            Effect::Undoing
+        } else {
+            Effect::Failed
+        });
+        let change = Change {
+            call: undoing.as_ref(),
+            ..Change::default()
+        };
+        scope.change(place, State::RolledBack, &change);
+        if !has_hooks {
+            return;
+        }
+        if let Some(life) = &scope.life
+            && !cfg!(flowkit_fault = "undoing-not-awaited")
+            && let Err(trouble) = life.recorder.journal.flush().await
+        {
+            tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "that a run is being undone could not be recorded: a later life may take it for done");
+        }
+        let undone = record(Effect::Failed);
+        self.run.state = State::RolledBack;
+        hooks::call_at(Moment::Rollback, scope, Some(place), self.definition, &self.run).await;
+        scope.journal_task(&scope.graph(), place, undone.as_ref());
     }
 }
 

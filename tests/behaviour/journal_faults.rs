@@ -2,83 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flowkit::journal::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
-use flowkit::journal::{
-    Beginning, ItemCount, JournalError, JournalResult, JournalSize, JournalStore, MemoryJournal, Pruned,
-    Retention, RunFilter, StoredEdge, StoredFlow, StoredLog, StoredTask,
-};
+use flowkit::journal::{JournalStore, RunFilter};
 use flowkit::prelude::*;
-use futures::future::BoxFuture;
-
-/// A journal whose operations fail as they are told to.
-#[derive(Debug, Default)]
-struct Failing {
-    inside: MemoryJournal,
-    operations: AtomicUsize,
-    /// The operation that fails.
-    fails_at: usize,
-    /// Whether all that follow do, too.
-    for_ever: AtomicBool,
-}
-
-impl Failing {
-    fn at(fails_at: usize, for_ever: bool) -> Arc<Self> {
-        Arc::new(Self {
-            fails_at,
-            for_ever: AtomicBool::new(for_ever),
-            ..Self::default()
-        })
-    }
-
-    fn check(&self) -> JournalResult<()> {
-        let nth = self.operations.fetch_add(1, Ordering::Relaxed);
-        if nth == self.fails_at || (nth > self.fails_at && self.for_ever.load(Ordering::Relaxed)) {
-            return Err(JournalError::Io {
-                path: "journal".into(),
-                action: "written",
-                reason: "no space left on device".into(),
-            });
-        }
-        Ok(())
-    }
-}
-
-macro_rules! failing {
-    ($(fn $name:ident $(<$life:lifetime>)? (&$($self_life:lifetime)? self $(, $argument:ident: $type:ty)*) -> $output:ty;)*) => {
-        impl JournalStore for Failing {
-            $(fn $name $(<$life>)? (&$($self_life)? self $(, $argument: $type)*) -> $output {
-                match self.check() {
-                    Ok(()) => self.inside.$name($($argument),*),
-                    Err(error) => Box::pin(std::future::ready(Err(error))),
-                }
-            })*
-        }
-    };
-}
-
-failing! {
-    fn begin<'a>(&'a self, now: Timestamp, crashed: &'static str) -> BoxFuture<'a, JournalResult<Beginning>>;
-    fn write<'a>(&'a self, batch: &'a [Record]) -> BoxFuture<'a, JournalResult<()>>;
-    fn flow(&self, id: u128) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
-    fn lives(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>>;
-    fn flows<'a>(&'a self, filter: &'a RunFilter) -> BoxFuture<'a, JournalResult<Vec<StoredFlow>>>;
-    fn tree(&self, root: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>>;
-    fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>>;
-    fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>>;
-    fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
-    fn item_counts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<ItemCount>>>;
-    fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>>;
-    fn attempts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<AttemptRow>>>;
-    fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>>;
-    fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
-    fn earlier<'a>(&'a self, definition: &'a DefinitionRow, before: Timestamp, limit: u32) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>>;
-    fn prune<'a>(&'a self, retention: &'a Retention) -> BoxFuture<'a, JournalResult<Pruned>>;
-    fn size(&self) -> BoxFuture<'_, JournalResult<JournalSize>>;
-}
+use flowkit_journal::conformance::failing::FailingJournal;
 
 #[task(effect)]
 async fn send(n: u32, #[resource] sent: &Arc<AtomicUsize>) -> u32 {
@@ -104,7 +33,7 @@ async fn story(n: u32) -> Result<u32> {
     Ok(add(sent, items.iter().sum::<u32>()).await?)
 }
 
-async fn runtime(store: &Arc<Failing>, sent: &Arc<AtomicUsize>) -> Result<Runtime, flowkit::Error> {
+async fn runtime(store: &Arc<FailingJournal>, sent: &Arc<AtomicUsize>) -> Result<Runtime, flowkit::Error> {
     let store: Arc<dyn JournalStore> = Arc::clone(store) as _;
     Runtime::builder()
         .journal_store(store)
@@ -117,7 +46,7 @@ async fn runtime(store: &Arc<Failing>, sent: &Arc<AtomicUsize>) -> Result<Runtim
 async fn whichever_operation_fails_the_outcome_is_right_or_a_typed_error() {
     for for_ever in [false, true] {
         for nth in 0.. {
-            let (store, sent) = (Failing::at(nth, for_ever), Arc::new(AtomicUsize::new(0)));
+            let (store, sent) = (FailingJournal::at(nth, for_ever), Arc::new(AtomicUsize::new(0)));
             let runtime = match runtime(&store, &sent).await {
                 Ok(runtime) => runtime,
                 Err(error) => {
@@ -132,9 +61,9 @@ async fn whichever_operation_fails_the_outcome_is_right_or_a_typed_error() {
                 Ok(value) => assert_eq!(value, 18),
                 Err(error) => assert_eq!(error.root().kind(), ErrorKind::Journal, "{error:#}"),
             }
-            let operations = store.operations.load(Ordering::Relaxed);
+            let operations = store.operations();
             // The disk has room again: what was not committed can be resumed, and no effect happens twice.
-            store.for_ever.store(false, Ordering::Relaxed);
+            store.mend();
             let resumed = runtime.resume(id).await;
             match resumed {
                 Ok(resumed) => assert_eq!(*resumed.result().unwrap(), 18),
@@ -254,4 +183,42 @@ async fn after_a_shutdown_the_journal_is_one_file_which_is_all_that_need_be_copi
         let flow = journal.flow(run.id().as_u128()).await.unwrap().unwrap();
         assert_eq!(flow.state, "Completed");
     }
+}
+
+#[flow]
+async fn stuck(#[resource] begun: &Arc<tokio::sync::Notify>) -> Result<()> {
+    double(1u32).await?;
+    begun.notify_one();
+    std::future::pending::<()>().await;
+    Ok(())
+}
+
+#[test]
+fn what_a_run_did_last_is_in_the_journal_though_tokio_ended_before_it_was_written() {
+    let tokio = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (directory, begun) = (tempfile::tempdir().unwrap(), Arc::new(tokio::sync::Notify::new()));
+    let ending = tokio();
+    ending.block_on(async {
+        let runtime = Runtime::builder()
+            .data_dir(directory.path())
+            .resource(Arc::clone(&begun))
+            .build()
+            .await
+            .unwrap();
+        tokio::spawn(async move { runtime.run(stuck()).await });
+        begun.notified().await;
+    });
+    // Nobody shut it down.
+    drop(ending);
+    let runs = tokio().block_on(async {
+        let journal = on_disk(directory.path()).await.journal().unwrap();
+        journal.flows(&RunFilter::default()).await.unwrap()
+    });
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].state, "Cancelled");
 }

@@ -93,3 +93,49 @@ async fn the_items_of_two_fan_outs_of_one_task_are_found_again_in_whatever_order
     assert_eq!(*resumed.result().unwrap(), 13);
     assert_eq!(office.copied.load(Ordering::Relaxed), 6);
 }
+
+/// A constant of which nobody can say what it is.
+struct Unwritable;
+
+impl serde::Serialize for Unwritable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("it cannot be written down"))
+    }
+}
+
+const SEAL: Unwritable = Unwritable;
+
+#[task(cache, cache_includes(SEAL))]
+async fn open(letter: u32, #[resource] office: &Arc<Office>) -> u32 {
+    office.copied.fetch_add(1, Ordering::Relaxed);
+    letter
+}
+
+#[task(cache, cache_includes(SEAL))]
+async fn close(letter: u32, #[resource] office: &Arc<Office>) -> u32 {
+    office.copied.fetch_add(1, Ordering::Relaxed);
+    letter * 10
+}
+
+/// Opens and closes a letter, in each life in another order, and fails in the first.
+#[flow]
+async fn handle_letter(#[resource] office: &Arc<Office>) -> Result<(u32, u32)> {
+    if office.lives.fetch_add(1, Ordering::Relaxed) == 0 {
+        open(7u32).await?;
+        close(7u32).await?;
+        return Err("the light went out".into());
+    }
+    let closed = close(7u32).await?;
+    Ok((open(7u32).await?, closed))
+}
+
+#[tokio::test]
+async fn what_a_task_returned_whose_code_has_no_key_is_not_served_to_another_nor_again() {
+    let (store, office) = (Arc::default(), Arc::default());
+    let runtime = runtime(&store, &office).await;
+    let run = runtime.run(handle_letter()).await;
+    assert_eq!(run.state(), State::Failed);
+    let resumed = runtime.resume(run.id()).await.unwrap();
+    assert_eq!(resumed.into_result().unwrap(), serde_json::json!([7, 70]));
+    assert_eq!(office.copied.load(Ordering::Relaxed), 4, "all of it ran again");
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use flowkit::cli::Exit;
 use flowkit::prelude::*;
 
-use crate::said::{json, say_in};
+use crate::said::{json, say_in, say_with};
 
 #[task(cache)]
 async fn twice(n: u32) -> u32 {
@@ -118,4 +118,32 @@ async fn the_doctor_lists_what_was_set_aside_and_says_what_to_do_with_it() {
     assert_eq!(aside.len(), 2, "what lies beside it goes with it: {findings:?}");
     let said = say_in(directory.path(), &["doctor"]).await;
     assert_eq!(said.out.matches("look   set aside").count(), 2, "{}", said.out);
+}
+
+#[tokio::test]
+async fn what_the_program_keeps_is_kept_by_prune_too_unless_something_else_is_typed() {
+    use flowkit::cli::Cli;
+    use flowkit::{KeepRuns, Runtime};
+
+    let directory = tempfile::tempdir().unwrap();
+    let cli = |keep: KeepRuns| Cli::new().runtime(move || Runtime::builder().keep_runs(keep));
+    let everything = KeepRuns::everything();
+    for n in ["1", "2", "3"] {
+        let said = say_with(cli(everything), directory.path(), &["run", "doubling", "--n", n]).await;
+        assert_eq!(said.exit, Exit::Completed, "{said:?}");
+    }
+    let forgotten = async |keep: KeepRuns, typed: &[&str]| {
+        let said = say_with(cli(keep), directory.path(), &[&["prune"], typed].concat()).await;
+        assert_eq!(said.exit, Exit::Completed, "{said:?}");
+        let said: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        said["runs"].as_u64().unwrap()
+    };
+    assert_eq!(forgotten(everything, &["--json"]).await, 0);
+    assert_eq!(forgotten(everything.runs(2), &["--json"]).await, 1);
+    assert_eq!(
+        forgotten(everything.runs(1), &["--keep", "2", "--json"]).await,
+        0,
+        "it was typed"
+    );
+    assert_eq!(forgotten(everything.runs(1), &["--json"]).await, 1);
 }

@@ -122,7 +122,9 @@ async fn live(directory: &Path) {
         let run = runtime.run(season(20u64)).await;
         return pen.write(format_args!("ended {}", run.into_result().unwrap()));
     };
-    for task in journal.finished(run.id).await.unwrap() {
+    let left = journal.finished(run.id).await.unwrap();
+    assert_eq!(left.unreadable, 0, "a kill cuts off and leaves no gaps");
+    for task in left.tasks {
         let inputs = journal.result(task.spot).await.unwrap();
         if inputs.is_some() {
             pen.write(format_args!("has {}", task.name.as_deref().unwrap()));

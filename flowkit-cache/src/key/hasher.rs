@@ -39,6 +39,18 @@ impl KeyError {
     }
 }
 
+/// The keys of parts that have one each: see [`KeyHasher::in_parts`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyParts {
+    /// That of the sections.
+    pub sections: CacheKey,
+    /// That of each value, in the order in which they were added.
+    pub values: Vec<CacheKey>,
+    /// Which of the values are secrets, by their indexes.
+    pub secrets: Vec<usize>,
+}
+
 /// Puts a key together from named parts. The parts, their names and their order all count.
 ///
 /// Nothing is kept of the values but a buffer of 32 KiB, save for maps and sets, which are sorted in memory.
@@ -61,6 +73,8 @@ pub struct KeyHasher {
     failed: Option<KeyError>,
     /// The keys of the values so far, where each value has one of its own.
     parts: Option<Vec<CacheKey>>,
+    /// Which of them are secrets.
+    sealed: Vec<usize>,
     /// What secrets are hashed with.
     secrets: Option<Arc<dyn SecretKey>>,
 }
@@ -88,6 +102,7 @@ impl KeyHasher {
             stream: Stream::new(),
             failed: None,
             parts: None,
+            sealed: Vec::new(),
             secrets: None,
         }
     }
@@ -123,7 +138,10 @@ impl KeyHasher {
             (_, Err(_)) => Err("it is a secret that refuses to be serialized"),
         };
         match sealed {
-            Ok(sealed) => self.bytes(name, &sealed),
+            Ok(sealed) => {
+                self.sealed.extend(self.parts.as_ref().map(Vec::len));
+                self.bytes(name, &sealed);
+            }
             Err(reason) => drop(self.failed.get_or_insert_with(|| KeyError::new(name, reason))),
         }
         self.failed.clone().map_or(Ok(()), Err)
@@ -180,13 +198,17 @@ impl KeyHasher {
         }
     }
 
-    /// The key of the sections, and that of each value, in the order in which they were added.
+    /// The keys of the parts, where each has one of its own.
     ///
     /// # Errors
     /// When a part refused to be serialized.
-    pub fn finish_parts(self) -> Result<(CacheKey, Vec<CacheKey>), KeyError> {
+    pub fn finish_parts(self) -> Result<KeyParts, KeyError> {
         match self.failed {
-            None => Ok((self.stream.finish(), self.parts.unwrap_or_default())),
+            None => Ok(KeyParts {
+                sections: self.stream.finish(),
+                values: self.parts.unwrap_or_default(),
+                secrets: self.sealed,
+            }),
             Some(error) => Err(error),
         }
     }
@@ -226,12 +248,27 @@ mod tests {
             hasher.value("name", name).unwrap();
             hasher.finish_parts().unwrap()
         };
-        let (task, values) = parts("growth", &[1, 2], "a");
-        let (same_task, others) = parts("growth", &[1, 3], "a");
-        assert_eq!(task, same_task);
-        assert_ne!(values[0], others[0]);
-        assert_eq!(values[1], others[1]);
-        assert_ne!(task, parts("load", &[1, 2], "a").0);
+        let (one, other) = (parts("growth", &[1, 2], "a"), parts("growth", &[1, 3], "a"));
+        assert_eq!(one.sections, other.sections);
+        assert_ne!(one.values[0], other.values[0]);
+        assert_eq!(one.values[1], other.values[1]);
+        assert_ne!(one.sections, parts("load", &[1, 2], "a").sections);
+        assert_eq!(one.secrets, [0; 0]);
+    }
+
+    #[test]
+    fn in_parts_secrets_are_said_to_be_some() {
+        struct Fixed;
+        impl SecretKey for Fixed {
+            fn secret_key(&self) -> Option<[u8; 32]> {
+                Some([7; 32])
+            }
+        }
+        let mut hasher = KeyHasher::in_parts().with_secrets(Arc::new(Fixed));
+        hasher.value("user", "a").unwrap();
+        hasher.secret("password", "b").unwrap();
+        let parts = hasher.finish_parts().unwrap();
+        assert_eq!((parts.values.len(), parts.secrets), (2, vec![1]));
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod type_name;
 pub mod unordered;
 
 pub use digest::{CacheKey, ParseKeyError};
-pub use hasher::{KeyError, KeyHasher, key_of};
+pub use hasher::{KeyError, KeyHasher, KeyParts, key_of};
 pub use secret::SecretKey;
 
 /// The version of the canonical form. It begins every key, so a new form means new keys and never a wrong hit.

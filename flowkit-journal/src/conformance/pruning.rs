@@ -12,11 +12,13 @@ const KEEP_ALL: Retention = Retention {
     runs: None,
     result_bytes: None,
     log_bytes: None,
+    spared: Vec::new(),
 };
 
 pub(super) async fn run_all(fresh: Fresh<'_>) {
     whole_trees_go_with_all_that_is_theirs(fresh).await;
     what_goes_on_stays(fresh).await;
+    what_is_about_to_go_on_is_spared(fresh).await;
     the_oldest_runs_go_first(fresh).await;
     results_go_before_history(fresh).await;
     the_oldest_lines_go_first(fresh).await;
@@ -62,6 +64,37 @@ async fn write_three(store: &dyn JournalStore, change: impl Fn(FlowRow) -> FlowR
             log(run * 10, None, "12345678").into(),
         ];
         write(store, rows).await;
+    }
+}
+
+/// A run that is about to go on stays as it is, though it has ended: nothing of it is cleared out, and it counts among none.
+async fn what_is_about_to_go_on_is_spared(fresh: Fresh<'_>) {
+    let store = fresh_and_begun(fresh).await;
+    write_three(&*store, |flow| flow).await;
+    // Measured as what has ended.
+    let much = Retention {
+        result_bytes: Some(1 << 30),
+        log_bytes: Some(1 << 30),
+        ..KEEP_ALL
+    };
+    prune(&*store, &much).await;
+    let nothing = Retention {
+        ended_before: Some(Timestamp(i64::MAX)),
+        runs: Some(0),
+        result_bytes: Some(0),
+        log_bytes: Some(0),
+        spared: vec![1, 2],
+    };
+    let pruned = prune(&*store, &nothing).await;
+    let one = Pruned {
+        runs: 1,
+        ..Pruned::default()
+    };
+    assert_eq!(pruned, one);
+    assert_eq!(runs(&*store).await, [2, 1]);
+    for run in [1, 2] {
+        assert!(tasks(&*store, run).await.iter().any(|task| task.has_result));
+        assert_eq!(store.logs(RunNo(run), None).await.expect("it is read").len(), 1);
     }
 }
 
@@ -140,6 +173,7 @@ async fn what_goes_on_stays(fresh: Fresh<'_>) {
         runs: Some(0),
         result_bytes: Some(0),
         log_bytes: Some(0),
+        spared: Vec::new(),
     };
     assert_eq!(
         prune(&*store, &nothing).await,
@@ -222,7 +256,7 @@ async fn results_go_before_history(fresh: Fresh<'_>) {
     }
     assert_eq!(tasks(&*store, 1).await.len(), 2, "their history stays");
     assert!(tasks(&*store, 1).await.iter().all(|task| !task.has_result));
-    assert_eq!(store.finished(1).await.expect("none is read"), []);
+    assert_eq!(store.finished(1).await.expect("none is read").tasks, []);
     let size = store.size().await.expect("it is measured");
     assert_eq!((size.task_runs, size.result_bytes), (9, 18_020));
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::rows::{definition, ended, flow, item, spot, task, with_result};
 use super::{Fresh, fresh_and_begun, full_task, stored, tasks, write};
+use crate::finished::Finished;
 use crate::record::{Effect, NodeKind, Record, RunNo, Spot, TaskRow, Timestamp};
 use crate::store::{Beginning, StoredTask};
 
 pub(super) async fn run_all(fresh: Fresh<'_>) {
     finished_are_those_of_all_lives_and_subflows(fresh).await;
+    what_is_missing_is_counted(fresh).await;
     results_of_any_size_are_read(fresh).await;
     earlier_runs_come_latest_first(fresh).await;
     beginning_marks_what_was_left_unfinished(fresh).await;
@@ -34,7 +36,7 @@ async fn finished_are_those_of_all_lives_and_subflows(fresh: Fresh<'_>) {
         with_result(task(item(1, 2, 1)), b"one"),
         with_result(task(spot(2, 0)), b"two"),
         TaskRow {
-            effect: Effect::Known,
+            effect: Effect::Happened,
             ..task(spot(3, 0))
         },
         TaskRow {
@@ -45,17 +47,59 @@ async fn finished_are_those_of_all_lives_and_subflows(fresh: Fresh<'_>) {
     ];
     let unwanted = [
         task(spot(1, 1)),
+        TaskRow {
+            kind: NodeKind::Subflow,
+            ..task(spot(1, 4))
+        },
         task(item(1, 2, 0)),
         fan_out(spot(1, 3)),
         with_result(task(spot(5, 0)), b"of another"),
     ];
     let rows = unwanted.iter().chain(&wanted).cloned().map(Record::from);
     write(&*store, flows.into_iter().map(Record::from).chain(rows)).await;
+    let all = |tasks| Finished { tasks, unreadable: 0 };
     let read = store.finished(7).await.expect("they are read");
-    assert_eq!(read, stored(&wanted.each_ref()));
+    assert_eq!(read, all(stored(&wanted.each_ref())));
     let of_subflow = store.finished(8).await.expect("they are read");
-    assert_eq!(of_subflow, stored(&[&wanted[3], &wanted[4]]));
-    assert_eq!(store.finished(99).await.expect("nothing is read"), []);
+    assert_eq!(of_subflow, all(stored(&[&wanted[3], &wanted[4]])));
+    assert_eq!(
+        store.finished(99).await.expect("nothing is read"),
+        Finished::default()
+    );
+}
+
+/// A row that must have been there and is not counts as one that cannot be read: of its call nothing is known.
+async fn what_is_missing_is_counted(fresh: Fresh<'_>) {
+    let store = fresh_and_begun(fresh).await;
+    let mut third = flow(4, 7);
+    third.life = 3;
+    let subflow = |at| TaskRow {
+        kind: NodeKind::Subflow,
+        ..task(at)
+    };
+    let of_a_fan_out_that_is_gone = with_result(task(item(4, 1, 0)), b"item");
+    let waiting = TaskRow {
+        started: None,
+        ..subflow(spot(4, 3))
+    };
+    let there = [
+        with_result(task(spot(1, 1)), b"one"),
+        with_result(task(spot(1, 4)), b"four"),
+        task(spot(4, 0)),
+        of_a_fan_out_that_is_gone,
+        subflow(spot(4, 2)),
+        waiting,
+    ];
+    let flows = [flow(1, 7), third].map(Record::from);
+    write(
+        &*store,
+        flows.into_iter().chain(there.iter().cloned().map(Record::from)),
+    )
+    .await;
+    let read = store.finished(7).await.expect("they are read");
+    assert_eq!(read.tasks, stored(&[&there[0], &there[1], &there[3]]));
+    let (life, nodes, fan_out, flow_of_subflow) = (1, 3, 1, 1);
+    assert_eq!(read.unreadable, life + nodes + fan_out + flow_of_subflow);
 }
 
 /// A result is given back byte for byte, whatever its size, also when it was replaced.
@@ -184,7 +228,7 @@ async fn beginning_marks_what_was_left_unfinished(fresh: Fresh<'_>) {
     );
     assert_eq!(tasks(&*store, 3).await, [crashed(&rows[1]), crashed(&rows[2])]);
     assert_eq!(
-        store.finished(20).await.expect("they are read").len(),
+        store.finished(20).await.expect("they are read").tasks.len(),
         3,
         "they verify as they are now"
     );

@@ -16,27 +16,28 @@ impl Rows {
             self.remove_tree(id);
             pruned.runs = 1;
         } else if let Some(limit) = retention.result_bytes {
-            pruned.results = self.strip(limit);
+            pruned.results = self.strip(retention, limit);
         }
         if pruned == Pruned::default()
             && let Some(limit) = retention.log_bytes
         {
-            pruned.logs = self.trim_logs(limit);
+            pruned.logs = self.trim_logs(retention, limit);
         }
         pruned.more = pruned != Pruned::default();
         pruned
     }
 
-    /// The flow runs that have ended, the one that ended longest ago first.
-    fn ended(&self) -> Vec<&FlowRow> {
-        let mut ended: Vec<&FlowRow> = self.last_lives().filter(|flow| flow.ended.is_some()).collect();
+    /// The flow runs that have ended and are not to go on, the one that ended longest ago first.
+    fn ended(&self, retention: &Retention) -> Vec<&FlowRow> {
+        let is_over = |flow: &&FlowRow| flow.ended.is_some() && !retention.spared.contains(&flow.id);
+        let mut ended: Vec<&FlowRow> = self.last_lives().filter(is_over).collect();
         ended.sort_by_key(|flow| (flow.ended, flow.no));
         ended
     }
 
     /// The next flow run to go, if one must.
     fn surplus(&self, retention: &Retention) -> Option<u128> {
-        let ended = self.ended();
+        let ended = self.ended(retention);
         let first = ended.first()?;
         let too_old = retention
             .ended_before
@@ -55,8 +56,8 @@ impl Rows {
     }
 
     /// Forgets results until the rest has at most so many bytes.
-    fn strip(&mut self, limit: u64) -> u64 {
-        let trees: Vec<u128> = self.ended().iter().map(|flow| flow.id).collect();
+    fn strip(&mut self, retention: &Retention, limit: u64) -> u64 {
+        let trees: Vec<u128> = self.ended(retention).iter().map(|flow| flow.id).collect();
         let mut spots: Vec<(Spot, u64)> = Vec::new();
         for id in trees {
             let mut runs: Vec<RunNo> = trees_of(self, &HashSet::from([id])).into_iter().collect();
@@ -84,8 +85,8 @@ impl Rows {
     }
 
     /// Forgets lines until the rest has at most so many bytes.
-    fn trim_logs(&mut self, limit: u64) -> u64 {
-        let ids: HashSet<u128> = self.ended().iter().map(|flow| flow.id).collect();
+    fn trim_logs(&mut self, retention: &Retention, limit: u64) -> u64 {
+        let ids: HashSet<u128> = self.ended(retention).iter().map(|flow| flow.id).collect();
         let runs = trees_of(self, &ids);
         let of_ended = self.logs.iter().filter(|(_, log)| runs.contains(&log.run));
         let lines: Vec<(u64, u64)> = of_ended

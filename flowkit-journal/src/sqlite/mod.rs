@@ -14,6 +14,7 @@ use self::dictionary::Dictionary;
 use self::objects::Objects;
 use self::readers::Readers;
 use self::writer::Writer;
+use crate::finished::Finished;
 use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
 use crate::store::{
     Beginning, ItemCount, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention, RunFilter,
@@ -25,6 +26,7 @@ mod bytes;
 mod dictionary;
 mod errors;
 mod files;
+mod fit;
 mod flow_row;
 mod migrate;
 mod objects;
@@ -167,7 +169,7 @@ impl JournalStore for SqliteJournal {
         self.read_logs(run, task).boxed()
     }
 
-    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
+    fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>> {
         self.read_finished(id).boxed()
     }
 

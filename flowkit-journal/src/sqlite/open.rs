@@ -37,6 +37,7 @@ fn to_write(file: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "16777216")
         .pragma("cell_size_check", "ON")
+        .pragma("temp_store", "MEMORY")
         .pragma("cache_size", "-16384")
 }
 

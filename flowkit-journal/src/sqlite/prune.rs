@@ -19,8 +19,9 @@ const CHOSEN: i64 = 50;
 /// How many free pages are given back to the system at once, and how many are kept.
 const PAGES: i64 = 256;
 
-/// Flow runs that have ended, each in its last life.
+/// Flow runs that have ended and are not to go on, each in its last life.
 pub(super) const ENDED: &str = "f.parent IS NULL AND f.ended IS NOT NULL AND f.root NOT IN (SELECT root FROM leaving) \
+    AND f.id NOT IN (SELECT id FROM temp.spared) \
     AND NOT EXISTS (SELECT 1 FROM flows AS g WHERE g.id = f.id AND g.parent IS NULL AND g.life > f.life)";
 
 /// The tables whose rows belong to a flow run, and how some of them are deleted.
@@ -65,6 +66,7 @@ async fn slice(
     stripped: &mut Option<(u128, Spot)>,
 ) -> Done<(Pruned, Vec<Name>)> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    spare(&mut transaction, retention).await?;
     let mut pruned = Pruned::default();
     if !is_any_leaving(&mut transaction).await? {
         pruned.runs = choose(&mut transaction, retention).await?;
@@ -92,6 +94,28 @@ async fn slice(
     let forgotten = forget_doomed(&mut transaction).await?;
     transaction.commit().await?;
     Ok((pruned, forgotten))
+}
+
+/// Notes which flow runs are about to go on. What was measured of them no longer counts as that of runs that have ended.
+async fn spare(connection: &mut SqliteConnection, retention: &Retention) -> Done {
+    sqlx::query("CREATE TEMP TABLE IF NOT EXISTS spared (id BLOB PRIMARY KEY) WITHOUT ROWID")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM temp.spared")
+        .execute(&mut *connection)
+        .await?;
+    for id in &retention.spared {
+        sqlx::query("INSERT OR IGNORE INTO temp.spared VALUES (?)")
+            .bind(id.to_be_bytes().to_vec())
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query(
+        "DELETE FROM measured WHERE root IN (SELECT no FROM flows WHERE id IN (SELECT id FROM temp.spared))",
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn is_any_leaving(connection: &mut SqliteConnection) -> Done<bool> {

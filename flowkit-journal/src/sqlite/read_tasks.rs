@@ -1,15 +1,14 @@
 //! Reads task runs and their results.
 
-use std::collections::BTreeSet;
-
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
 use super::SqliteJournal;
-use super::bytes::spot_from_bytes;
+use super::flow_row;
 use super::read::{Snapshot, report, whole};
 use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
+use crate::finished::{Finished, Gathering};
 use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
 use crate::store::{ItemCount, JournalResult, KeptResult, StoredTask};
 
@@ -17,32 +16,35 @@ use crate::store::{ItemCount, JournalResult, KeptResult, StoredTask};
 const AHEAD: u32 = 512;
 
 impl Snapshot<'_> {
-    /// The task runs that a query finds, of those that were asked for. What is not what was written is left out, and so is what was written
+    /// The task runs that a query finds, of those that were asked for. What is not what was written is left out and counted, and so is what was written
     /// elsewhere: a damaged file may give an undamaged row in place of another.
     async fn tasks(
         &mut self,
         sql: String,
         numbers: &[i64],
         is_asked_for: impl Fn(&StoredTask) -> bool,
-    ) -> Result<Vec<Read>, sqlx::Error> {
+    ) -> Result<(Vec<Read>, u64), sqlx::Error> {
         let mut arguments = SqliteArguments::default();
         for number in numbers {
             arguments.add(*number).map_err(sqlx::Error::Encode)?;
         }
         let mut rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch(&mut *self.transaction);
-        let mut tasks = Vec::new();
+        let (mut tasks, mut unreadable) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await? {
             match task_row::read(&row, &self.dictionary) {
                 Some(read) if is_asked_for(&read.task) => tasks.push(read),
-                _ => report("task run", row.try_get(0).ok()),
+                _ => {
+                    report("task run", row.try_get(0).ok());
+                    unreadable += 1;
+                }
             }
         }
-        Ok(tasks)
+        Ok((tasks, unreadable))
     }
 
-    /// The task runs of a life of a flow run that a query finds, which orders them by their spots.
-    async fn tasks_of(&mut self, sql: String, run: RunNo) -> Result<Vec<StoredTask>, sqlx::Error> {
-        let found = self
+    /// The task runs of a life of a flow run that a query finds, which orders them by their spots. And how many more it found that cannot be read.
+    async fn tasks_of(&mut self, sql: String, run: RunNo) -> Result<(Vec<StoredTask>, u64), sqlx::Error> {
+        let (found, mut unreadable) = self
             .tasks(sql, &[run.0 as i64], |task| task.spot.run == run)
             .await?;
         let mut tasks: Vec<StoredTask> = Vec::with_capacity(found.len());
@@ -52,43 +54,50 @@ impl Snapshot<'_> {
                 tasks.push(task);
             } else {
                 report("task run out of order", Some(run.0 as i64));
+                unreadable += 1;
             }
         }
-        Ok(tasks)
+        Ok((tasks, unreadable))
     }
 
-    /// The lives of a flow run, and of the subflows below it.
-    async fn lives_and_below(&mut self, id: u128) -> Result<BTreeSet<RunNo>, sqlx::Error> {
-        let rows = sqlx::query(
-            "SELECT f.no, f.id, f.parent FROM flows AS f WHERE f.root IN (SELECT root FROM flows WHERE id = ?) \
+    /// Begins with the flow runs of the trees that the lives of a flow run are in. The lives are looked for with the index and without it, since either
+    /// may lack one that is there.
+    async fn gathering(&mut self, id: u128) -> Result<Gathering, sqlx::Error> {
+        let sql = format!(
+            "WITH lives AS (SELECT no, root FROM flows WHERE id = ?1 UNION SELECT no, root FROM flows NOT INDEXED WHERE id = ?1), \
+             trees AS (SELECT root FROM lives UNION SELECT no FROM lives) \
+             SELECT {} FROM flows AS f WHERE (f.root IN (SELECT root FROM trees) OR f.no IN (SELECT no FROM lives)) \
              AND f.root NOT IN (SELECT root FROM leaving) ORDER BY f.no",
-        )
-        .bind(id.to_be_bytes().to_vec())
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        let mut runs = BTreeSet::new();
-        // Whatever is called has a larger number than its caller.
-        for row in &rows {
-            let its: &[u8] = row.try_get(1)?;
-            let parent = row.try_get::<Option<&[u8]>, _>(2)?.and_then(spot_from_bytes);
-            if its == id.to_be_bytes() || parent.is_some_and(|parent| runs.contains(&parent.run)) {
-                runs.insert(RunNo(row.try_get::<i64, _>(0)? as u64));
-            }
-        }
-        Ok(runs)
+            flow_row::SELECTED
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.to_be_bytes().to_vec())
+            .fetch_all(&mut *self.transaction)
+            .await?;
+        let mut gathering = Gathering::of(id, rows.iter().filter_map(flow_row::belonging));
+        // What a run consists of verifies by itself. But a damaged row may have belonged here, and not say so any more.
+        let belongs = |row: &SqliteRow| {
+            let found = flow_row::belonging(row);
+            found.is_some_and(|found| gathering.runs.contains(&found.no))
+        };
+        let lost = rows
+            .iter()
+            .filter(|row| !belongs(row) && flow_row::read(row, &self.dictionary).is_none());
+        let lost = lost.count() as u64;
+        gathering.miss(lost);
+        Ok(gathering)
     }
 
-    async fn finished(&mut self, id: u128) -> Result<Vec<StoredTask>, sqlx::Error> {
-        let mut finished = Vec::new();
-        for run in self.lives_and_below(id).await? {
-            let sql = format!(
-                "SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND (t.result IS NOT NULL OR t.object IS NOT NULL OR t.effect <> 0 \
-                 OR (t.kind = 1 AND t.item = 0 AND EXISTS (SELECT 1 FROM tasks AS i WHERE i.run = t.run AND i.node = t.node AND i.item > 0))) \
-                 ORDER BY t.node, t.item"
-            );
-            finished.extend(self.tasks_of(sql, run).await?);
+    async fn finished(&mut self, id: u128) -> Result<Finished, sqlx::Error> {
+        let mut gathering = self.gathering(id).await?;
+        for run in gathering.runs.clone() {
+            // All of them: a damaged one need not say any more that it has a result, or an effect.
+            let sql = format!("SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? ORDER BY t.node, t.item");
+            let (tasks, unreadable) = self.tasks_of(sql, run).await?;
+            gathering.add(tasks);
+            gathering.miss(unreadable);
         }
-        Ok(finished)
+        Ok(gathering.finish())
     }
 
     /// The latest task runs of these definitions: those that are no items, then the items of fan-outs, latest fan-out first, until no
@@ -118,7 +127,7 @@ impl Snapshot<'_> {
              ORDER BY t.created + t.ended DESC, t.run DESC, t.node DESC LIMIT ?2"
         );
         let rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let single = self.tasks(sql, &[before, rows], is_wanted).await?;
+        let (single, _) = self.tasks(sql, &[before, rows], is_wanted).await?;
         let mut found: Vec<StoredTask> = single.into_iter().map(|read| read.task).collect();
         let sql = format!(
             "SELECT t.run, t.node, t.created + t.ended FROM tasks AS t WHERE t.definition IN ({list}) AND t.item = 0 AND t.kind = 1 \
@@ -140,7 +149,7 @@ impl Snapshot<'_> {
                  AND t.created + t.ended < ?3 ORDER BY t.created + t.ended DESC, t.item DESC LIMIT ?4"
             );
             let place = [fan_out.try_get(0)?, fan_out.try_get(1)?, before, rows];
-            let items = self.tasks(sql, &place, is_wanted).await?;
+            let (items, _) = self.tasks(sql, &place, is_wanted).await?;
             found.extend(items.into_iter().map(|read| read.task));
             found.sort_by_key(|task| std::cmp::Reverse((task.ended, task.spot)));
             found.truncate(limit);
@@ -166,7 +175,8 @@ impl SqliteJournal {
                  SELECT {SELECTED} FROM nodes CROSS JOIN tasks AS t ON t.run = ?1 AND t.node = nodes.node AND t.item = 0 ORDER BY t.node"
             )
         };
-        snapshot.tasks_of(sql, run).await.map_err(self.read_failed())
+        let read = snapshot.tasks_of(sql, run).await;
+        read.map(|(tasks, _)| tasks).map_err(self.read_failed())
     }
 
     pub(super) async fn count_items(&self, run: RunNo) -> JournalResult<Vec<ItemCount>> {
@@ -187,7 +197,7 @@ impl SqliteJournal {
         Ok(counts)
     }
 
-    pub(super) async fn read_finished(&self, id: u128) -> JournalResult<Vec<StoredTask>> {
+    pub(super) async fn read_finished(&self, id: u128) -> JournalResult<Finished> {
         let mut lease = self.lease().await?;
         let mut snapshot = self.snapshot(&mut lease).await?;
         snapshot.finished(id).await.map_err(self.read_failed())
@@ -200,7 +210,7 @@ impl SqliteJournal {
         }
         let sql = format!("SELECT {SELECTED} FROM tasks AS t WHERE t.run = ? AND t.node = ? AND t.item = ?");
         let place = [spot.run.0 as i64, spot.node.into(), item_number(spot.item)];
-        let found = snapshot
+        let (found, _) = snapshot
             .tasks(sql, &place, |task| task.spot == spot)
             .await
             .map_err(self.read_failed())?;
@@ -242,7 +252,7 @@ impl SqliteJournal {
         );
         let place = [first.run.0 as i64, first.node.into(), item_number(first.item)];
         let is_of_fan_out = |task: &StoredTask| (task.spot.run, task.spot.node) == (first.run, first.node);
-        let found = snapshot
+        let (found, _) = snapshot
             .tasks(sql, &place, is_of_fan_out)
             .await
             .map_err(self.read_failed())?;

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use super::bytes::{Input, put_bytes, put_number, put_signed, put_spot, texts_from_bytes, texts_to_bytes};
 use super::dictionary::{Dictionary, hash_of};
 use super::objects::Name;
-use crate::record::{Digest, Effect, NodeKind, RunNo, Spot, TaskRow, Timestamp};
+use crate::record::{DefinitionRow, Digest, Effect, NodeKind, RunNo, Spot, TaskRow, Timestamp};
 use crate::store::StoredTask;
 
 /// The moment from which times are counted, in microseconds since 1970: 2028. Within four years of it a time takes six bytes.
@@ -68,8 +68,28 @@ pub(super) fn effect_number(effect: Effect) -> i64 {
     match effect {
         Effect::None => 0,
         Effect::Intended => 1,
-        Effect::Known => 2,
+        Effect::Happened => 2,
+        Effect::Failed => 3,
+        Effect::Undoing => 4,
     }
+}
+
+fn kind_of(number: i64) -> Option<NodeKind> {
+    let kinds = [NodeKind::Task, NodeKind::FanOut, NodeKind::Subflow];
+    kinds.into_iter().find(|kind| kind_number(*kind) == number)
+}
+
+fn effect_of(number: i64) -> Option<Effect> {
+    let effects = [
+        Effect::None,
+        Effect::Intended,
+        Effect::Happened,
+        Effect::Failed,
+        Effect::Undoing,
+    ];
+    effects
+        .into_iter()
+        .find(|effect| effect_number(*effect) == number)
 }
 
 /// What calls a task run if nothing else is said: an item's fan-out, and otherwise the flow's body.
@@ -169,6 +189,7 @@ fn unpack(bytes: &[u8], spot: Spot, created: Timestamp) -> Option<Body> {
 }
 
 /// What a digest is over, beside the body.
+#[derive(Clone, Copy)]
 pub(super) struct Checked<'a> {
     pub(super) spot: Spot,
     /// The digest of the definition.
@@ -223,71 +244,89 @@ pub(super) struct Read {
     pub(super) kept: Kept,
 }
 
-/// Reads a row of a query that selected [`SELECTED`]. None if it is not what was written.
-pub(super) fn read(row: &SqliteRow, dictionary: &Dictionary) -> Option<Read> {
+/// What is in the columns of a row of a query that selected [`SELECTED`], and its body, if that is what was written.
+fn verified<'a>(
+    row: &'a SqliteRow,
+    dictionary: &'a Dictionary,
+    kept: &'a Kept,
+) -> Option<(Columns<'a>, &'a [u8])> {
     let number = |column: usize| row.try_get::<i64, _>(column).ok();
     let maybe = |column: usize| row.try_get::<Option<i64>, _>(column).ok();
-    let text = |column: usize| row.try_get::<Option<String>, _>(column).ok();
-    let spot = spot_of(number(0)?, number(1)?, number(2)?)?;
     let (definition, definition_digest) = dictionary.definition(number(3)?)?;
-    let state = dictionary.word(number(4)?)?;
-    let (created, ended, kind, effect) = (number(5)?, maybe(6)?, number(7)?, number(8)?);
-    let hashes = [maybe(9)?, maybe(10)?, maybe(11)?];
-    let kept = kept(row)?;
+    let columns = Columns {
+        definition,
+        state: dictionary.word(number(4)?)?,
+        ended: maybe(6)?,
+        checked: Checked {
+            spot: spot_of(number(0)?, number(1)?, number(2)?)?,
+            definition: definition_digest,
+            ended: None,
+            created: number(5)?,
+            kind: number(7)?,
+            effect: number(8)?,
+            texts: [maybe(9)?, maybe(10)?, maybe(11)?],
+            kept,
+        },
+    };
     let bytes: &[u8] = row.try_get(13).ok()?;
     let (packed, digest) = bytes.split_last_chunk::<CHECK>()?;
-    let mut checked = Checked {
-        spot,
-        definition: definition_digest,
-        ended: ended.map(|ended| (state, ended)),
-        created,
-        kind,
-        effect,
-        texts: hashes,
-        kept: &kept,
-    };
-    if checked.digest(packed) != *digest {
-        checked.ended = None;
-        if checked.digest(packed) != *digest {
-            return None;
+    let verifies = columns.as_ended().digest(packed) == *digest || columns.checked.digest(packed) == *digest;
+    verifies.then_some((columns, packed))
+}
+
+/// The columns of a row.
+struct Columns<'a> {
+    definition: &'a Arc<DefinitionRow>,
+    state: &'a str,
+    ended: Option<i64>,
+    /// What the digest is over, as if the run had not ended.
+    checked: Checked<'a>,
+}
+
+impl<'a> Columns<'a> {
+    /// What the digest is over.
+    fn as_ended(&self) -> Checked<'a> {
+        Checked {
+            ended: self.ended.map(|ended| (self.state, ended)),
+            ..self.checked
         }
     }
+}
+
+/// Reads a row of a query that selected [`SELECTED`]. None if it is not what was written.
+pub(super) fn read(row: &SqliteRow, dictionary: &Dictionary) -> Option<Read> {
+    let text = |column: usize| row.try_get::<Option<String>, _>(column).ok();
+    let kept = kept(row)?;
+    let (columns, packed) = verified(row, dictionary, &kept)?;
     let texts = [text(15)?, text(16)?, text(17)?];
-    if texts.each_ref().map(|text| text.as_deref().map(hash_of)) != hashes {
+    if texts.each_ref().map(|text| text.as_deref().map(hash_of)) != columns.checked.texts {
         return None;
     }
     let [name, error, uncached] = texts;
+    let Checked { spot, created, .. } = columns.checked;
     let created = Timestamp(created.wrapping_add(EPOCH));
     let unpacked = unpack(packed, spot, created)?;
     let task = StoredTask {
         spot,
         parent: unpacked.parent,
-        kind: match kind {
-            0 => NodeKind::Task,
-            1 => NodeKind::FanOut,
-            2 => NodeKind::Subflow,
-            _ => return None,
-        },
-        definition: Arc::clone(definition),
+        kind: kind_of(columns.checked.kind)?,
+        definition: Arc::clone(columns.definition),
         name,
         tags: unpacked.tags,
-        state: state.to_owned(),
+        state: columns.state.to_owned(),
         attempts: unpacked.attempts,
         error,
         created,
         started: unpacked.started,
-        ended: ended.map(|ended| Timestamp(created.0.wrapping_add(ended))),
+        ended: columns
+            .ended
+            .map(|ended| Timestamp(created.0.wrapping_add(ended))),
         place: unpacked.place,
         inputs: unpacked.inputs,
         cache_key: unpacked.cache_key,
         origin: unpacked.origin,
         uncached,
-        effect: match effect {
-            0 => Effect::None,
-            1 => Effect::Intended,
-            2 => Effect::Known,
-            _ => return None,
-        },
+        effect: effect_of(columns.checked.effect)?,
         has_result: kept != Kept::Nowhere,
     };
     Some(Read { task, kept })
@@ -305,21 +344,11 @@ fn kept(row: &SqliteRow) -> Option<Kept> {
 
 /// The body of a row that was read, as it is without a result. None if the row is not what was written.
 pub(super) fn without_result(row: &SqliteRow, dictionary: &Dictionary) -> Option<Vec<u8>> {
-    let task = read(row, dictionary)?.task;
-    let number = |column: usize| row.try_get::<i64, _>(column).ok();
-    let maybe = |column: usize| row.try_get::<Option<i64>, _>(column).ok();
-    let bytes: &[u8] = row.try_get(13).ok()?;
-    let (packed, _) = bytes.split_last_chunk::<CHECK>()?;
-    let checked = Checked {
-        spot: task.spot,
-        definition: dictionary.definition(number(3)?)?.1,
-        ended: maybe(6)?.map(|ended| (task.state.as_str(), ended)),
-        created: number(5)?,
-        kind: number(7)?,
-        effect: number(8)?,
-        texts: [maybe(9)?, maybe(10)?, maybe(11)?],
+    let kept = kept(row)?;
+    let (columns, packed) = verified(row, dictionary, &kept)?;
+    let stripped = Checked {
         kept: &Kept::Nowhere,
+        ..columns.as_ended()
     };
-    let digest = checked.digest(packed);
-    Some([packed, &digest].concat())
+    Some([packed, &stripped.digest(packed)].concat())
 }

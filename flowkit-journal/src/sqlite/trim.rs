@@ -1,5 +1,6 @@
 //! Clears out results and logs of flow runs whose history stays.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::dictionary::Dictionary;
@@ -102,31 +103,40 @@ async fn strip_run(
             if bytes >= surplus {
                 return Ok((count, last));
             }
-            let (node, item): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-            let size: i64 = row.try_get(18)?;
-            // A row that is damaged stays so.
-            let body = task_row::without_result(row, &dictionary);
-            sqlx::query("UPDATE tasks SET result = NULL, object = NULL, body = coalesce(?, body) WHERE run = ? AND node = ? AND item = ?")
-                .bind(body)
-                .bind(run)
-                .bind(node)
-                .bind(item)
-                .execute(&mut *connection)
-                .await?;
-            sqlx::query("UPDATE measured SET result_bytes = max(0, result_bytes - ?) WHERE root = ?")
-                .bind(size)
-                .bind(root)
-                .execute(&mut *connection)
-                .await?;
-            bytes += u64::try_from(size).unwrap_or(0);
+            bytes += strip_task(connection, row, &dictionary, root).await?;
             count += 1;
-            last = spot_of(run, node, item);
+            last = spot_of(run, row.try_get(1)?, row.try_get(2)?);
         }
         if count >= SLICE {
             break;
         }
     }
     Ok((count, last))
+}
+
+/// Forgets the result of a task run in the tree of this root. Gives how many bytes it had.
+async fn strip_task(
+    connection: &mut SqliteConnection,
+    row: &SqliteRow,
+    dictionary: &Dictionary,
+    root: i64,
+) -> Done<u64> {
+    let size: i64 = row.try_get(18)?;
+    // A row that is damaged stays so.
+    let body = task_row::without_result(row, dictionary);
+    sqlx::query("UPDATE tasks SET result = NULL, object = NULL, body = coalesce(?, body) WHERE run = ? AND node = ? AND item = ?")
+        .bind(body)
+        .bind(row.try_get::<i64, _>(0)?)
+        .bind(row.try_get::<i64, _>(1)?)
+        .bind(row.try_get::<i64, _>(2)?)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE measured SET result_bytes = max(0, result_bytes - ?) WHERE root = ?")
+        .bind(size)
+        .bind(root)
+        .execute(connection)
+        .await?;
+    Ok(u64::try_from(size).unwrap_or(0))
 }
 
 /// Forgets lines of log, the oldest first, until the rest is small enough. Gives how many.

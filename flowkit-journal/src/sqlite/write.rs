@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteArguments;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Connection, Row, SqliteConnection};
 
 use super::bytes::{spot_to_bytes, texts_to_bytes};
 use super::dictionary::Numbers;
 use super::errors::failed;
+use super::fit::fitted;
 use super::objects::{INLINE, Name, name_of};
 use super::task_row::{self, Checked, EPOCH, Kept, effect_number, item_number, kind_number};
 use super::{SqliteJournal, flow_row};
@@ -141,7 +142,8 @@ impl<'a> Batch<'a> {
 
 impl SqliteJournal {
     pub(super) async fn write_batch(&self, records: &[Record]) -> JournalResult<()> {
-        let batch = Batch::new(records);
+        let records = fitted(records);
+        let batch = Batch::new(&records);
         let mut writer = self.writer().await?;
         let writer = &mut *writer;
         self.connection(writer).await?;
@@ -153,8 +155,9 @@ impl SqliteJournal {
                 .await?;
         }
         let failed = failed(&self.file, "written");
+        let is_again = std::mem::replace(&mut writer.is_unconfirmed, true);
         let connection = self.connection(writer).await?;
-        let written = write(connection, numbers, &batch).await;
+        let written = write(connection, numbers, &batch, is_again).await;
         writer.is_broken = written.is_err();
         let (numbers, forgotten) = written.map_err(failed)?;
         writer.numbers = Some(numbers);
@@ -166,7 +169,9 @@ impl SqliteJournal {
             .await?;
         }
         // What went into files that nobody will find was not written.
-        self.in_place(writer).await
+        self.in_place(writer).await?;
+        writer.is_unconfirmed = false;
+        Ok(())
     }
 }
 
@@ -174,6 +179,7 @@ async fn write(
     connection: &mut SqliteConnection,
     numbers: Option<Numbers>,
     batch: &Batch<'_>,
+    is_again: bool,
 ) -> Done<(Numbers, Vec<Name>)> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut numbers = match numbers {
@@ -183,6 +189,9 @@ async fn write(
     write_flows(&mut transaction, &mut numbers, batch).await?;
     write_tasks(&mut transaction, &mut numbers, batch).await?;
     write_beside(&mut transaction, &mut numbers, batch).await?;
+    if !(is_again && are_last_logs(&mut transaction, batch).await?) {
+        write_logs(&mut transaction, &mut numbers, batch).await?;
+    }
     unmeasure(&mut transaction, batch).await?;
     let forgotten = forget_doomed(&mut transaction).await?;
     transaction.commit().await?;
@@ -198,7 +207,7 @@ async fn write_flows(connection: &mut SqliteConnection, numbers: &mut Numbers, b
     let bind = |arguments: &mut SqliteArguments, row: &(&FlowRow, (i64, [u8; 16]), i64)| {
         let (flow, (definition, definition_digest), state) = row;
         let parameters = flow.parameters.as_deref();
-        let digest = flow_row::digest(flow.no.0, flow.id, *definition_digest, parameters);
+        let digest = flow_row::digest(flow, *definition_digest);
         arguments.add(flow.no.0 as i64)?;
         arguments.add(flow.id.to_be_bytes().to_vec())?;
         arguments.add(flow.life)?;
@@ -344,7 +353,35 @@ async fn write_beside(connection: &mut SqliteConnection, numbers: &mut Numbers, 
         }
         arguments.add(*parameter)
     };
-    EDGES.run(connection, &edges, bind).await?;
+    EDGES.run(connection, &edges, bind).await
+}
+
+/// Whether the lines of a batch are the last ones in the database: all that a batch writes but them replaces what is there.
+async fn are_last_logs(connection: &mut SqliteConnection, batch: &Batch<'_>) -> Done<bool> {
+    let rows = sqlx::query(
+        "SELECT g.run, g.node, g.item, g.attempt, g.at, g.message FROM logs AS g ORDER BY g.seq DESC LIMIT ?",
+    )
+    .bind(i64::try_from(batch.logs.len()).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    let is_same = |(row, log): (&SqliteRow, &&LogRow)| {
+        let place = [
+            log.run.0 as i64,
+            node_number(log.task),
+            item_number(log.task.and_then(|task| task.item)),
+            log.attempt.into(),
+            log.at.0,
+        ];
+        let is_number = |(column, number): (usize, &i64)| row.try_get::<i64, _>(column).ok() == Some(*number);
+        place.iter().enumerate().all(is_number)
+            && row
+                .try_get::<&str, _>(5)
+                .is_ok_and(|message| message == log.message)
+    };
+    Ok(rows.len() == batch.logs.len() && rows.iter().zip(batch.logs.iter().rev()).all(is_same))
+}
+
+async fn write_logs(connection: &mut SqliteConnection, numbers: &mut Numbers, batch: &Batch<'_>) -> Done {
     let mut logs = Vec::with_capacity(batch.logs.len());
     for log in &batch.logs {
         logs.push((*log, numbers.word(connection, &log.target).await?));

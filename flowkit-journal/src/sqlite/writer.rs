@@ -27,6 +27,9 @@ pub(super) struct Writer {
     pub(super) is_rescued: bool,
     /// None until they are read, and after an error.
     pub(super) numbers: Option<Numbers>,
+    /// Whether the last batch may have been committed and nobody knows: who wrote it stopped waiting, or something after the commit failed. It is then written
+    /// again.
+    pub(super) is_unconfirmed: bool,
     /// Up to where the results of a flow run were cleared out.
     pub(super) stripped: Option<(u128, Spot)>,
 }
@@ -41,6 +44,7 @@ impl Writer {
             files: Files::of(file).map_err(failed_io(file, "opened"))?,
             is_rescued: false,
             numbers: None,
+            is_unconfirmed: false,
             stripped: None,
         })
     }
@@ -107,7 +111,9 @@ impl SqliteJournal {
     /// Opens the connection again.
     pub(super) async fn reopen(&self, writer: &mut Writer) -> JournalResult<()> {
         let connection = open::reopen(&self.file).await?;
+        let is_unconfirmed = writer.is_unconfirmed;
         *writer = Writer::new(connection, &self.file)?;
+        writer.is_unconfirmed = is_unconfirmed;
         Ok(())
     }
 

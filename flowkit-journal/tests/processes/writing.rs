@@ -85,6 +85,7 @@ pub(super) fn write(directory: &Path) {
                     runs: Some(10),
                     result_bytes: None,
                     log_bytes: None,
+                    spared: Vec::new(),
                 };
                 say(format!("pruned {:?}", store.prune(&some).await.unwrap().runs));
             }
@@ -123,6 +124,7 @@ pub(super) fn fill(directory: &Path) {
             runs: Some(0),
             result_bytes: Some(0),
             log_bytes: Some(0),
+            spared: Vec::new(),
         };
         drop((
             store.prune(&nothing).await,
@@ -259,7 +261,7 @@ fn another_process_sees_whole_batches_while_one_writes() {
 
 /// The same as [`is_whole`] from one moment of the database.
 async fn is_whole_or_going(store: &dyn JournalStore, run: u64) -> bool {
-    let found = store.finished(run.into()).await.unwrap().len();
+    let found = store.finished(run.into()).await.unwrap().tasks.len();
     assert!(found == 0 || found == ITEMS as usize, "{found} of batch {run}");
     found > 0 || run.is_multiple_of(3)
 }

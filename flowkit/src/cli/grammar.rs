@@ -225,20 +225,17 @@ fn on_the_directory() -> [Command; 3] {
                 cache("verify", "Read all of them, and remove what is damaged"),
             ]),
         Command::new("prune")
-            .about("Forget old runs, results and logs")
+            .about("Forget old runs, results and logs, as far as the program does not keep them")
             .args([
-                Arg::new("older-than")
-                    .long("older-than")
-                    .value_name("TIME")
-                    .default_value("30d")
-                    .help("Runs that ended longer ago than this go"),
+                Arg::new("older-than").long("older-than").value_name("TIME").help(
+                    "Runs that ended longer ago than this go; 30 days if the program says nothing else",
+                ),
                 Arg::new("keep")
                     .long("keep")
                     .value_name("RUNS")
                     .value_parser(value_parser!(u64))
                     .allow_negative_numbers(true)
-                    .default_value("10000")
-                    .help("At most so many runs stay"),
+                    .help("At most so many runs stay; 10,000 if the program says nothing else"),
             ]),
         Command::new("doctor").about("Check the data directory: who owns it, whether its stores can be read"),
     ]

@@ -165,8 +165,8 @@ impl Cli {
         }
     }
 
-    /// Has flows run in the runtime that this describes: its resources, limits, observers, hooks. It is asked only when a flow is run. Where data is kept is up to
-    /// whoever types: what the builder says of that does not count.
+    /// Has flows run in the runtime that this describes: its resources, limits, observers, hooks, and has `prune` keep what it keeps ([`Builder::keep_runs`]). It is
+    /// asked only when a flow is run or runs are pruned. Where data is kept is up to whoever types: what the builder says of that does not count.
     pub fn runtime(mut self, builder: impl FnOnce() -> Builder + Send + 'static) -> Self {
         self.builder = Box::new(move || Box::pin(async move { Ok(builder()) }));
         self
@@ -268,7 +268,7 @@ impl Cli {
             "explain" => explained::explain(&directory, matches, screen).await,
             "cancel" => cancelling::cancel(&directory, matches, screen).await,
             "cache" => caching::tend(&directory, matches, screen).await,
-            "prune" => pruning::prune(&directory, matches, screen).await,
+            "prune" => pruning::prune(self.builder, &directory, matches, screen).await,
             "doctor" => doctor::examine(&directory, screen).await,
             other => Err(Trouble::usage(format!("there is no command `{other}`"))),
         }

@@ -82,12 +82,18 @@ fn given_again(
     if has_completed || typed.is_empty() && !known.iter().any(FlowParameter::is_secret) {
         return Ok(None);
     }
-    let again = given::read_again(program, flow, typed, screen)?;
+    let mut again = given::read_again(program, flow, typed, screen)?;
     let lacks = |parameter: &&FlowParameter| {
         parameter.is_secret() && parameter.is_required() && !again.contains_key(parameter.name())
     };
     match known.iter().find(lacks) {
-        None => Ok(Some(again)),
+        None => {
+            // One that may be left out is left out.
+            for secret in known.iter().filter(|parameter| parameter.is_secret()) {
+                again.entry(secret.name()).or_insert(Value::Null);
+            }
+            Ok(Some(again))
+        }
         Some(secret) => Err(Trouble::usage(format!(
             "the run was given a secret, `{}`, which is recorded nowhere: give it again, as `resume {} -- --{}-env VARIABLE`",
             secret.name(),

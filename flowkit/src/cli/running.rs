@@ -16,7 +16,7 @@ use super::{Exit, MakeBuilder};
 use crate::error::Error;
 use crate::render::words::shortened;
 use crate::run::FlowRun;
-use crate::runtime::Runtime;
+use crate::runtime::{Builder, Runtime};
 
 /// How often a run is drawn as it goes.
 const FRAME: Duration = Duration::from_millis(100);
@@ -49,11 +49,16 @@ pub(super) async fn build(
     data_dir: PathBuf,
     progress: &Progress,
 ) -> Result<Runtime, Trouble> {
-    let builder = builder()
-        .await
-        .map_err(|error| Trouble::failed(format!("the program's runtime cannot be described: {error}")))?;
+    let builder = described(builder).await?;
     let built = builder.data_dir(data_dir).observe(progress.clone()).build().await;
     built.map_err(|error| Trouble::of_runtime(&error))
+}
+
+/// The runtime as the program describes it.
+pub(super) async fn described(builder: MakeBuilder) -> Result<Builder, Trouble> {
+    builder()
+        .await
+        .map_err(|error| Trouble::failed(format!("the program's runtime cannot be described: {error}")))
 }
 
 /// Waits for the run's end, has it cancelled when somebody asks, and says how it ended.

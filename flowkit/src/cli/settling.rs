@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::history::History;
 use super::screen::{Screen, clean};
+use super::standing::Process;
 use super::times::moment;
 use super::trouble::Trouble;
 use crate::ids::FlowRunId;
@@ -41,7 +42,8 @@ pub(super) async fn list(
 async fn ask(history: &History, matches: &ArgMatches) -> Result<Vec<UnknownEffect>, Trouble> {
     let standing = history.find(matches).await?;
     let run = FlowRunId::from_u128(standing.flow.id);
-    Ok(unknown_effects(history.journal()?, run).await?)
+    let goes_on = matches!(standing.process, Some(Process::Works(_)));
+    Ok(unknown_effects(history.journal()?, run, goes_on).await?)
 }
 
 fn name_of(effect: &UnknownEffect) -> &str {

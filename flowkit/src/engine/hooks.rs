@@ -156,6 +156,11 @@ async fn call_one(
 }
 
 impl RuntimeInner {
+    /// Whether runs of this definition have hooks to be called at this moment.
+    pub(crate) fn has_hooks_at(&self, moment: Moment, definition: &Definition) -> bool {
+        !definition.hooks().at(moment).is_empty() || self.hooks.at(moment).next().is_some()
+    }
+
     /// Whether runs of this definition have hooks to be called.
     pub(crate) fn has_hooks(&self, definition: &Definition) -> bool {
         definition.hooks().any() || self.hooks.any()

@@ -291,8 +291,8 @@ impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Item<T, F> {
 
 impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Drop for Item<T, F> {
     fn drop(&mut self) {
-        if let Some(cancelled) = self.item.abandon() {
-            self.fan_out.complete(self.index, Err(cancelled));
+        if let Some(outcome) = self.item.abandon() {
+            self.fan_out.complete(self.index, outcome);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which call of its caller a run is: the same in every life of a flow run, since it follows from what the flow's code does and not from when.
 //!
-//! A place is a digest of the caller's own place, the task, its code, its inputs, and the how-manieth such call of the caller it is. Calls that are
+//! A place is a digest of the caller's own place, the task, its code, its inputs, and the how-manieth such call of the caller it is. That of an effect says nothing of
+//! secrets: a token that was renewed, or a key that was lost, would have it happen again. Calls that are
 //! equal in all but the last of these are interchangeable, so it does not matter which of two concurrent ones counts first. The items of a fan-out are calls of whoever
 //! called the fan-out, counted among those of all its fan-outs of that task: which fan-out an item is of, and at which index, may be another next time. Only calls whose
 //! inputs have no key are numbered by their order: what is below them is found again where that order is the same.
@@ -8,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flowkit_cache::{CacheKey, KeyHasher, SecretKey};
+use flowkit_cache::{CacheKey, KeyHasher, KeyParts, SecretKey};
 use flowkit_journal::record::Digest;
 
 use crate::definition::Definition;
@@ -21,6 +22,39 @@ pub(crate) fn digest(key: &CacheKey) -> Digest {
     digest
 }
 
+/// Which call a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// What tells it from every other call.
+    pub(crate) full: Digest,
+    /// The same, whatever secrets it and its callers were given: those that differ in nothing else are told apart by their order.
+    pub(crate) plain: Digest,
+}
+
+impl Place {
+    /// That of a run that was given no secrets, nor were its callers.
+    pub(crate) const fn without_secrets(place: Digest) -> Self {
+        Self {
+            full: place,
+            plain: place,
+        }
+    }
+
+    fn map(&self, place: impl Fn(&Digest) -> Digest) -> Self {
+        let full = place(&self.full);
+        let plain = if self.has_secrets() {
+            place(&self.plain)
+        } else {
+            full
+        };
+        Self { full, plain }
+    }
+
+    fn has_secrets(&self) -> bool {
+        self.full != self.plain
+    }
+}
+
 /// What is called, with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Called {
@@ -30,6 +64,8 @@ pub(crate) struct Called {
     types: Option<Digest>,
     /// A digest of each input; none if one of them has no key.
     pub(crate) inputs: Option<Vec<Digest>>,
+    /// The same without the secrets among them; none if there are none.
+    plain: Option<Vec<Digest>>,
 }
 
 impl Called {
@@ -43,40 +79,79 @@ impl Called {
                 None
             }
         };
-        let types = parts.as_ref().map(|(types, _)| digest(types));
+        let types = parts.as_ref().map(|parts| digest(&parts.sections));
         let types = types.filter(|types| *types != without_types());
-        let inputs = parts.map(|(_, inputs)| inputs.iter().map(digest).collect());
+        let (called, is_known) = Self::without_inputs(definition, types);
+        // Code that is not known is never found again, whatever its inputs are.
+        let parts = parts.filter(|_| is_known);
         Self {
-            inputs,
-            ..Self::without_inputs(definition, types)
+            plain: parts.as_ref().and_then(without_secrets),
+            inputs: parts.map(|parts| parts.values.iter().map(digest).collect()),
+            ..called
         }
+    }
+
+    /// The inputs by which a call of a task with an effect is known.
+    pub(crate) fn inputs_of_effect(self) -> Option<Vec<Digest>> {
+        self.plain.or(self.inputs)
     }
 
     /// A fan-out of a task.
     pub(crate) fn fan_out(definition: &Definition) -> Self {
-        Self::without_inputs(definition, None)
+        Self::without_inputs(definition, None).0
     }
 
-    fn without_inputs(definition: &Definition, types: Option<Digest>) -> Self {
-        let mut code = KeyHasher::new();
-        if let Some(types) = &types {
-            code.bytes("types", types);
-        }
-        // Code whose constants refuse to be hashed is never found again.
-        let _ = definition.hash_identity(&mut code);
-        let code = code.finish().map_or(Digest::default(), |key| digest(&key));
-        Self {
+    /// And whether its code is known: constants that count as code may refuse to be hashed. Then the task goes by its name, apart from all others.
+    fn without_inputs(definition: &Definition, types: Option<Digest>) -> (Self, bool) {
+        let begin = || {
+            let mut code = KeyHasher::new();
+            if let Some(types) = &types {
+                code.bytes("types", types);
+            }
+            code
+        };
+        let mut code = begin();
+        let known = definition
+            .hash_identity(&mut code)
+            .and_then(|()| code.finish())
+            .inspect_err(|error| {
+                tracing::debug!(target: "flowkit", task = definition.name(), %error, "code without a key: another attempt or life of the flow runs this again");
+            });
+        let code = known.as_ref().map_or_else(
+            |_| {
+                let mut code = begin();
+                definition.hash_name(&mut code);
+                code.finish().map_or(Digest::default(), |key| digest(&key))
+            },
+            digest,
+        );
+        let called = Self {
             code,
             types,
             inputs: None,
-        }
+            plain: None,
+        };
+        (called, known.is_ok())
     }
+}
+
+/// The inputs, secrets among them all alike; none if there are no secrets.
+fn without_secrets(parts: &KeyParts) -> Option<Vec<Digest>> {
+    if parts.secrets.is_empty() {
+        return None;
+    }
+    let values = parts.values.iter().enumerate();
+    let plain = values.map(|(index, value)| match parts.secrets.contains(&index) {
+        true => Digest::default(),
+        false => digest(value),
+    });
+    Some(plain.collect())
 }
 
 /// The calls that one run makes, counted.
 #[derive(Debug)]
 pub(crate) struct Calls {
-    caller: Digest,
+    caller: Place,
     made: Mutex<HashMap<Digest, u32>>,
     /// The items of the fan-outs among them, counted.
     items: Mutex<Counted>,
@@ -84,6 +159,8 @@ pub(crate) struct Calls {
     above: Option<Arc<Self>>,
     /// Whether the place of the caller follows from inputs, and not from the order of calls whose inputs have no key.
     is_known: bool,
+    /// Whether a task that makes them, itself or by what it called, was tried before in this life: what it calls then runs again with it.
+    again: bool,
     /// What it logs, counted, too.
     #[cfg(feature = "logs")]
     pub(crate) logged: super::logged::Logged,
@@ -94,17 +171,19 @@ impl Calls {
     pub(crate) fn of_root(id: u128) -> Self {
         let mut hasher = KeyHasher::new();
         hasher.bytes("flow run", &id.to_be_bytes());
-        Self::of(hasher.finish().map_or(Digest::default(), |key| digest(&key)))
+        let place = hasher.finish().map_or(Digest::default(), |key| digest(&key));
+        Self::of(Place::without_secrets(place))
     }
 
     /// Those of the run at `place`.
-    pub(crate) fn of(place: Digest) -> Self {
+    fn of(place: Place) -> Self {
         Self {
             caller: place,
             made: Mutex::default(),
             items: Mutex::default(),
             above: None,
             is_known: true,
+            again: false,
             #[cfg(feature = "logs")]
             logged: super::logged::Logged::default(),
         }
@@ -112,20 +191,38 @@ impl Calls {
 
     /// Those of a fan-out of a task, which are its items. Their caller is all fan-outs of that task by the caller above.
     pub(crate) fn of_fan_out(definition: &Definition, above: &Arc<Self>) -> Self {
-        let fan_outs = above.call(&Called::fan_out(definition).code, None);
+        let code = Called::fan_out(definition).code;
+        let fan_outs = above.caller.map(|caller| call(caller, &code, None));
         Self {
             above: Some(Arc::clone(above)),
             is_known: above.is_known,
+            again: above.again,
             ..Self::of(fan_outs)
         }
     }
 
     /// The same, of a run that is one of `above`, and whose inputs have a key or have none.
-    pub(crate) fn below(place: Digest, above: &Self, is_known: bool) -> Self {
+    pub(crate) fn below(place: Place, above: &Self, is_known: bool) -> Self {
         Self {
             is_known: is_known && above.is_known,
+            again: above.again,
             ..Self::of(place)
         }
+    }
+
+    /// Those of another attempt of a task, which makes the same calls again. What is left of the attempt before counts its own.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            above: self.above.clone(),
+            is_known: self.is_known,
+            again: true,
+            ..Self::of(self.caller)
+        }
+    }
+
+    /// Whether they are made again: what an earlier life has of them may be why the attempt before failed.
+    pub(crate) fn are_made_again(&self) -> bool {
+        self.again && !cfg!(flowkit_fault = "served-in-every-attempt")
     }
 
     /// Whether a call has the same place in every life, whatever order things happen in.
@@ -133,47 +230,65 @@ impl Calls {
         self.is_known
     }
 
-    /// Counts anew: another attempt of the caller makes the same calls again.
+    /// Counts anew: another attempt of the flow makes the same calls again.
     pub(crate) fn begin_attempt(&self) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.items.lock().unwrap_or_else(PoisonError::into_inner) = Counted::default();
     }
 
     /// The place of an item whose task has an effect: that of any such call of whoever called the fan-out.
-    pub(crate) fn effect_item(&self, called: &Called) -> Digest {
+    pub(crate) fn effect_item(&self, called: &Called) -> Place {
         self.above.as_deref().unwrap_or(self).next(called)
     }
 
     /// The place of an item whose task has none, where the caller is its fan-outs. And whether that follows from what is known of any item, so that it need not be
     /// written down.
-    pub(crate) fn item(&self, called: &Called) -> (Digest, bool) {
-        let inputs = called.inputs.as_deref();
-        let call = match &called.types {
-            Some(types) => self.call(types, inputs),
-            None => item_call(&self.caller, inputs),
+    pub(crate) fn item(&self, called: &Called) -> (Place, bool) {
+        let item = |caller: &Digest, inputs: Option<&[Digest]>| match &called.types {
+            Some(types) => call(caller, types, inputs),
+            None => item_call(caller, inputs),
         };
         let above = self
             .above
             .as_deref()
             .filter(|_| !cfg!(flowkit_fault = "items-counted-by-fan-out"));
-        let number = above
-            .unwrap_or(self)
-            .items
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next(&call);
+        let count = |call: Digest| {
+            let items = &above.unwrap_or(self).items;
+            let number = items.lock().unwrap_or_else(PoisonError::into_inner).next(&call);
+            (numbered(&call, number), number)
+        };
+        let inputs = called.inputs.as_deref();
+        let (full, number) = count(item(&self.caller.full, inputs));
+        let plain = match self.plain_inputs(called) {
+            None => full,
+            Some(inputs) => count(item(&self.caller.plain, inputs)).0,
+        };
         let follows = number == 1 && called.types.is_none() && inputs.is_some();
-        (numbered(&call, number), follows)
+        (Place { full, plain }, follows)
     }
 
     /// The place of the run whose calls these are; of a fan-out, what its row has for one.
     pub(crate) fn caller(&self) -> Digest {
-        self.caller
+        self.caller.full
     }
 
     /// The place of the next such call.
-    pub(crate) fn next(&self, called: &Called) -> Digest {
-        let call = self.call(&called.code, called.inputs.as_deref());
+    pub(crate) fn next(&self, called: &Called) -> Place {
+        let full = self.count(call(&self.caller.full, &called.code, called.inputs.as_deref()));
+        let plain = match self.plain_inputs(called) {
+            None => full,
+            Some(inputs) => self.count(call(&self.caller.plain, &called.code, inputs)),
+        };
+        Place { full, plain }
+    }
+
+    /// The inputs without secrets, where the plain place is another than the full one.
+    fn plain_inputs<'a>(&self, called: &'a Called) -> Option<Option<&'a [Digest]>> {
+        let differs = called.plain.is_some() || self.caller.has_secrets();
+        differs.then(|| called.plain.as_deref().or(called.inputs.as_deref()))
+    }
+
+    fn count(&self, call: Digest) -> Digest {
         let number = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let made = made.entry(call).or_insert(0);
@@ -182,13 +297,13 @@ impl Calls {
         };
         numbered(&call, number)
     }
+}
 
-    fn call(&self, task: &Digest, inputs: Option<&[Digest]>) -> Digest {
-        let mut hasher = KeyHasher::new();
-        hasher.bytes("caller", &self.caller);
-        hasher.bytes("task", task);
-        with_inputs(hasher, inputs)
-    }
+fn call(caller: &Digest, task: &Digest, inputs: Option<&[Digest]>) -> Digest {
+    let mut hasher = KeyHasher::new();
+    hasher.bytes("caller", caller);
+    hasher.bytes("task", task);
+    with_inputs(hasher, inputs)
 }
 
 /// The place of the first item of its kind that has these inputs, where `fan_outs` is what the row of a fan-out has for a place.
@@ -217,7 +332,7 @@ fn without_types() -> Digest {
     static NONE: OnceLock<Digest> = OnceLock::new();
     *NONE.get_or_init(|| {
         let parts = KeyHasher::in_parts().finish_parts();
-        parts.map_or(Digest::default(), |(types, _)| digest(&types))
+        parts.map_or(Digest::default(), |parts| digest(&parts.sections))
     })
 }
 

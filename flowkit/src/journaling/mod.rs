@@ -4,18 +4,21 @@
 //! |---|---|
 //! | `calls` | which call of its caller a run is, the same in every life of a flow run |
 //! | `logged` | how much an attempt may still log |
+//! | `moved` | effects whose calls are elsewhere since the program has changed |
 //! | `rows` | how a run stands, as a row of the journal |
 //! | `read_ahead` | the results of fan-outs, in slices |
 //! | `replay` | what earlier lives of a flow run completed |
 //! | `retention` | how much of the past is kept |
 //! | `resume` | a flow run begins another life |
 //! | `settled` | effects whose outcome nobody knows but who has looked |
+//! | `this_life` | what this life did that the lives before it know nothing of |
 //!
 //! A flow run that is resumed keeps its id and begins another *life*: a row of its own in the journal, with a graph of its own.
 
 pub(crate) mod calls;
 #[cfg(feature = "logs")]
 pub(crate) mod logged;
+pub(crate) mod moved;
 mod read_ahead;
 pub(crate) mod replay;
 #[cfg(feature = "journal")]
@@ -24,6 +27,7 @@ pub(crate) mod retention;
 pub(crate) mod rows;
 #[cfg(feature = "journal")]
 pub(crate) mod settled;
+pub(crate) mod this_life;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -33,7 +37,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use flowkit_journal::record::{DefinitionRow, Digest, Effect, Parameters, Record, RunNo, Spot, Timestamp};
 use flowkit_journal::{Journal, JournalError};
 
-use self::replay::{Found, Replay, Resumed};
+use self::replay::{Replay, Resumed};
+use self::this_life::ThisLife;
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
@@ -115,7 +120,6 @@ impl Recorder {
         std::mem::take(&mut *self.crashed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[cfg(feature = "journal")]
     fn resuming(&self) -> std::sync::MutexGuard<'_, HashSet<FlowRunId>> {
         self.resuming.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,8 +161,8 @@ pub(crate) struct Life {
     pub(crate) number: u32,
     /// What earlier lives completed.
     pub(crate) replay: Option<Arc<Replay>>,
-    /// The effects that began in this life, in all attempts of the flow runs in it.
-    pub(crate) effects: Arc<Mutex<HashMap<Digest, Found>>>,
+    /// What it did, with the subflows in it.
+    pub(crate) done: Arc<ThisLife>,
     pub(crate) parameters: OnceLock<Arc<Parameters>>,
     /// Whether the runtime took the run in: one that was refused leaves the journal as it was.
     taken_in: AtomicBool,
@@ -194,7 +198,7 @@ impl Life {
             self.number,
             self.replay.clone(),
         );
-        life.effects = Arc::clone(&self.effects);
+        life.done = Arc::clone(&self.done);
         life.take_in();
         life
     }
@@ -215,7 +219,7 @@ impl Life {
             root,
             number,
             replay,
-            effects: Arc::default(),
+            done: Arc::default(),
             taken_in: AtomicBool::new(false),
             parameters: OnceLock::new(),
             result_json: OnceLock::new(),
@@ -232,7 +236,9 @@ impl Life {
     pub(crate) fn accepts(&self, parameters: &Parameters) -> bool {
         let allowed = self.replay.as_ref().is_none_or(|replay| replay.allows_changes());
         // As JSON, since the stored form of a hash map has no order.
-        let same = |recorded: &Arc<Parameters>| recorded.json == parameters.json || recorded.json.is_none();
+        let same = |recorded: &Arc<Parameters>| {
+            recorded.json == parameters.json || recorded.json.is_none() || recorded.is_left_out()
+        };
         allowed || self.parameters.get().is_none_or(same)
     }
 

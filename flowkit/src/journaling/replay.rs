@@ -1,14 +1,15 @@
 //! What earlier lives of a flow run completed, by the places of the calls: a run at the same place need not run again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use flowkit_journal::JournalStore;
 use flowkit_journal::record::{DefinitionRow, Digest, Effect, NodeKind, Parameters, Spot};
-use flowkit_journal::{JournalResult, StoredTask};
+use flowkit_journal::{Finished, JournalResult, StoredTask};
 
 use super::Original;
 use super::calls::first_item;
+use super::moved::{EarlierEffect, EarlierEffects};
 use super::read_ahead::ReadAhead;
 use crate::ids::FlowRunId;
 use crate::state::State;
@@ -28,8 +29,6 @@ pub(crate) struct Found {
     /// Where its result is.
     pub(crate) spot: Spot,
     pub(crate) has_result: bool,
-    /// Whether it completed, whether or not its result is still there.
-    pub(crate) completed: bool,
     pub(crate) effect: Effect,
     pub(crate) original: Original,
 }
@@ -42,9 +41,9 @@ struct Completed {
 }
 
 /// A task, whatever its code: its package, module and name.
-type Task = (String, String, String);
+pub(super) type Task = (String, String, String);
 
-fn task_of(definition: &DefinitionRow) -> Task {
+pub(super) fn task_of(definition: &DefinitionRow) -> Task {
     let DefinitionRow {
         package,
         module,
@@ -60,12 +59,16 @@ pub(crate) struct Replay {
     by_place: HashMap<Digest, Found>,
     /// The inputs under which each task completed, by its name, each code of it apart.
     completed: HashMap<Task, Vec<Completed>>,
-    /// The same, of those with an effect that they had, or may have had.
-    effects: HashMap<Task, Vec<Completed>>,
+    /// Effects that they had, or may have had.
+    effects: EarlierEffects,
+    /// What was being undone when its process died.
+    undoing: HashSet<Digest>,
     /// Effects whose outcome somebody says.
     settled: BTreeMap<Digest, Settled>,
     /// Results that are likely to be asked for next.
     pub(crate) ahead: ReadAhead,
+    /// How many rows of earlier lives cannot be read: a call that is not known may then have been made all the same.
+    unreadable: u64,
     /// Whether the flow's own code is what it was.
     same_flow: bool,
     /// Whether a call that no longer matches is run.
@@ -80,18 +83,21 @@ impl Replay {
     /// # Errors
     /// When the journal cannot be read.
     pub(crate) async fn read(store: &dyn JournalStore, id: u128, same_flow: bool) -> JournalResult<Self> {
-        let tasks = store.finished(id).await?;
+        let Finished { tasks, unreadable } = store.finished(id).await?;
         let mut replay = Self {
             same_flow,
+            unreadable,
             ..Self::default()
         };
         let places: HashMap<Spot, Digest> = tasks
             .iter()
             .filter_map(|task| Some((task.spot, task.place?)))
             .collect();
+        let mut effects = HashMap::new();
         for task in tasks {
-            replay.add(task, &places);
+            replay.add(task, &places, &mut effects);
         }
+        replay.effects = EarlierEffects::of(effects.into_values());
         Ok(replay)
     }
 
@@ -123,33 +129,14 @@ impl Replay {
         self
     }
 
-    fn add(&mut self, task: StoredTask, places: &HashMap<Spot, Digest>) {
+    fn add(
+        &mut self,
+        task: StoredTask,
+        places: &HashMap<Spot, Digest>,
+        effects: &mut HashMap<Digest, EarlierEffect>,
+    ) {
         if task.kind == NodeKind::Subflow || !(task.has_result || task.effect != Effect::None) {
             return;
-        }
-        let found = Found {
-            spot: task.spot,
-            has_result: task.has_result,
-            completed: task.state == State::Completed.name(),
-            effect: task.effect,
-            original: Original {
-                started: task.started,
-                ended: task.ended,
-                attempts: task.attempts,
-            },
-        };
-        if task.state == State::RolledBack.name() {
-            // Whatever an earlier life has of it was undone.
-            if let Some(place) = task.place {
-                self.by_place.remove(&place);
-            }
-            return;
-        }
-        if task.effect == Effect::Intended || (task.effect == Effect::Known && found.completed) {
-            note(&mut self.effects, &task);
-        }
-        if task.has_result {
-            note(&mut self.completed, &task);
         }
         // That of an item follows from its inputs, unless it has one of its own.
         let fan_out = Spot {
@@ -157,13 +144,59 @@ impl Replay {
             ..task.spot
         };
         let follows = || Some(first_item(places.get(&fan_out)?, &task.inputs));
-        if let Some(place) = task.place.or_else(|| task.spot.item.and_then(|_| follows())) {
-            // A later life knows better than an earlier one, unless it knows nothing.
-            let known = self.by_place.entry(place).or_insert(found);
-            if found.has_result || !known.has_result {
-                *known = found;
-            }
+        let place = task.place.or_else(|| task.spot.item.and_then(|_| follows()));
+        if task.state == State::RolledBack.name() {
+            self.forget(place, task.effect, effects);
+            return;
         }
+        if task.has_result {
+            note(&mut self.completed, &task);
+        }
+        let Some(place) = place else { return };
+        match task.effect {
+            Effect::Intended | Effect::Happened => {
+                effects.insert(place, EarlierEffect::of(&task, place));
+            }
+            Effect::None | Effect::Failed | Effect::Undoing => drop(effects.remove(&place)),
+        }
+        self.undoing.remove(&place);
+        let found = Found {
+            spot: task.spot,
+            has_result: task.has_result,
+            effect: task.effect,
+            original: Original {
+                started: task.started,
+                ended: task.ended,
+                attempts: task.attempts,
+            },
+        };
+        // A later life knows better than an earlier one, unless it knows nothing.
+        let known = self.by_place.entry(place).or_insert(found);
+        if found.has_result || !known.has_result {
+            *known = found;
+        }
+    }
+
+    /// Whatever an earlier life has of a call was undone.
+    fn forget(
+        &mut self,
+        place: Option<Digest>,
+        effect: Effect,
+        effects: &mut HashMap<Digest, EarlierEffect>,
+    ) {
+        let Some(place) = place else { return };
+        self.by_place.remove(&place);
+        effects.remove(&place);
+        if effect == Effect::Undoing {
+            self.undoing.insert(place);
+        } else {
+            self.undoing.remove(&place);
+        }
+    }
+
+    /// How many rows of earlier lives cannot be read. While it is not 0, that a call is not found does not say that it was never made.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable
     }
 
     /// The call at this place.
@@ -171,12 +204,19 @@ impl Replay {
         self.by_place.get(place).copied()
     }
 
-    /// Whether a task with an effect, called with these inputs, had it or may have had it under another code.
-    pub(crate) fn had_effect(&self, definition: &DefinitionRow, inputs: &[Digest]) -> bool {
-        let codes = self.effects.get(&task_of(definition)).into_iter().flatten();
-        codes
-            .filter(|known| known.definition.code != definition.code)
-            .any(|known| known.inputs.contains(inputs))
+    /// Whether it was being undone when its process died, so that not all of its hooks may have been called.
+    pub(crate) fn is_undoing(&self, place: &Digest) -> bool {
+        self.undoing.contains(place)
+    }
+
+    /// The effects that a task, called with these inputs, had or may have had, whatever its code and its callers.
+    pub(crate) fn effects_with(&self, definition: &DefinitionRow, inputs: &[Digest]) -> &[EarlierEffect] {
+        self.effects.with(definition, inputs)
+    }
+
+    /// Whether the flow's own code is what it was.
+    pub(crate) fn same_flow(&self) -> bool {
+        self.same_flow
     }
 
     /// Why a call that is not known may be one that is, after the program has changed: then it is not for us to guess.

@@ -57,14 +57,17 @@ struct Turn {
 }
 
 impl Turn {
-    fn take(recorder: &Arc<Recorder>, run: FlowRunId) -> Result<Self, Error> {
+    async fn take(recorder: &Arc<Recorder>, run: FlowRunId) -> Result<Self, Error> {
         if !recorder.resuming().insert(run) {
             return Err(going_on(run));
         }
-        Ok(Self {
+        let turn = Self {
             recorder: Arc::clone(recorder),
             run,
-        })
+        };
+        // From now on nobody clears the run out.
+        recorder.cleared_out().await;
+        Ok(turn)
     }
 }
 
@@ -108,17 +111,30 @@ impl Runtime {
         run: FlowRunId,
         options: ResumeOptions,
     ) -> Result<FlowRun<serde_json::Value>, Error> {
-        let _turn = Turn::take(self.recorder()?, run)?;
+        self.resume_given(run, serde_json::Map::new(), options).await
+    }
+
+    /// The same, where some parameters are given again in place of what was recorded of them. Of secrets nothing was.
+    pub(crate) async fn resume_given(
+        &self,
+        run: FlowRunId,
+        again: serde_json::Map<String, serde_json::Value>,
+        options: ResumeOptions,
+    ) -> Result<FlowRun<serde_json::Value>, Error> {
+        let _turn = Turn::take(self.recorder()?, run).await?;
         let stored = self.resumable(run).await?;
         let flow = find(&stored)?;
-        let given = Given::recorded(stored.parameters.as_ref());
+        let own_parameters = again.is_empty();
+        let given = Given::recorded(stored.parameters.as_ref(), again);
         let call = given.and_then(|given| flow.call(given)).map_err(|error| {
             refused(format!(
                 "flow run {run} of `{}` cannot be resumed: {error}",
                 stored.definition.name
             ))
         })?;
-        let resumed = self.next_life(&stored, flow.definition(), options, true).await?;
+        let resumed = self
+            .next_life(&stored, flow.definition(), options, own_parameters)
+            .await?;
         let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
         Ok(without_slots(call.run(ambient, Some(resumed))).await)
     }
@@ -134,7 +150,7 @@ impl Runtime {
         call: FlowCall<T>,
         options: ResumeOptions,
     ) -> Result<FlowRun<T>, Error> {
-        let _turn = Turn::take(self.recorder()?, run)?;
+        let _turn = Turn::take(self.recorder()?, run).await?;
         let stored = self.resumable(run).await?;
         let now = row_of(call.definition());
         let then = &stored.definition;
@@ -147,35 +163,6 @@ impl Runtime {
         let resumed = self.next_life(&stored, call.definition(), options, false).await?;
         let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
         Ok(without_slots(call.resumed(Some(resumed)).run_in(ambient)).await)
-    }
-
-    /// The same as [`resume_with`](Self::resume_with), where some parameters are given again in place of what was recorded of them. Of secrets nothing was.
-    #[cfg(feature = "cli")]
-    pub(crate) async fn resume_given(
-        &self,
-        run: FlowRunId,
-        again: serde_json::Map<String, serde_json::Value>,
-        options: ResumeOptions,
-    ) -> Result<FlowRun<serde_json::Value>, Error> {
-        let _turn = Turn::take(self.recorder()?, run)?;
-        let stored = self.resumable(run).await?;
-        let flow = find(&stored)?;
-        let shown = stored.parameters.as_ref().and_then(|given| given.json.as_deref());
-        let shown = shown.and_then(|json| serde_json::from_str(json).ok());
-        let mut given: serde_json::Map<String, serde_json::Value> = shown.unwrap_or_default();
-        for secret in flow.parameters().iter().filter(|parameter| parameter.is_secret()) {
-            given.remove(secret.name());
-        }
-        given.extend(again);
-        let call = flow.call(Given::json(given)).map_err(|error| {
-            refused(format!(
-                "flow run {run} of `{}` cannot be resumed: {error}",
-                stored.definition.name
-            ))
-        })?;
-        let resumed = self.next_life(&stored, flow.definition(), options, false).await?;
-        let ambient = Ambient::Runtime(Arc::clone(&self.0), None);
-        Ok(without_slots(call.run(ambient, Some(resumed))).await)
     }
 
     /// Resumes every flow run that an earlier process left unfinished when it died, oldest first, all of them at the same time. Those that
@@ -204,8 +191,9 @@ impl Runtime {
         let error = given_up(&stored);
         tracing::warn!(target: "flowkit", flow = stored.name, flow_run_id = %run, lives = stored.life, "a flow run is given up: its process died again and again");
         // With an error, no later process takes it for one that is to be resumed.
+        let root = stored.root;
         recorder.journal.append(Record::from(ended_with(stored, &error)));
-        let written = recorder.journal.flush().await;
+        let written = recorder.journal.flush_of(root).await;
         written.map_err(|trouble| journal_error(&trouble))?;
         Err(error)
     }
@@ -223,7 +211,8 @@ impl Runtime {
             return Err(going_on(run));
         }
         let journal = &recorder.journal;
-        journal.flush().await.map_err(|trouble| journal_error(&trouble))?;
+        let written = journal.flush_taken().await;
+        written.map_err(|trouble| journal_error(&trouble))?;
         let stored = journal
             .store()
             .flow(run.as_u128())
@@ -264,6 +253,10 @@ impl Runtime {
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;
+        if replay.unreadable() > 0 {
+            let run = FlowRunId::from_u128(stored.id);
+            tracing::error!(target: "flowkit", flow = stored.name, flow_run_id = %run, rows = replay.unreadable(), "some of what earlier lives of a flow run did cannot be read any more");
+        }
         let mut replay = replay
             .allowing_changes(options.allow_changes)
             .with_settled(options.settled);

@@ -99,6 +99,7 @@ impl KeepRuns {
             runs: self.runs,
             result_bytes: self.result_bytes,
             log_bytes: self.log_bytes,
+            spared: Vec::new(),
         }
     }
 }
@@ -123,6 +124,12 @@ impl Clearing {
 }
 
 impl Recorder {
+    /// Returns when nobody clears out who does not know of the flow runs that are being resumed.
+    #[cfg(feature = "journal")]
+    pub(super) async fn cleared_out(&self) {
+        drop(self.clearing.turn.lock().await);
+    }
+
     /// A flow run has ended: clears out some of what is too much, now and then, and does not take long.
     pub(crate) async fn clear_out(&self, now: SystemTime) {
         let nth = self.clearing.ended.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +139,8 @@ impl Recorder {
         if !(*more || nth.is_multiple_of(PERIOD)) {
             return;
         }
-        let retention = self.clearing.keep.at(now);
+        let mut retention = self.clearing.keep.at(now);
+        retention.spared = self.resuming().iter().map(|run| run.as_u128()).collect();
         let end = Instant::now() + TURN;
         *more = true;
         while *more && Instant::now() < end {
@@ -144,5 +152,64 @@ impl Recorder {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flowkit_journal::record::{DefinitionRow, FlowRow, Record, RunNo};
+    use flowkit_journal::{Journal, JournalStore, MemoryJournal};
+
+    use super::*;
+    use crate::ids::FlowRunId;
+
+    fn failed(no: u64) -> Record {
+        let definition = DefinitionRow {
+            is_flow: true,
+            package: "plants".to_owned(),
+            module: "plants".to_owned(),
+            name: "water".to_owned(),
+            code: "c0de".to_owned(),
+            parameters: Vec::new(),
+        };
+        Record::from(FlowRow {
+            no: RunNo(no),
+            id: no.into(),
+            life: 1,
+            root: RunNo(no),
+            parent: None,
+            definition: Arc::new(definition),
+            name: "water".into(),
+            tags: Vec::new(),
+            state: "Failed",
+            attempts: 1,
+            error: None,
+            created: Timestamp(0),
+            ended: Some(Timestamp(1)),
+            parameters: None,
+            result_json: None,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_is_being_resumed_is_not_cleared_out_before_its_new_life_is_written() {
+        let store: Arc<dyn JournalStore> = Arc::new(MemoryJournal::new());
+        store.write(&[failed(1), failed(2)]).await.unwrap();
+        let begun = Journal::begin(Arc::clone(&store), Timestamp(2), "Crashed", None).await;
+        let keep = KeepRuns::everything().runs(0);
+        let recorder = Recorder::new(begun.unwrap().0, Vec::new(), keep, 1);
+        recorder.resuming().insert(FlowRunId::from_u128(1));
+        for _ in 0..=PERIOD {
+            recorder.clear_out(SystemTime::UNIX_EPOCH).await;
+        }
+        assert!(store.flow(1).await.unwrap().is_some());
+        assert!(store.flow(2).await.unwrap().is_none());
+        recorder.resuming().clear();
+        for _ in 0..=PERIOD {
+            recorder.clear_out(SystemTime::UNIX_EPOCH).await;
+        }
+        assert!(store.flow(1).await.unwrap().is_none());
     }
 }

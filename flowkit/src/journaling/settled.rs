@@ -74,25 +74,26 @@ impl Runtime {
     /// When the runtime has no journal, or that cannot be read.
     pub async fn unknown_effects(&self, run: FlowRunId) -> Result<Vec<UnknownEffect>, Error> {
         let store = self.recorder()?.journal.store();
-        unknown_effects(&**store, run)
+        unknown_effects(&**store, run, self.is_running(run))
             .await
             .map_err(|trouble| journal_error(&trouble))
     }
 }
 
-/// The same, for who has a journal and no runtime.
+/// The same, for who has a journal and no runtime. Of a run that goes on, an effect that has not ended is not unknown yet.
 pub(crate) async fn unknown_effects(
     store: &dyn JournalStore,
     run: FlowRunId,
+    goes_on: bool,
 ) -> JournalResult<Vec<UnknownEffect>> {
     // What a later life knows of a call is what is known.
     let mut last: HashMap<Digest, StoredTask> = HashMap::new();
-    for task in store.finished(run.as_u128()).await? {
+    for task in store.finished(run.as_u128()).await?.tasks {
         if let Some(place) = task.place.filter(|_| task.effect != Effect::None) {
             last.insert(place, task);
         }
     }
-    last.retain(|_, task| task.effect == Effect::Intended);
+    last.retain(|_, task| task.effect == Effect::Intended && (task.ended.is_some() || !goes_on));
     let mut last: Vec<_> = last.into_iter().collect();
     last.sort_unstable_by_key(|(_, task)| task.spot);
     let mut unknown = Vec::with_capacity(last.len());

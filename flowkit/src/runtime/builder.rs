@@ -132,6 +132,10 @@ impl Builder {
 
     /// Writes the journal of its runs into this store: [`MemoryJournal`](crate::journal::MemoryJournal), for one that outlives the runtime and not the
     /// process, or one of your own.
+    ///
+    /// Nobody takes it for the runtime alone, as is done with a directory: whoever gives it sees to it that no other runtime writes into it, in this process or another
+    /// ([`Owner`](crate::journal::Owner) is there for that). Runs that it has as going on when the runtime is built count as those of a process that died. It is closed by whoever holds it last;
+    /// [`Runtime::shutdown`] has it put its files in order.
     pub fn journal_store(mut self, store: Arc<dyn JournalStore>) -> Self {
         self.journal = JournalPlace::Store(store);
         self
@@ -141,6 +145,12 @@ impl Builder {
     pub fn keep_runs(mut self, keep: KeepRuns) -> Self {
         self.keep_runs = keep;
         self
+    }
+
+    /// How much of the past is kept, for who clears out without a runtime.
+    #[cfg(feature = "cli")]
+    pub(crate) fn kept_runs(&self) -> KeepRuns {
+        self.keep_runs
     }
 
     /// What becomes of flow runs that an earlier process left unfinished when it died.

@@ -102,7 +102,10 @@ const ASKED: (u32, std::time::Duration) = (10, std::time::Duration::from_millis(
 
 /// Takes a directory. A runtime that was just dropped may still be writing its last rows.
 #[cfg(feature = "journal")]
-async fn own(directory: &std::path::Path, now: Timestamp) -> JournalResult<flowkit_journal::Owner> {
+pub(crate) async fn own(
+    directory: &std::path::Path,
+    now: Timestamp,
+) -> JournalResult<flowkit_journal::Owner> {
     let (times, pause) = ASKED;
     for _ in 1..times {
         match flowkit_journal::Owner::take(directory, now) {

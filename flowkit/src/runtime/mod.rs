@@ -22,6 +22,8 @@ pub(crate) use cache::CacheSlot;
 pub(crate) use gates::Gates;
 pub use gates::LimitUse;
 pub use journal::OnStart;
+#[cfg(feature = "cli")]
+pub(crate) use journal::own;
 
 use crate::breaker::BreakerState;
 use crate::clock::Clock;
@@ -76,6 +78,9 @@ use crate::secret_key::RuntimeKey;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A runtime that is dropped without [`shutdown`](Self::shutdown) has its journal's last rows written all the same, by a task that outlives it. If tokio ends before that, whoever drops the last
+/// of it waits for them, up to five seconds; rows that are lost even so are counted in an error that is logged.
 #[derive(Clone)]
 pub struct Runtime(pub(crate) Arc<RuntimeInner>);
 

@@ -18,6 +18,8 @@ pub(super) struct Begun {
     /// The index of its call.
     pub(super) call: usize,
     pub(super) run: TaskRunId,
+    /// Whether a task that called it, itself or by what it called, was tried before: then it runs, whatever is known of it.
+    pub(super) again: bool,
 }
 
 /// All lives of one program together.
@@ -31,11 +33,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// How many runs of a call began in a life.
-    pub(super) fn begun_in(&self, life: u32, call: usize) -> usize {
+    /// How many runs of a call began in a life, by whether a task above them was tried before.
+    pub(super) fn begun_in(&self, life: u32, call: usize, again: bool) -> usize {
         let begun = self.begun.iter();
         begun
-            .filter(|begun| begun.life == life && begun.call == call)
+            .filter(|begun| (begun.life, begun.call, begun.again) == (life, call, again))
             .count()
     }
 }
@@ -78,7 +80,7 @@ impl World {
         }
     }
 
-    pub(super) fn begins(&self, call: usize, run: TaskRunId) {
+    pub(super) fn begins(&self, call: usize, run: TaskRunId, again: bool) {
         let life = self.0.life;
         self.note(|ledger| {
             let known = ledger
@@ -86,21 +88,45 @@ impl World {
                 .iter()
                 .any(|begun| begun.life == life && begun.run == run);
             if !known {
-                ledger.begun.push(Begun { life, call, run });
+                ledger.begun.push(Begun {
+                    life,
+                    call,
+                    run,
+                    again,
+                });
             }
         });
     }
 
     pub(super) fn happens(&self, call: usize, value: u64) {
+        let undoable = self.program().calls[call].undoable;
         self.note(|ledger| {
             let happened = ledger.happened.entry(call).or_insert((0, value));
             happened.0 += 1;
+            if undoable && happened.0 > 1 {
+                ledger
+                    .troubles
+                    .push(format!("c{call} happens again, and was not undone"));
+            }
         });
     }
 
-    /// Takes a while, which is another one in every life.
+    /// What happened is undone, however often that is said.
+    pub(super) fn undoes(&self, call: usize) {
+        self.note(|ledger| {
+            if let Some(happened) = ledger.happened.get_mut(&call) {
+                happened.0 = 0;
+            }
+        });
+    }
+
+    /// A while, which is another one each time.
+    pub(super) fn while_to_take(&self) -> Duration {
+        Duration::from_millis(self.0.rng.lock().unwrap().u64(0..=12))
+    }
+
+    /// Takes a while.
     pub(super) async fn rest(&self) {
-        let millis = self.0.rng.lock().unwrap().u64(0..=12);
-        flowkit::sleep(Duration::from_millis(millis)).await;
+        flowkit::sleep(self.while_to_take()).await;
     }
 }

@@ -16,7 +16,7 @@ use flowkit::journal::record::RunNo;
 use flowkit::journal::{JournalStore, MemoryJournal, RunFilter, StoredTask};
 use flowkit::prelude::*;
 use flowkit::{
-    ErrorKind, FastRandomness, FlowRunId, KeepRuns, ResumeOptions, SeededIds, TaskRunId, TokioClock,
+    ErrorKind, FastRandomness, FlowRunId, HookRun, KeepRuns, ResumeOptions, SeededIds, TaskRunId, TokioClock,
 };
 use futures::FutureExt;
 
@@ -65,6 +65,13 @@ impl Death {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Undoes what a run did, which takes a while before and after.
+async fn undo(world: World, run: HookRun) {
+    tokio::time::sleep(world.while_to_take()).await;
+    world.undoes(operator::call_of(run.run_name()).unwrap());
+    tokio::time::sleep(world.while_to_take()).await;
 }
 
 /// One program, from its first life to its end.
@@ -134,6 +141,10 @@ impl Story {
             .journal_store(Arc::clone(&self.journal) as Arc<dyn JournalStore>)
             .keep_runs(KeepRuns::everything())
             .resource(world.clone())
+            .on_rollback({
+                let world = world.clone();
+                move |run: HookRun| undo(world.clone(), run)
+            })
             .build()
             .await
             .unwrap()
@@ -152,6 +163,11 @@ impl Story {
                 .run(perform::flow(world, self.program.root()))
                 .await
                 .into_result(),
+            // Its process died when all was done.
+            Some(stored) if stored.state == State::Completed.name() => {
+                let value = stored.result_json.as_deref().unwrap();
+                Ok(value.parse().unwrap())
+            }
             Some(stored) => {
                 let id = FlowRunId::from_u128(stored.id);
                 if settles {
@@ -175,7 +191,7 @@ impl Story {
         self.ledger.lock().unwrap().troubles.push(trouble);
     }
 
-    /// How many of the runs of each call that began have their result in the journal.
+    /// How many of the runs of each call that began have their result in the journal; without those that run again whatever it has.
     fn committed(&mut self) -> BTreeMap<usize, usize> {
         // A journal in memory has its answer at once.
         let finished = self.finished().now_or_never().unwrap();
@@ -191,7 +207,7 @@ impl Story {
                 .begun
                 .iter()
                 .find(|begun| begun.life == life && is_it(begun.run));
-            if let Some(begun) = begun.filter(|_| task.has_result) {
+            if let Some(begun) = begun.filter(|begun| task.has_result && !begun.again) {
                 *committed.entry(begun.call).or_default() += 1;
             }
         }
@@ -202,7 +218,12 @@ impl Story {
     async fn finished(&self) -> Vec<(u128, StoredTask)> {
         let mut finished = Vec::new();
         if let Some(root) = self.journal.flows(&RunFilter::default()).await.unwrap().pop() {
-            for task in self.journal.finished(root.id).await.unwrap() {
+            let left = self.journal.finished(root.id).await.unwrap();
+            assert_eq!(
+                left.unreadable, 0,
+                "whatever is cut off, nothing before it is missing"
+            );
+            for task in left.tasks {
                 let life = self.journal.life(task.spot.run).await.unwrap().unwrap();
                 finished.push((life.id, task));
             }
@@ -222,7 +243,8 @@ struct Before {
 /// What must be true whatever dies when.
 struct Undisturbed {
     value: u64,
-    begun: BTreeMap<usize, usize>,
+    /// How many runs of each call begin, by whether a task above them was tried before.
+    begun: BTreeMap<(usize, bool), usize>,
     happened: BTreeMap<usize, usize>,
 }
 
@@ -235,8 +257,8 @@ impl Undisturbed {
             return Err(format!("it fails undisturbed: {:?}", ledger.troubles));
         };
         let mut begun = BTreeMap::new();
-        for call in ledger.begun.iter().map(|begun| begun.call) {
-            *begun.entry(call).or_default() += 1;
+        for run in &ledger.begun {
+            *begun.entry((run.call, run.again)).or_default() += 1;
         }
         let happened = ledger
             .happened
@@ -256,11 +278,19 @@ impl Undisturbed {
         let ledger = story.ledger.lock().unwrap();
         let mut troubles = ledger.troubles.clone();
         for (life, before) in (1..).zip(lives).filter(|(_, before)| before.settles) {
+            for (call, planned) in story.program.calls.iter().enumerate() {
+                let all = self.begun.get(&(call, true)).copied().unwrap_or_default();
+                let again = ledger.begun_in(life, call, true);
+                if again > all && !planned.undoable {
+                    troubles.push(format!("c{call} runs {all} times for another attempt undisturbed, and {again} times in life {life}"));
+                }
+            }
             for (&call, &kept) in &before.committed {
-                let all = self.begun.get(&call).copied().unwrap_or_default();
-                let again = ledger.begun_in(life, call);
+                let all = self.begun.get(&(call, false)).copied().unwrap_or_default();
+                let again = ledger.begun_in(life, call, false);
                 // An effect that an operator settles runs again only where it did not happen.
-                if story.program.calls[call].kind == Kind::Plain && kept + again > all {
+                let planned = &story.program.calls[call];
+                if planned.kind == Kind::Plain && !planned.undoable && kept + again > all {
                     troubles.push(format!(
                         "c{call} runs {all} times undisturbed; {kept} of these were committed before life {life}, in which {again} ran"
                     ));

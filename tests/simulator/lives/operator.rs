@@ -25,11 +25,16 @@ pub(super) async fn settle(
         by_call.entry(call).or_default().push(effect);
     }
     let known = known(runtime, run).await;
-    let ledger = ledger.lock().unwrap();
+    let mut ledger = ledger.lock().unwrap();
     for (call, effects) in by_call {
         let (happened, value) = ledger.happened.get(&call).copied().unwrap_or_default();
         // Equal calls are interchangeable: so many of them happened whose outcome is not known.
-        let happened = happened - known.get(&call).copied().unwrap_or_default();
+        let known = known.get(&call).copied().unwrap_or_default();
+        if known > happened {
+            let trouble = format!("c{call} happened {happened} times, and the journal knows of {known}");
+            ledger.troubles.push(trouble);
+        }
+        let happened = happened.saturating_sub(known);
         for (index, effect) in effects.iter().enumerate() {
             options = match index < happened {
                 true => options.happened(effect, value),
@@ -44,13 +49,13 @@ pub(super) async fn settle(
 async fn known(runtime: &Runtime, run: FlowRunId) -> BTreeMap<usize, usize> {
     let finished = runtime.journal().unwrap().finished(run.as_u128()).await.unwrap();
     let mut last = BTreeMap::new();
-    for task in finished.iter().filter(|task| task.effect != Effect::None) {
+    for task in finished.tasks.iter().filter(|task| task.effect != Effect::None) {
         last.insert(task.place, task);
     }
     let mut known = BTreeMap::new();
     for task in last
         .values()
-        .filter(|task| task.effect == Effect::Known && task.has_result)
+        .filter(|task| task.effect == Effect::Happened && task.has_result)
     {
         *known
             .entry(call_of(task.name.as_deref().unwrap()).unwrap())

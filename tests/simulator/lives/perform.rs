@@ -1,12 +1,15 @@
 //! The tasks and flows of a program: each looks up what it is to do, and does it.
 
 use flowkit::prelude::*;
-use flowkit::{FlowCall, TaskCall, TaskOptions, current_run};
+use flowkit::{FlowCall, TaskCall, TaskOptions, current_run, tagged, transaction};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::ledger::World;
 use super::program::{Kind, Step};
+
+/// The tag of what a task calls that was tried before.
+const AGAIN: &str = "again";
 
 #[task(run_name = "c{call}")]
 async fn plain(call: usize, input: Vec<u64>, #[resource] world: &World) -> Result<u64> {
@@ -59,12 +62,17 @@ fn fold(index: usize, values: &[u64]) -> u64 {
 async fn perform_call(world: &World, index: usize, input: &[u64]) -> Result<u64> {
     let run = current_run().ok_or("a body belongs to a run")?;
     let id = run.task_run_id().ok_or("a task has a run")?;
-    world.begins(index, id);
+    world.begins(index, id, run.tags().iter().any(|tag| tag == AGAIN));
     let call = &world.program().calls[index];
     world.rest().await;
     let mut values = input.to_vec();
-    values.extend(perform(world, &call.steps).await?);
-    if run.attempt() <= call.failures {
+    let fails = run.attempt() <= call.failures;
+    let performed = perform(world, &call.steps, fails);
+    values.extend(match run.attempt() {
+        1 => performed.await?,
+        _ => tagged([AGAIN], performed).await?,
+    });
+    if fails {
         return Err("as planned".into());
     }
     let value = fold(index, &values);
@@ -77,16 +85,56 @@ async fn perform_call(world: &World, index: usize, input: &[u64]) -> Result<u64>
 
 async fn perform_flow(world: &World, index: usize) -> Result<u64> {
     let flow = &world.program().flows[index];
-    let values = perform(world, &flow.steps).await?;
     let attempt = current_run().ok_or("a body belongs to a run")?.attempt();
-    if flow.fails_once && attempt == 1 {
+    let fails = flow.fails_once && attempt == 1;
+    let values = perform(world, &flow.steps, fails).await?;
+    if fails {
         return Err("as planned".into());
     }
     Ok(fold(index, &values))
 }
 
-/// Takes steps, and gives the values that came of them in the order in which they are written.
-fn perform<'a>(world: &'a World, steps: &'a [Step]) -> BoxFuture<'a, Result<Vec<u64>>> {
+/// Why a transaction was undone.
+enum Undone {
+    AsPlanned,
+    By(flowkit::Error),
+}
+
+impl From<flowkit::Error> for Undone {
+    fn from(error: flowkit::Error) -> Self {
+        Self::By(error)
+    }
+}
+
+/// Calls in a transaction, which may fail at its end: then it has no values, and whoever called it fails later.
+async fn undoable(world: &World, calls: &[usize], submits: bool, fails: bool) -> Result<Vec<u64>> {
+    let outcome = transaction(async {
+        let calls = calls.iter().map(|&index| call(world, index, Vec::new()));
+        let mut values = Vec::new();
+        if submits {
+            let handles: Vec<_> = calls.map(TaskCall::submit).collect();
+            for handle in handles {
+                values.push(handle.await?);
+            }
+        } else {
+            for call in calls {
+                values.push(call.await?);
+            }
+        }
+        match fails {
+            true => Err(Undone::AsPlanned),
+            false => Ok(values),
+        }
+    });
+    match outcome.await {
+        Ok(values) => Ok(values),
+        Err(Undone::AsPlanned) => Ok(Vec::new()),
+        Err(Undone::By(error)) => Err(error.into()),
+    }
+}
+
+/// Takes steps, in an attempt that is to fail or not, and gives the values that came of them in the order in which they are written.
+fn perform<'a>(world: &'a World, steps: &'a [Step], fails: bool) -> BoxFuture<'a, Result<Vec<u64>>> {
     async move {
         let mut values = Vec::new();
         let mut submitted = Vec::new();
@@ -114,10 +162,16 @@ fn perform<'a>(world: &'a World, steps: &'a [Step]) -> BoxFuture<'a, Result<Vec<
                 Step::FlowHere(index) => values.push(flow(world, *index).await?),
                 Step::FlowSubmit(index) => submitted.push(flow(world, *index).submit()),
                 Step::Both([one, other]) => {
-                    let (one, other) = futures::join!(perform(world, one), perform(world, other));
+                    let (one, other) =
+                        futures::join!(perform(world, one, fails), perform(world, other, fails));
                     values.extend(one?);
                     values.extend(other?);
                 }
+                Step::Transaction {
+                    calls,
+                    submits,
+                    fails: planned,
+                } => values.extend(undoable(world, calls, *submits, *planned && fails).await?),
             }
         }
         for handle in submitted {

@@ -25,6 +25,8 @@ pub(super) struct Call {
     /// How many attempts of it fail before one returns.
     pub(super) failures: u32,
     pub(super) steps: Vec<Step>,
+    /// Whether it is made in one place only, in a transaction that may be undone.
+    pub(super) undoable: bool,
     size: usize,
 }
 
@@ -50,6 +52,12 @@ pub(super) enum Step {
     FlowSubmit(usize),
     /// Does both at the same time, in the same body.
     Both([Vec<Self>; 2]),
+    /// Calls in a transaction, one after the other or at the same time. It may fail where the attempt that it is in is to fail, so that all of them are undone.
+    Transaction {
+        calls: Vec<usize>,
+        submits: bool,
+        fails: bool,
+    },
 }
 
 /// A flow, and all that it calls. The root comes last.
@@ -115,7 +123,7 @@ impl Drawing<'_> {
     }
 
     fn step(&mut self, depth: u32, submitted: bool) -> Step {
-        match self.rng.u8(..20) {
+        match self.rng.u8(..22) {
             0 | 1 => Step::Rest,
             2..=5 => Step::Here(self.call(depth, None)),
             6..=9 => Step::Submit(self.call(depth, None)),
@@ -128,7 +136,32 @@ impl Drawing<'_> {
             15 if depth < DEEPEST => Step::FlowHere(self.flow(depth + 1)),
             16 if depth < DEEPEST => Step::FlowSubmit(self.flow(depth + 1)),
             17..=19 if depth < DEEPEST => Step::Both([(); 2].map(|()| self.steps(depth + 1, 1..=3))),
+            20 | 21 => self.transaction(),
             _ => Step::Rest,
+        }
+    }
+
+    fn transaction(&mut self) -> Step {
+        let count = self.rng.usize(1..=3);
+        let calls: Vec<_> = (0..count)
+            .map(|_| {
+                self.left -= 1;
+                let (kind, fails) = (self.kind(), self.chance(20));
+                self.program.calls.push(Call {
+                    kind,
+                    failures: u32::from(fails),
+                    steps: Vec::new(),
+                    undoable: true,
+                    // Made nowhere else.
+                    size: SMALL + 1,
+                });
+                self.program.calls.len() - 1
+            })
+            .collect();
+        Step::Transaction {
+            calls,
+            submits: self.rng.bool(),
+            fails: self.rng.bool(),
         }
     }
 
@@ -165,6 +198,7 @@ impl Drawing<'_> {
             kind,
             failures,
             steps,
+            undoable: false,
             size,
         });
         self.program.calls.len() - 1
@@ -178,6 +212,7 @@ impl Drawing<'_> {
             Step::Here(call) | Step::Submit(call) | Step::Feed(call) => of_call(call),
             Step::FanOut(calls) => calls.iter().map(of_call).sum(),
             Step::FlowHere(flow) | Step::FlowSubmit(flow) => of_flow(flow),
+            Step::Transaction { calls, .. } => calls.iter().map(of_call).sum(),
             Step::Both(both) => both.iter().map(|steps| self.sizes(steps)).sum(),
         }
     }

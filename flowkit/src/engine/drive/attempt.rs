@@ -1,10 +1,12 @@
 //! The attempts of a task run: each with its context and its timeout, its failure judged, a delay before the next.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use flowkit_journal::record::Effect;
+use tokio::time::{Instant, Sleep};
 
 use super::{Drive, Phase, Step};
 use crate::clock::Stamp;
@@ -33,50 +35,7 @@ impl Drive {
         if let Some(step) = self.intend() {
             return Poll::Ready(step);
         }
-        if self.attempt == 0 {
-            self.pay_into_budget();
-        }
-        self.attempt += if cfg!(flowkit_fault = "attempt-counted-twice") {
-            2
-        } else {
-            1
-        };
-        let attempt = self.attempt;
-        self.scope.change(
-            self.place,
-            State::Running,
-            &Change {
-                attempt,
-                call: self.call_record(),
-                at_once: self.at_once,
-                ..Change::default()
-            },
-        );
-        self.call_hooks(State::Running, None);
-        if let Some(span) = &self.span {
-            span.record("attempt", attempt);
-        }
-        if let Some(Ambient::Run(run)) = &mut self.ambient {
-            run.attempt = attempt;
-            if let Some(calls) = &run.calls {
-                calls.begin_attempt();
-            }
-        }
-        self.note_begin();
-        let mut last = true;
-        let mut timeout = None;
-        if let Some(more) = &mut self.more {
-            let retries = more.plan.retry.as_ref().map_or(0, |retry| retry.retries);
-            last = attempt > retries || !job.is_repeatable();
-            timeout = more.plan.timeout.map(|limit| Box::pin(tokio::time::sleep(limit)));
-            more.attempt_began = self.scope.epoch.stamp();
-            let first = *more.first_attempt.get_or_insert_with(Instant::now);
-            if attempt == 1 {
-                // A time that no clock reaches is no limit.
-                let end = more.plan.total_timeout.and_then(|limit| first.checked_add(limit));
-                more.total = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
-            }
-        }
+        let (last, timeout) = self.count_attempt(&*job);
         #[cfg(feature = "testing")]
         self.plan_fault();
         let (definition, scope) = (self.definition, &self.scope);
@@ -100,6 +59,50 @@ impl Drive {
             Ok(None) => self.poll_attempt(job, cx),
             Err(failure) => Poll::Ready(self.after_failure(failure, false)),
         }
+    }
+
+    /// One more attempt begins. Gives whether another can follow it, and how long it may take.
+    fn count_attempt(&mut self, job: &dyn Job) -> (bool, Option<Pin<Box<Sleep>>>) {
+        if self.attempt == 0 {
+            self.pay_into_budget();
+        }
+        self.attempt += if cfg!(flowkit_fault = "attempt-counted-twice") {
+            2
+        } else {
+            1
+        };
+        let attempt = self.attempt;
+        let change = Change {
+            attempt,
+            call: self.call_record(),
+            at_once: self.at_once,
+            ..Change::default()
+        };
+        self.scope.change(self.place, State::Running, &change);
+        self.call_hooks(State::Running, None);
+        if let Some(span) = &self.span {
+            span.record("attempt", attempt);
+        }
+        if let Some(Ambient::Run(run)) = &mut self.ambient {
+            run.attempt = attempt;
+            if attempt > 1 {
+                run.calls = run.calls.take().map(|calls| Arc::new(calls.again()));
+            }
+        }
+        self.note_begin();
+        let Some(more) = &mut self.more else {
+            return (true, None);
+        };
+        let retries = more.plan.retry.as_ref().map_or(0, |retry| retry.retries);
+        more.attempt_began = self.scope.epoch.stamp();
+        let first = *more.first_attempt.get_or_insert_with(Instant::now);
+        if attempt == 1 {
+            // A time that no clock reaches is no limit.
+            let end = more.plan.total_timeout.and_then(|limit| first.checked_add(limit));
+            more.total = end.map(|end| Box::pin(tokio::time::sleep_until(end)));
+        }
+        let timeout = more.plan.timeout.map(|limit| Box::pin(tokio::time::sleep(limit)));
+        (attempt > retries || !job.is_repeatable(), timeout)
     }
 
     pub(super) fn poll_attempt(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
@@ -202,7 +205,7 @@ impl Drive {
         let after = failure.after.unwrap_or_default();
         let returned = matches!(failure.cause, Cause::Returned(_) | Cause::Refused(_));
         if returned {
-            self.effect_is_known(false);
+            self.effect_is_known(Effect::Failed);
         }
         let (state, error, retryable) = self.judge(failure);
         if retryable
@@ -272,8 +275,24 @@ impl Drive {
         // What failed in this attempt is part of its failure, and nobody else's.
         self.scope.observe_descendants(self.place);
         if delay.is_zero() {
-            return self.seek_admission();
+            return self.try_again();
         }
         Step::Next(Phase::Delay(Box::pin(tokio::time::sleep(delay))))
+    }
+
+    /// The delay is over. What the attempt before called was stopped, and has ended when the next one begins: the two never do the same at the same time.
+    pub(super) fn try_again(&mut self) -> Step {
+        if !self.scope.has_live_descendants(self.place) {
+            return self.seek_admission();
+        }
+        let (scope, place) = (Arc::clone(&self.scope), self.place);
+        Step::Next(Phase::Drain(Box::pin(async move {
+            scope.descendants_drained(place).await;
+        })))
+    }
+
+    pub(super) fn after_drain(&mut self) -> Step {
+        self.scope.observe_descendants(self.place);
+        self.seek_admission()
     }
 }

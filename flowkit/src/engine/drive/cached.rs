@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use flowkit_cache::{CacheKey, Lookup, MissReason, NewEntry, Role};
+use flowkit_journal::record::Effect;
 
 use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient, Leading};
@@ -196,7 +197,7 @@ impl Drive {
 
     pub(super) fn after_success(&mut self, job: &dyn Job) -> Step {
         self.leave_admission(None);
-        self.effect_is_known(true);
+        self.effect_is_known(Effect::Happened);
         let Some(key) = self.key() else {
             self.keep_value(job);
             return self.complete();

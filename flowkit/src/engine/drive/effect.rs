@@ -1,7 +1,7 @@
 //! The effect of a task run: its intent is on the disk before the body begins, its outcome before anybody is given it, and what is not known is said.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use flowkit_journal::JournalResult;
 use flowkit_journal::record::Effect;
@@ -9,10 +9,11 @@ use futures::future::BoxFuture;
 
 use super::journaled::Journaled;
 use super::{Drive, Phase, Step};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::job::Job;
 use crate::journaling::replay::{Found, Settled};
 use crate::journaling::{CallRecord, Original, journal_error};
+use crate::panics::caught;
 use crate::state::State;
 
 impl Drive {
@@ -42,12 +43,18 @@ impl Drive {
     }
 
     /// What somebody says of an effect whose outcome the journal does not know: none if it did not happen, so that the task runs.
-    pub(super) fn settle(&mut self, mut job: Pin<&mut dyn Job>, settled: Settled) -> Option<Step> {
+    pub(super) fn settle(&mut self, job: Pin<&mut dyn Job>, settled: Settled) -> Option<Step> {
+        if let Settled::Happened(value) = settled {
+            return Some(self.complete_as_said(job, value));
+        }
         let task = self.definition.name();
-        let Settled::Happened(value) = settled else {
-            tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said not to have happened: its task runs");
-            return None;
-        };
+        tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said not to have happened: its task runs");
+        None
+    }
+
+    /// Completes with what somebody who looked says the body would have returned.
+    pub(super) fn complete_as_said(&mut self, mut job: Pin<&mut dyn Job>, value: serde_json::Value) -> Step {
+        let task = self.definition.name();
         // Until the value is there, it is as unknown as before.
         if let Some(journaled) = &mut self.journaled {
             journaled.began = true;
@@ -58,12 +65,12 @@ impl Drive {
             let error = self.error(ErrorKind::Input).detailed(format!(
                 "its effect is said to have happened, and the value given for what it returned cannot be read as that: {error}"
             ));
-            return Some(self.end(State::Failed, Some(error)));
+            return self.end(State::Failed, Some(error));
         }
         tracing::info!(target: "flowkit", task, "an effect whose outcome was not known is said to have happened");
-        self.effect_is_known(true);
+        self.effect_is_known(Effect::Happened);
         self.keep_value(&*job);
-        Some(self.complete())
+        self.complete()
     }
 
     /// Notes what is known of the effect, wherever the run is written from.
@@ -81,11 +88,9 @@ impl Drive {
         let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
             return;
         };
-        let mut effects = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
         let found = Found {
             spot: life.spot(self.place),
             has_result: journaled.record.result.is_some(),
-            completed: journaled.returned_value,
             effect,
             original: Original {
                 started: None,
@@ -93,12 +98,7 @@ impl Drive {
                 attempts: self.attempt,
             },
         };
-        // What failed by returning an error may be tried again.
-        match effect {
-            Effect::Known if !journaled.returned_value => drop(effects.remove(&place)),
-            Effect::None => drop(effects.remove(&place)),
-            _ => drop(effects.insert(place, found)),
-        }
+        life.done.note_effect(place, found);
     }
 
     /// The body is about to begin.
@@ -121,10 +121,12 @@ impl Drive {
         if !self.must_not_repeat() {
             return None;
         }
-        let journaled = self.journaled.as_ref()?;
+        let journaled = self.journaled.as_mut()?;
         if journaled.record.effect == Effect::Intended {
             return None;
         }
+        // What an earlier attempt did is known by now.
+        journaled.began = false;
         self.set_effect(Effect::Intended);
         self.scope
             .journal_task(&self.scope.graph(), self.place, self.call_record());
@@ -153,25 +155,20 @@ impl Drive {
     }
 
     /// The body returned, with a value or an error: how an effect went is known.
-    pub(super) fn effect_is_known(&mut self, returned_value: bool) {
-        if let Some(journaled) = self
-            .journaled
-            .as_mut()
-            .filter(|journaled| journaled.record.effect == Effect::Intended)
-        {
-            journaled.returned_value = returned_value;
-            self.set_effect(Effect::Known);
+    pub(super) fn effect_is_known(&mut self, how: Effect) {
+        let is_intended = |journaled: &Journaled| journaled.record.effect == Effect::Intended;
+        if self.journaled.as_deref().is_some_and(is_intended) {
+            self.set_effect(how);
         }
     }
 
     /// The value is there and kept. The outcome of an effect is on the disk before anybody is given it.
     pub(super) fn complete(&mut self) -> Step {
-        let known = |journaled: &Journaled| journaled.record.effect == Effect::Known;
-        if !self.journaled.as_deref().is_some_and(known) {
+        if !self.happened() {
             return self.end(State::Completed, None);
         }
         // What it returned is there by now.
-        self.set_effect(Effect::Known);
+        self.set_effect(Effect::Happened);
         self.scope
             .journal_task(&self.scope.graph(), self.place, self.call_record());
         match self
@@ -181,6 +178,27 @@ impl Drive {
             Some(flush) => Step::Next(Phase::Commit(flush)),
             None => self.end(State::Completed, None),
         }
+    }
+
+    fn happened(&self) -> bool {
+        let happened = |journaled: &Journaled| journaled.record.effect == Effect::Happened;
+        self.journaled.as_deref().is_some_and(happened)
+    }
+
+    /// Whether the run, in this phase, has had its effect and only writes that down: nobody can stop it any more.
+    pub(super) fn has_happened(&self, phase: &Phase) -> bool {
+        matches!(phase, Phase::Keep(_) | Phase::Commit(_)) && self.happened()
+    }
+
+    /// Ends a run that has had its effect, and that nobody will drive on, as what it is: completed. Its transaction undoes it, if that is undone.
+    pub(super) fn complete_abandoned(&mut self, job: Pin<&mut dyn Job>, phase: Phase) -> Result<(), Error> {
+        if let Phase::Keep(keep) = phase {
+            self.share(Ok(keep.1));
+        }
+        self.end(State::Completed, None);
+        // Copying the value is the user's code.
+        drop(caught(|| self.leave_behind(&*job, true)));
+        Ok(())
     }
 
     pub(super) fn after_commit(&mut self, written: JournalResult<()>) -> Step {

@@ -1,17 +1,19 @@
 //! The journaled side of a task run: which call it is, and what an earlier life of its flow run completed of it.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use flowkit_journal::JournalResult;
 use flowkit_journal::record::{Digest, Effect};
 
 use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient};
+use crate::engine::hooks;
 use crate::error::ErrorKind;
+use crate::hook::Moment;
 use crate::job::Job;
 use crate::journaling::CallRecord;
-use crate::journaling::calls::{Called, Calls};
+use crate::journaling::calls::{Called, Calls, Place};
 use crate::journaling::replay::Found;
 use crate::state::State;
 
@@ -26,8 +28,19 @@ pub(super) struct Journaled {
     pub(super) keeps: bool,
     /// Whether the body of an attempt began.
     pub(super) began: bool,
-    /// Whether it returned a value.
-    pub(super) returned_value: bool,
+}
+
+impl Journaled {
+    /// Of a run that is one of these calls.
+    pub(super) fn of(caller: Arc<Calls>) -> Self {
+        Self {
+            caller,
+            record: CallRecord::default(),
+            place: None,
+            keeps: true,
+            began: false,
+        }
+    }
 }
 
 impl Drive {
@@ -50,9 +63,18 @@ impl Drive {
             Some(_) => journaled.caller.item(&called),
             None => (journaled.caller.next(&called), false),
         };
-        journaled.place = is_known.then_some(place);
+        // What an effect is known by says nothing of secrets, and neither do the calls below it.
+        let place = match has_effect {
+            true => Place::without_secrets(place.plain),
+            false => place,
+        };
+        journaled.place = is_known.then_some(place.full);
         journaled.record.place = journaled.place.filter(|_| !follows);
-        journaled.record.inputs = called.inputs.unwrap_or_default();
+        let inputs = match has_effect {
+            true => called.inputs_of_effect(),
+            false => called.inputs,
+        };
+        journaled.record.inputs = inputs.unwrap_or_default();
         journaled.keeps = job.is_kept();
         if let Some(Ambient::Run(run)) = &mut self.ambient {
             run.calls = Some(Arc::new(Calls::below(place, &journaled.caller, is_known)));
@@ -62,39 +84,60 @@ impl Drive {
 
     /// Finds out whether an earlier life of the flow run, or an earlier attempt in this one, completed the call.
     pub(super) fn look_back(&mut self, job: Pin<&mut dyn Job>) -> Option<Step> {
-        let definition = self.definition;
         let has_effect = self.must_not_repeat();
         let scope = Arc::clone(&self.scope);
         let life = scope.life.as_ref()?;
         let journaled = self.journaled.as_ref()?;
         let place = journaled.place?;
-        if has_effect && !cfg!(flowkit_fault = "effect-forgotten-by-the-next-attempt") {
-            let begun = life.effects.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = begun.get(&place).copied() {
-                drop(begun);
-                return self.restore(found);
-            }
+        if has_effect
+            && !cfg!(flowkit_fault = "effect-forgotten-by-the-next-attempt")
+            && let Some(found) = life.done.effect(&place)
+        {
+            return self.restore(found);
         }
         let replay = life.replay.as_ref()?;
+        if life.done.is_undone(&place) {
+            return None;
+        }
+        if replay.is_undoing(&place) {
+            return Some(self.undo_again());
+        }
         if has_effect && let Some(settled) = replay.settled(&place) {
             return self.settle(job, settled.clone());
         }
-        let row = life.recorder.definition(definition);
-        let inputs = &journaled.record.inputs;
-        let found = replay.find(&place);
-        match found {
+        if !has_effect && journaled.caller.are_made_again() {
+            return None;
+        }
+        match replay.find(&place) {
             Some(found) => self.restore(found),
-            None if has_effect && replay.had_effect(&row, inputs) => {
-                Some(self.end_unknown("it had its effect, or may have had it, before its code changed"))
-            }
+            None if has_effect => self.look_for_moved(),
             None => {
-                let mismatch = replay.mismatch(&row, inputs)?;
+                let row = life.recorder.definition(self.definition);
+                let mismatch = replay.mismatch(&row, &journaled.record.inputs)?;
                 let error = self.error(ErrorKind::ResumeMismatch).detailed(format!(
                     "{mismatch}: start a new run, or resume with `allow_changes`"
                 ));
                 Some(self.end(State::Failed, Some(error)))
             }
         }
+    }
+
+    /// Calls the hooks that undo the run again: the process died before they had all been called.
+    fn undo_again(&self) -> Step {
+        let (scope, place, definition) = (Arc::clone(&self.scope), self.place, self.definition);
+        let run = self.hook_run(State::RolledBack, None);
+        Step::Next(Phase::Undo(Box::pin(async move {
+            hooks::call_at(Moment::Rollback, &scope, Some(place), definition, &run).await;
+        })))
+    }
+
+    /// What an earlier life did is undone, and may be done again.
+    pub(super) fn after_undo(&mut self, job: &dyn Job) -> Step {
+        let place = self.journaled.as_ref().and_then(|journaled| journaled.place);
+        if let (Some(place), Some(life)) = (place, &self.scope.life) {
+            life.done.undo(place);
+        }
+        self.cached_or_admitted(job)
     }
 
     /// What an earlier life, or an earlier attempt of this one, has of the call; none if it is to run.
@@ -105,8 +148,7 @@ impl Drive {
             ));
         }
         if !found.has_result {
-            let is_lost = found.effect == Effect::Known && found.completed;
-            return is_lost
+            return (found.effect == Effect::Happened)
                 .then(|| self.end_unknown("it had its effect, and what it returned is no longer kept"));
         }
         let life = self.scope.life.as_ref()?;
@@ -145,7 +187,6 @@ impl Drive {
             Ok(Some(bytes)) => match job.as_mut().decode(&bytes) {
                 Ok(()) => {
                     if let Some(journaled) = &mut self.journaled {
-                        journaled.returned_value = true;
                         journaled.record.result = Some(bytes.into());
                         journaled.record.effect = found.effect;
                         journaled.record.original = Some(found.original);

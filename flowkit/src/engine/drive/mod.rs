@@ -9,7 +9,10 @@ mod admission;
 mod attempt;
 mod cached;
 mod effect;
+mod ending;
+mod enter;
 mod journaled;
+mod moved;
 mod outlasting;
 mod upstreams;
 
@@ -22,40 +25,28 @@ use flowkit_journal::JournalResult;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
-use tracing::level_filters::LevelFilter;
 
 use self::admission::Admission;
+pub(crate) use self::enter::{CallExtras, Entrance};
 use self::journaled::Journaled;
+use self::moved::Moved;
 pub(crate) use self::upstreams::{edges_of, look_at_upstreams, with_ambient};
 use super::caching::{Caching, Shared};
 use super::hooks::HookQueue;
-use super::scope::{Change, NewRun, Scope};
+use super::scope::Scope;
 use super::slots::RunSlots;
-use super::stall;
 use crate::clock::Stamp;
-use crate::context::{Ambient, RunContext};
+use crate::context::Ambient;
 use crate::definition::Definition;
 use crate::error::{Error, ErrorKind, Failure};
-use crate::graph::NodeKind;
-use crate::hook::{HookRun, Moment};
-use crate::ids::{NodeRef, TaskRunId};
+use crate::ids::NodeRef;
 use crate::job::Job;
-use crate::journaling::CallRecord;
 use crate::journaling::replay::Found;
-use crate::options::{Plan, TaskOptions};
+use crate::options::Plan;
 use crate::order::Order;
 use crate::panics::caught;
 use crate::state::State;
 use crate::transaction::Member;
-
-/// What a call says beside its inputs.
-#[derive(Default)]
-pub(crate) struct CallExtras {
-    pub(crate) options: Option<TaskOptions>,
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) tags: Vec<Arc<str>>,
-    pub(crate) wait_for: Vec<Order>,
-}
 
 /// Drives one task run.
 pub(crate) struct Drive {
@@ -114,8 +105,14 @@ enum Phase {
     Inputs,
     /// Reads what an earlier life of the flow run returned.
     Restore(BoxFuture<'static, (JournalResult<Option<Vec<u8>>>, Found)>),
+    /// Reads what called the effects of earlier lives that may be this call's.
+    Moved(BoxFuture<'static, Moved>),
+    /// Calls the hooks that undo what an earlier life did.
+    Undo(BoxFuture<'static, ()>),
     /// What it needs waits for it: it never begins.
     Stalled(Error),
+    /// Who called it was given up.
+    Orphaned,
     LookUp(BoxFuture<'static, Lookup>),
     Join(BoxFuture<'static, Role<Shared>>),
     /// The leader looks again: another run may have filled the cache in between.
@@ -131,6 +128,8 @@ enum Phase {
         timeout: Option<Pin<Box<Sleep>>>,
     },
     Delay(Pin<Box<Sleep>>),
+    /// What the attempt before called ends.
+    Drain(BoxFuture<'static, ()>),
     /// The value is being kept, and then given to others.
     Keep(Box<Keeping>),
     /// Has the intent of an effect written.
@@ -146,108 +145,7 @@ enum Step {
     End(Result<(), Error>),
 }
 
-/// Where a run is entered in the graph.
-pub(crate) enum Entrance {
-    /// A node of its own.
-    Node,
-    /// The next item of a fan-out.
-    Item { node: NodeRef, item: u32 },
-}
-
 impl Drive {
-    /// Enters a run in the graph of the context's flow run. Its inputs are submitted, its body has not begun.
-    pub(crate) fn new(
-        definition: &'static Definition,
-        extras: Option<Box<CallExtras>>,
-        mut job: Pin<&mut dyn Job>,
-        mut caller: RunContext,
-        entrance: Entrance,
-        awaited: bool,
-    ) -> Self {
-        let scope = Arc::clone(&caller.scope);
-        let has_values = job.as_mut().start_inputs();
-        let (options, name, tags, orders) = match extras {
-            Some(extras) => (extras.options, extras.name, extras.tags, extras.wait_for),
-            None => (None, None, Vec::new(), Vec::new()),
-        };
-        let edges = if has_values && orders.is_empty() {
-            Vec::new()
-        } else {
-            edges_of(definition, job, &orders, &scope)
-        };
-        let may_close = stall::may_close(&scope, matches!(entrance, Entrance::Item { .. }), &edges);
-        let plain = options.is_none()
-            && orders.is_empty()
-            && definition.cache().is_none()
-            && scope.memo().is_none()
-            && caller.around().transaction.is_none()
-            && scope.runtime.is_plain(definition);
-        let tags = with_ambient(tags, &caller.around().tags);
-        let place = match entrance {
-            Entrance::Node => scope.add(NewRun {
-                definition,
-                parent: caller.place,
-                kind: NodeKind::Task,
-                name,
-                tags,
-                edges,
-            }),
-            Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
-        };
-        let stalled = may_close.then(|| stall::of_entered(&scope, place)).flatten();
-        let more = (!plain).then(|| {
-            let plan = Plan::of(options.as_ref(), definition, &scope.runtime.task_defaults);
-            Box::new(More {
-                admission: Admission::of(&plan, &scope.runtime).map_err(|error| {
-                    error
-                        .about(definition.kind(), definition.name())
-                        .in_task_run(scope.task_run_id(place))
-                }),
-                plan,
-                orders,
-                caching: None,
-                total: None,
-                first_attempt: None,
-                attempt_began: Stamp::NEVER,
-                hooks: HookQueue::start(&scope, Some(place), definition),
-                member: caller
-                    .around()
-                    .transaction
-                    .as_ref()
-                    .map(|group| group.enter(&scope, place)),
-                uncommitted: None,
-            })
-        });
-        let journaled = caller.calls.take().map(|caller| {
-            Box::new(Journaled {
-                caller,
-                record: CallRecord::default(),
-                place: None,
-                keeps: true,
-                began: false,
-                returned_value: false,
-            })
-        });
-        let span = span_of(&scope, place, definition);
-        let context = caller.below(place, more.as_deref().and_then(More::slots));
-        Self {
-            definition,
-            ambient: Some(Ambient::Run(context)),
-            scope,
-            place,
-            attempt: 0,
-            awaited,
-            has_values,
-            at_once: awaited && more.is_none(),
-            phase: stalled.map_or(Phase::Inputs, Phase::Stalled),
-            #[cfg(feature = "testing")]
-            fault: None,
-            span,
-            journaled,
-            more,
-        }
-    }
-
     pub(crate) fn place(&self) -> NodeRef {
         self.place
     }
@@ -278,11 +176,7 @@ impl Drive {
             }
         };
         self.phase = Phase::Ended;
-        if self.is_in_transaction() {
-            self.leave_transaction(&*job);
-        } else if outcome.is_ok() {
-            self.remember(&*job);
-        }
+        self.leave_behind(&*job, outcome.is_ok());
         Poll::Ready(outcome)
     }
 
@@ -320,10 +214,19 @@ impl Drive {
                 let (read, found) = ready!(read.as_mut().poll(cx));
                 self.after_restore(job, read, &found)
             }
+            Phase::Moved(read) => {
+                let moved = ready!(read.as_mut().poll(cx));
+                self.after_moved(job, moved)
+            }
+            Phase::Undo(undo) => {
+                ready!(undo.as_mut().poll(cx));
+                self.after_undo(&*job)
+            }
             Phase::Stalled(error) => {
                 let error = error.clone();
                 self.end(State::Failed, Some(error))
             }
+            Phase::Orphaned => self.end(State::Cancelled, Some(self.error(ErrorKind::Cancelled))),
             Phase::LookUp(look_up) => {
                 let found = ready!(look_up.as_mut().poll(cx));
                 self.after_look_up(job, found)
@@ -350,7 +253,11 @@ impl Drive {
             Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
             Phase::Delay(delay) => {
                 ready!(delay.as_mut().poll(cx));
-                self.seek_admission()
+                self.try_again()
+            }
+            Phase::Drain(drain) => {
+                ready!(drain.as_mut().poll(cx));
+                self.after_drain()
             }
             Phase::Keep(keep) => {
                 let trouble = ready!(keep.0.as_mut().poll(cx));
@@ -419,94 +326,5 @@ impl Drive {
             .error(ErrorKind::UpstreamFailed)
             .because(upstream.root().clone());
         self.end(State::UpstreamFailed, Some(error))
-    }
-
-    // --- the end ---
-
-    fn error(&self, kind: ErrorKind) -> Error {
-        let name = self.scope.graph().name(self.place);
-        Error::new(kind, self.definition.kind(), name)
-            .in_task_run(self.scope.task_run_id(self.place))
-            .after_attempts(self.attempt)
-    }
-
-    /// The run as its hooks are to see it.
-    fn hook_run(&self, state: State, error: Option<&Error>) -> HookRun {
-        HookRun {
-            kind: self.definition.kind(),
-            name: Arc::from(self.definition.name()),
-            run_name: self.scope.graph().name(self.place),
-            flow_run: self.scope.id,
-            task_run: Some(self.scope.task_run_id(self.place)),
-            state,
-            attempt: self.attempt,
-            error: error.cloned(),
-        }
-    }
-
-    /// Has the run's hooks called for the state that it is in now.
-    fn call_hooks(&self, state: State, error: Option<&Error>) {
-        if let Some(hooks) = self.more.as_ref().and_then(|more| more.hooks.as_ref()) {
-            hooks.call(self.hook_run(state, error));
-            if state == State::Completed && self.more.as_ref().is_some_and(|more| more.member.is_none()) {
-                hooks.call_at(Moment::Commit, self.hook_run(state, error));
-            }
-        }
-    }
-
-    fn end(&mut self, state: State, error: Option<Error>) -> Step {
-        self.settle_effect();
-        self.give_up_admission();
-        let change = Change {
-            attempt: self.attempt,
-            error: error.as_ref(),
-            observed: self.awaited,
-            call: self.call_record(),
-            at_once: false,
-        };
-        self.scope.change(self.place, state, &change);
-        if !self.is_restored() {
-            self.call_hooks(state, error.as_ref());
-        }
-        if let Some(more) = &mut self.more {
-            more.hooks = None;
-        }
-        if let Some(error) = &error {
-            tracing::debug!(target: "flowkit", task = self.definition.name(), %state, error = format_args!("{error:#}"), "task run ended");
-        }
-        Step::End(error.map_or(Ok(()), Err))
-    }
-
-    /// Ends a run that nobody will drive on. Gives the error that who waits for it is to see; none if it had ended.
-    pub(crate) fn abandon(&mut self) -> Option<Error> {
-        if matches!(self.phase, Phase::Ended) {
-            return None;
-        }
-        self.phase = Phase::Ended;
-        let error = self.error(ErrorKind::Cancelled);
-        self.end(State::Cancelled, Some(error.clone()));
-        self.scope.stop_descendants(self.place);
-        if let Some(more) = &mut self.more {
-            more.member = None;
-        }
-        Some(error)
-    }
-}
-
-/// What log lines of a run's body are in, if anybody listens.
-fn span_of(scope: &Scope, place: NodeRef, definition: &Definition) -> Option<Arc<Span>> {
-    if LevelFilter::current() < LevelFilter::INFO {
-        return None;
-    }
-    let span = tracing::info_span!(
-        target: "flowkit", "task_run", task = definition.name(), flow_run_id = %scope.id,
-        task_run_id = %TaskRunId::new(scope.id, place), attempt = tracing::field::Empty
-    );
-    (!span.is_disabled()).then(|| Arc::new(span))
-}
-
-impl Drop for Drive {
-    fn drop(&mut self) {
-        self.abandon();
     }
 }

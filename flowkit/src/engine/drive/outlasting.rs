@@ -25,6 +25,15 @@ impl Drive {
         Some(self.end(State::Cached, None))
     }
 
+    /// The run has ended: its transaction is told, and its value is kept for later attempts of the flow.
+    pub(super) fn leave_behind(&mut self, job: &dyn Job, has_value: bool) {
+        if self.more.as_ref().is_some_and(|more| more.member.is_some()) {
+            self.leave_transaction(job);
+        } else if has_value {
+            self.remember(job);
+        }
+    }
+
     /// The value, as later attempts of the flow can be given it.
     fn to_remember(&self, job: &dyn Job) -> Option<(Digest, Remembered)> {
         self.scope.memo()?;
@@ -35,7 +44,7 @@ impl Drive {
     }
 
     /// Keeps the value for later attempts of the flow.
-    pub(super) fn remember(&self, job: &dyn Job) {
+    fn remember(&self, job: &dyn Job) {
         if let (Some((place, remembered)), Some(memo)) = (self.to_remember(job), self.scope.memo()) {
             memo.remember(place, remembered);
         }
@@ -46,7 +55,7 @@ impl Drive {
     }
 
     /// Tells the run's transaction how it ended. What it returned is remembered when that commits.
-    pub(super) fn leave_transaction(&mut self, job: &dyn Job) {
+    fn leave_transaction(&mut self, job: &dyn Job) {
         let state = self.scope.state_of(self.place);
         let run = self.hook_run(state, None);
         let memo = self.to_remember(job);
@@ -60,10 +69,8 @@ impl Drive {
                 run,
                 entry: more.uncommitted.take(),
                 memo,
-                call: self
-                    .journaled
-                    .as_deref()
-                    .map(|journaled| journaled.record.clone()),
+                call: self.journaled.as_ref().and_then(|journaled| journaled.place),
+                record: self.call_record().cloned(),
             }),
             _ if state.is_failure() => member.failed(&self.scope, self.place),
             _ => drop(member),

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
 use flowkit_cache::SecretKey;
@@ -20,6 +20,22 @@ use crate::state::State;
 /// In the count of runs: somebody waits until there are none.
 const AWAITED: usize = 1 << (usize::BITS - 1);
 
+/// Somebody waits for the end of what a run called.
+struct Draining<'a>(&'a AtomicUsize);
+
+impl<'a> Draining<'a> {
+    fn begin(draining: &'a AtomicUsize) -> Self {
+        draining.fetch_add(1, Ordering::AcqRel);
+        Self(draining)
+    }
+}
+
+impl Drop for Draining<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Scope {
     /// Counts a submitted run in.
     pub(crate) fn enter(&self) {
@@ -30,6 +46,9 @@ impl Scope {
     pub(crate) fn leave(&self) {
         if self.live.fetch_sub(1, Ordering::AcqRel) == AWAITED + 1 {
             self.drained.notify_waiters();
+        }
+        if self.draining.load(Ordering::Acquire) > 0 {
+            self.left.notify_waiters();
         }
     }
 
@@ -47,6 +66,27 @@ impl Scope {
                 return;
             }
             drained.await;
+        }
+    }
+
+    /// Whether anything that a run called, itself or by what it called, has not ended.
+    pub(crate) fn has_live_descendants(&self, place: NodeRef) -> bool {
+        let graph = self.graph();
+        graph.node(place).is_some_and(|node| node.has_children)
+            && !graph.live_descendants(place).is_empty()
+            && !cfg!(flowkit_fault = "attempts-overlap")
+    }
+
+    /// Returns when nothing that a run called lives any more.
+    pub(crate) async fn descendants_drained(&self, place: NodeRef) {
+        // Who ends from here on says so.
+        let _draining = Draining::begin(&self.draining);
+        loop {
+            let left = self.left.notified();
+            if !self.has_live_descendants(place) {
+                return;
+            }
+            left.await;
         }
     }
 

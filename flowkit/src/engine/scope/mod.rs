@@ -42,6 +42,10 @@ pub(crate) struct Scope {
     /// Whether any run in it was stopped.
     stops: AtomicBool,
     drained: Notify,
+    /// How many runs wait for the end of what they called.
+    draining: AtomicUsize,
+    /// Some submitted run has ended.
+    left: Notify,
     /// Whether it takes no more runs.
     closed: AtomicBool,
     /// Whether somebody asked for its end.
@@ -144,6 +148,8 @@ impl Scope {
             live: AtomicUsize::new(0),
             stops: AtomicBool::new(false),
             drained: Notify::new(),
+            draining: AtomicUsize::new(0),
+            left: Notify::new(),
             closed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
