@@ -12,7 +12,7 @@ use super::{Drive, Phase, Step};
 use crate::error::{Error, ErrorKind};
 use crate::job::Job;
 use crate::journaling::replay::{Found, Settled};
-use crate::journaling::{CallRecord, Original, journal_error};
+use crate::journaling::{Original, journal_error};
 use crate::panics::caught;
 use crate::state::State;
 
@@ -79,12 +79,7 @@ impl Drive {
             return;
         };
         journaled.record.effect = effect;
-        let record = CallRecord {
-            result: None,
-            ..journaled.record.clone()
-        };
-        self.scope
-            .note(self.place, |extra| extra.call = Some(Arc::new(record)));
+        self.scope.note_call(self.place, &journaled.record);
         let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
             return;
         };

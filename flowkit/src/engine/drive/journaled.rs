@@ -179,12 +179,7 @@ impl Drive {
     fn note_original(&self) {
         let record = self.call_record().filter(|_| self.place.index().is_none());
         if let Some(record) = record {
-            let record = CallRecord {
-                result: None,
-                ..record.clone()
-            };
-            self.scope
-                .note(self.place, |extra| extra.call = Some(Arc::new(record)));
+            self.scope.note_call(self.place, record);
         }
     }
 

@@ -382,6 +382,15 @@ impl Scope {
         note(self.graph().extra_mut(place));
     }
 
+    /// Notes what the journal is to have of a run, whoever writes it; without its result, which is written once.
+    pub(crate) fn note_call(&self, place: NodeRef, call: &CallRecord) {
+        let call = CallRecord {
+            result: None,
+            ..call.clone()
+        };
+        self.note(place, |extra| extra.call = Some(Arc::new(call)));
+    }
+
     /// Records an attempt that is followed by another.
     pub(crate) fn note_failed_attempt(&self, place: NodeRef, started: Stamp, error: Error) {
         let ended = self.epoch.stamp();
