@@ -21,6 +21,10 @@ Options:
   --source FILE       measurements to read, as CSV
                       [default: a small season generated in target/plant_phenotyping]
   --destination DIR   where to put the results [default: target/plant_phenotyping]
+                      Built with --features etl, either may be a database too
+                      (sqlite:FILE, postgres://..., mysql://...; to read, with
+                      ?table=NAME) or Parquet (parquet:DIR, FILE.parquet), and the
+                      source a pattern ('season/*.csv').
   --report FILE       write the record of the run, as JSON
   --graph FILE        draw the graph of the run: .mmd (Mermaid), .dot or .json
   -h, --help          show this

@@ -6,13 +6,16 @@
 //!
 //! `cargo run --release --example plant_phenotyping` runs it on a small season that it generates;
 //! `-- --source FILE --destination DIR` on a file of yours. The stages are tasks in `pipeline.rs`, over
-//! plain functions in a file each. On a second run `extract` is served from the cache.
+//! plain functions in a file each. With `--features etl`, both ends may be databases or Parquet. On a second run `extract` is served from the cache.
 
 mod args;
 mod check;
+#[cfg(feature = "etl")]
+mod ends;
 mod extract;
 mod load;
 mod pipeline;
+mod place;
 mod quality;
 mod record;
 mod replace;
@@ -30,23 +33,27 @@ use flowkit::Runtime;
 use flowkit_examples::{Progress, interrupted};
 
 use args::{Args, Command};
+use place::Ends;
 use report::Report;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Run the pipeline on the files that the command line names.
 async fn run(args: &Args) -> Result<Report, BoxError> {
-    let source = args.source_or_season();
+    let file = args.source_or_season();
     if args.source.is_none() {
-        season::write_season(&source)?;
+        season::write_season(&file)?;
     }
+    let (source, from) = place::read(&file.to_string_lossy())?;
+    let (destination, to) = place::read(&args.destination.to_string_lossy())?;
     let runtime = Runtime::builder()
         .default_data_dir()
+        .resource(Ends::of(from, to))
         .observe(Progress::default())
         .build()
         .await?;
     let cancel = tokio::spawn(cancel_when_interrupted(runtime.clone()));
-    let run = runtime.run(pipeline::pipeline(source, &args.destination)).await;
+    let run = runtime.run(pipeline::pipeline(source, destination)).await;
     cancel.abort();
     runtime.shutdown(Duration::from_secs(5)).await;
     if let Some(file) = &args.report {

@@ -19,3 +19,6 @@ pub struct Progress(());
 impl flowkit::Observer for Progress {
     fn on_event(&self, _event: &flowkit::Event<'_>) {}
 }
+
+#[cfg(feature = "etl")]
+pub mod warehouse;

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flowkit_journal::JournalResult;
 use flowkit_journal::record::Effect;
+use flowkit_journal::{JournalError, JournalResult};
 use futures::future::BoxFuture;
 
 use super::journaled::Journaled;
@@ -140,18 +140,23 @@ impl Drive {
         match written {
             Ok(()) => Step::Next(Phase::Begin),
             Err(trouble) => {
-                let error = journal_error(&trouble)
-                    .about(self.definition.kind(), self.definition.name())
-                    .in_task_run(self.scope.task_run_id(self.place));
+                let error = self.journal_failed(&trouble);
                 self.leave_admission(None);
                 self.end(State::Failed, Some(error))
             }
         }
     }
 
+    pub(super) fn journal_failed(&self, trouble: &JournalError) -> Error {
+        journal_error(trouble)
+            .about(self.definition.kind(), self.definition.name())
+            .in_task_run(self.scope.task_run_id(self.place))
+    }
+
     fn flush(&self) -> Option<BoxFuture<'static, JournalResult<()>>> {
-        let recorder = Arc::clone(&self.scope.life.as_ref()?.recorder);
-        Some(Box::pin(async move { recorder.journal.flush().await }))
+        let life = self.scope.life.as_ref()?;
+        let (recorder, root) = (Arc::clone(&life.recorder), life.root);
+        Some(Box::pin(async move { recorder.journal.flush_of(root).await }))
     }
 
     /// The body returned, with a value or an error: how an effect went is known.

@@ -1,0 +1,46 @@
+//! Load raw, then transform in the database: `cargo run --features etl --example elt -- --source season.csv --warehouse ADDRESS`.
+//!
+//! The warehouse is a SQLite file unless said otherwise; `postgres://` and `mysql://` do as well, and `WAREHOUSE` in the environment keeps a password out of the command line. The load goes by
+//! the digest of the file, so that one that was loaded before is not loaded again.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::path::PathBuf;
+
+use flowkit::prelude::*;
+use flowkit_etl::sink::LoadId;
+use flowkit_etl::sql::Database;
+use flowkit_examples::{Progress, warehouse};
+use lexopt::prelude::*;
+
+/// Reads the command line: the file, and the warehouse.
+fn arguments() -> Result<(PathBuf, Database)> {
+    let mut parser = lexopt::Parser::from_env();
+    let (mut source, mut address) = (None, std::env::var("WAREHOUSE").ok());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("source") => source = Some(PathBuf::from(parser.value()?)),
+            Long("warehouse") => address = Some(parser.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let source = source.ok_or("--source FILE says which measurements are loaded")?;
+    let address = address.unwrap_or_else(|| "sqlite:target/warehouse.db".to_owned());
+    Ok((source, Database::new(&address)?))
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let (source, database) = arguments()?;
+    let load = LoadId::new(blake3::hash(&std::fs::read(&source)?).to_hex().as_str())?;
+    let runtime = Runtime::builder()
+        .resource(database.clone())
+        .observe(Progress::default())
+        .build()
+        .await?;
+    let run = runtime.run(warehouse::fill(source, load)).await;
+    let (loaded, models, summary) = run.into_result()?;
+    println!("warehouse {database}");
+    warehouse::show(&loaded, &models, &summary);
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Wait for a file and for a row in a database, and then fill the warehouse: `cargo run --features etl --example watch -- --incoming 'incoming/*.csv' --warehouse ADDRESS`.
+//!
+//! The file must not change any more for a while, and somebody must have released the day: a row in the table `releases`. Neither sensor holds a slot while it waits. With `--demo FILE` the
+//! example plays the others too: it writes FILE bit by bit to where it is waited for, and then releases the day.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flowkit::prelude::*;
+use flowkit_etl::sensor::{Files, Sensor, SqlCondition};
+use flowkit_etl::sink::LoadId;
+use flowkit_etl::sql::Database;
+use flowkit_etl::{Error, Value};
+use flowkit_examples::{Progress, warehouse};
+use lexopt::prelude::*;
+
+/// The files that arrived, once nobody writes to them any more.
+#[task(limit = "warehouse")]
+async fn arrived(
+    pattern: &Path,
+    stable_for: Duration,
+    timeout: Duration,
+) -> Result<Option<Vec<PathBuf>>, Error> {
+    let files = Files::matching(pattern).stable_for(stable_for);
+    Sensor::new(files)
+        .poke_interval(Duration::from_secs(10))
+        .timeout(timeout)
+        .wait_or_skip()
+        .await
+}
+
+/// Whether somebody released the day.
+#[task(limit = "warehouse")]
+async fn released(
+    day: &str,
+    timeout: Duration,
+    #[resource] warehouse: &Database,
+) -> Result<Option<Value>, Error> {
+    let listens = warehouse.to_string().starts_with("postgres");
+    let place = if warehouse.to_string().starts_with("mysql") {
+        "?"
+    } else {
+        "$1"
+    };
+    let condition = SqlCondition::new(
+        warehouse,
+        format!("SELECT COUNT(*) FROM releases WHERE day = {place}"),
+    )
+    .bind(day);
+    let condition = if listens {
+        condition.listen("releases")
+    } else {
+        condition
+    };
+    Sensor::new(condition)
+        .poke_interval(Duration::from_millis(500))
+        .backoff(1.5, Duration::from_secs(30))
+        .timeout(timeout)
+        .wait_or_skip()
+        .await
+}
+
+#[flow]
+async fn watch(pattern: PathBuf, day: String, stable_for: Duration, timeout: Duration) -> Result<bool> {
+    let files = arrived(&pattern, stable_for, timeout).submit();
+    let release = released(&day, timeout).submit();
+    let (Some(files), Some(_)) = (files.await?, release.await?) else {
+        println!("nothing came, so there is nothing to do");
+        return Ok(false);
+    };
+    for file in files {
+        let load = LoadId::new(blake3::hash(&std::fs::read(&file)?).to_hex().as_str())?;
+        let (loaded, models, summary) = warehouse::fill(file, load).await?;
+        warehouse::show(&loaded, &models, &summary);
+    }
+    Ok(true)
+}
+
+/// Plays those who write the file and release the day.
+async fn others(file: PathBuf, pattern: PathBuf, day: String, database: Database) -> Result<()> {
+    let text = std::fs::read(file)?;
+    let incoming = pattern.parent().ok_or("the pattern has no directory")?;
+    let mut target = tokio::fs::File::create(incoming.join("arrived.csv")).await?;
+    for part in text.chunks(text.len() / 4 + 1) {
+        tokio::io::AsyncWriteExt::write_all(&mut target, part).await?;
+        tokio::io::AsyncWriteExt::flush(&mut target).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    println!("the file is written; the day is released");
+    let place = if database.to_string().starts_with("mysql") {
+        "?"
+    } else {
+        "$1"
+    };
+    database
+        .execute(
+            &format!("INSERT INTO releases (day) VALUES ({place})"),
+            &[day.into()],
+        )
+        .await?;
+    if database.to_string().starts_with("postgres") {
+        database.execute("NOTIFY releases", &[]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut parser = lexopt::Parser::from_env();
+    let (mut pattern, mut demo) = (PathBuf::from("target/incoming/*.csv"), None);
+    let (mut day, mut timeout, mut stable_for) = (
+        "today".to_owned(),
+        Duration::from_secs(3600),
+        Duration::from_secs(10),
+    );
+    let mut address = std::env::var("WAREHOUSE").unwrap_or_else(|_| "sqlite:target/warehouse.db".to_owned());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("incoming") => pattern = PathBuf::from(parser.value()?),
+            Long("warehouse") => address = parser.value()?.string()?,
+            Long("day") => day = parser.value()?.string()?,
+            Long("timeout") => timeout = Duration::from_secs(parser.value()?.parse()?),
+            Long("stable-for") => stable_for = Duration::from_secs(parser.value()?.parse()?),
+            Long("demo") => demo = Some(PathBuf::from(parser.value()?)),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let database = Database::new(&address)?;
+    if let Some(incoming) = pattern.parent() {
+        std::fs::create_dir_all(incoming)?;
+    }
+    database
+        .execute("CREATE TABLE IF NOT EXISTS releases (day VARCHAR(40))", &[])
+        .await?;
+    let others = demo.map(|file| tokio::spawn(others(file, pattern.clone(), day.clone(), database.clone())));
+    let runtime = Runtime::builder()
+        .limit("warehouse", 1)
+        .resource(database)
+        .observe(Progress::default())
+        .build()
+        .await?;
+    runtime
+        .run(watch(pattern, day, stable_for, timeout))
+        .await
+        .into_result()?;
+    if let Some(others) = others {
+        others.await??;
+    }
+    Ok(())
+}
