@@ -154,28 +154,27 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
                 let detail = "a pause belongs to a run: pause inside a flow or a task";
                 return Err(Error::about_runtime(ErrorKind::Unavailable, detail));
             };
-            let point = Arc::clone(
-                run.scope
-                    .pauses
-                    .lock()
+            // Before anybody sees it wait: it need not.
+            let is_known = run.scope.pauses.lock().contains_key(&self.key);
+            let input = match self.persist.filter(|_| !is_known) {
+                Some((_, read)) => given_before(&run.scope, &self.key, read).await?,
+                None => None,
+            };
+            let input = input.map(|input| Arc::new(input) as Arc<dyn Any + Send + Sync>);
+            let point = || Point {
+                input: input.map_or_else(OnceLock::new, OnceLock::from),
+                resumed: Notify::new(),
+                input_type: type_name::<T>(),
+                accepts: |input| input.is::<T>(),
+                write: self.persist.map(|(write, _)| write),
+            };
+            let point = {
+                let mut pauses = run.scope.pauses.lock();
+                let known = pauses
                     .entry(Arc::clone(&self.key))
-                    .or_insert_with(|| {
-                        Arc::new(Point {
-                            input: OnceLock::new(),
-                            resumed: Notify::new(),
-                            input_type: type_name::<T>(),
-                            accepts: |input| input.is::<T>(),
-                            write: self.persist.map(|(write, _)| write),
-                        })
-                    }),
-            );
-            if point.input.get().is_none()
-                && let Some((_, read)) = self.persist
-                && let Some(input) = given_before(&run.scope, &self.key, read).await?
-            {
-                // Whoever was faster gave it.
-                drop(point.input.set(Arc::new(input)));
-            }
+                    .or_insert_with(|| Arc::new(point()));
+                Arc::clone(known)
+            };
             if point.input.get().is_none() {
                 let paused = Paused::begin(&run);
                 if cfg!(flowkit_fault = "slots-held-while-paused") {
