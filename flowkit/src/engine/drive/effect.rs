@@ -25,7 +25,7 @@ impl Drive {
     /// Fails a task with an effect that could not be known again.
     pub(super) fn end_without_place(&mut self) -> Step {
         let error = self.error(ErrorKind::Input).detailed(
-            "it has an effect, and could not be known again after a crash: its inputs, and those of the tasks and flows that call it, must be such that serde can serialize them",
+            "it has an effect, and could not be known again after a crash: its inputs, those of the tasks and flows that call it, and the constants that their code includes must be such that serde can serialize them",
         );
         self.end(State::Failed, Some(error))
     }
