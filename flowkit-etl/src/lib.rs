@@ -45,6 +45,7 @@
 //! | `sqlite`, `postgres`, `mysql` | databases of that kind, in and out: [`SqlSource`](source::SqlSource), [`SqlSink`](sink::SqlSink) |
 //! | `pipeline` | [`pipeline`]: stages wired beforehand and run as one flow. It brings flowkit and `parquet` |
 //! | `sensors` | [`sensor`]: waits for files, times of day, databases (with their features) and any predicate, without a slot |
+//! | `http` | [`http`] and [`HttpSource`](source::HttpSource): the records of APIs, page after page |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
@@ -59,6 +60,8 @@ mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(any(feature = "files", feature = "sensors"))]
 mod matching;
 #[cfg(feature = "pipeline")]

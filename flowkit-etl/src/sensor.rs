@@ -29,12 +29,16 @@
 //! ```
 
 mod files;
+#[cfg(feature = "http")]
+mod http;
 mod predicate;
 #[cfg(feature = "sql")]
 mod sql;
 mod time_of_day;
 
 pub use self::files::Files;
+#[cfg(feature = "http")]
+pub use self::http::HttpCondition;
 pub use self::predicate::Predicate;
 #[cfg(feature = "sql")]
 pub use self::sql::SqlCondition;

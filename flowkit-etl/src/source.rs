@@ -8,6 +8,8 @@ pub(crate) mod csv;
 mod dataset;
 #[cfg(feature = "files")]
 mod files;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "json")]
 mod json_lines;
 #[cfg(feature = "parquet")]
@@ -21,6 +23,8 @@ mod text;
 pub use self::csv::CsvSource;
 #[cfg(feature = "files")]
 pub use self::dataset::DatasetSource;
+#[cfg(feature = "http")]
+pub use self::http::HttpSource;
 #[cfg(feature = "json")]
 pub use self::json_lines::JsonLinesSource;
 #[cfg(feature = "parquet")]

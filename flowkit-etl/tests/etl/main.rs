@@ -29,6 +29,10 @@ mod databases;
     feature = "compression"
 ))]
 mod formats;
+#[cfg(all(feature = "http", feature = "sensors", feature = "parquet"))]
+mod http_apis;
+#[cfg(all(feature = "http", feature = "sensors", feature = "parquet"))]
+mod http_server;
 #[cfg(all(
     feature = "sqlite",
     feature = "postgres",

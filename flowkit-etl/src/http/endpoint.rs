@@ -1,0 +1,351 @@
+//! Where to ask, and how often.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Auth;
+
+/// How long a request may take, unless said otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a request is sent again when the other side is busy or broken, unless said otherwise.
+pub const DEFAULT_RETRIES: u32 = 4;
+/// The largest answer that is taken, since it is held in memory.
+pub const MAX_PAGE_BYTES: usize = 64 << 20;
+
+/// How long is waited before a request is sent again, the first time; twice as long each time after.
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+/// No longer than this, and not for longer than this if the other side says when to come back.
+const LONGEST_DELAY: Duration = Duration::from_secs(120);
+
+/// What is asked: an address, its parameters, and what lets one in.
+///
+/// A request that finds the other side busy (429, 503) is sent again when that says (`Retry-After`), and otherwise, as after other errors of theirs and broken connections, after a while that grows. Secrets in
+/// the address (`https://user:password@…`) are taken out of it, and neither errors nor logs show its parameters. A redirection to another host is not followed.
+#[derive(Clone)]
+pub struct Endpoint {
+    url: Url,
+    headers: HeaderMap,
+    timeout: Duration,
+    retries: u32,
+    /// Between the beginnings of two requests.
+    spacing: Duration,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why a request is not done.
+enum Failure {
+    /// It may do later: after this time, if the other side said so.
+    Passing(Error, Option<Duration>),
+    Lasting(Error),
+}
+
+impl Endpoint {
+    /// What is at this address.
+    ///
+    /// # Errors
+    /// When it is no address of HTTP.
+    pub fn new(url: &str) -> Result<Self> {
+        let no_address = || {
+            Error::new(
+                ErrorKind::Options,
+                "this is no address of HTTP: it begins with `https://` or `http://`",
+            )
+        };
+        let mut url = Url::parse(url).map_err(|error| no_address().because(error))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(no_address());
+        }
+        let user = decoded(url.username());
+        let password = url.password().map(decoded);
+        // There is a host, so both can be taken away.
+        let taken = url.set_username("").and_then(|()| url.set_password(None));
+        taken.map_err(|()| no_address())?;
+        let endpoint = Self {
+            url,
+            headers: HeaderMap::new(),
+            timeout: DEFAULT_TIMEOUT,
+            retries: DEFAULT_RETRIES,
+            spacing: Duration::ZERO,
+        };
+        if user.is_empty() && password.is_none() {
+            return Ok(endpoint);
+        }
+        Ok(endpoint.auth(&Auth::basic(&user, &password.unwrap_or_default())?))
+    }
+
+    /// A parameter of the address. It is no place for a secret, which the other side may log.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
+    /// A header of each request.
+    ///
+    /// # Errors
+    /// When the name or the value has characters that no header can have.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(
+                ErrorKind::Options,
+                format!("{name:?} with its value cannot be a header"),
+            )
+        };
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong().because(error))?;
+        let value = HeaderValue::from_str(value).map_err(|error| wrong().because(error))?;
+        self.headers.insert(key, value);
+        Ok(self)
+    }
+
+    /// What lets one in.
+    #[must_use]
+    pub fn auth(mut self, auth: &Auth) -> Self {
+        self.headers.insert(auth.name().clone(), auth.value().clone());
+        self
+    }
+
+    /// How long a request may take, with all of its answer; [`DEFAULT_TIMEOUT`] unless said otherwise.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How often a request is sent again; [`DEFAULT_RETRIES`] unless said otherwise.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sends no more than so many requests in a time, evenly.
+    #[must_use]
+    pub fn at_most(mut self, requests: u32, per: Duration) -> Self {
+        self.spacing = per / requests.max(1);
+        self
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The same, at another address.
+    pub(crate) fn at(&self, url: Url) -> Self {
+        Self { url, ..self.clone() }
+    }
+
+    pub(crate) fn spacing(&self) -> Duration {
+        self.spacing
+    }
+
+    /// What sends the requests of one reading.
+    pub(crate) fn client(&self) -> Result<Client> {
+        // There must be one for the process. If the program chose one, it is that.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            drop(rustls::crypto::ring::default_provider().install_default());
+        }
+        let same_host = Policy::custom(|attempt| {
+            let from = attempt.previous().last().map(Url::origin);
+            if attempt.previous().len() > 10 || from != Some(attempt.url().origin()) {
+                return attempt.stop();
+            }
+            attempt.follow()
+        });
+        let client = Client::builder()
+            .timeout(self.timeout)
+            .redirect(same_host)
+            .gzip(true)
+            .build();
+        client.map_err(|error| {
+            Error::new(ErrorKind::Options, "no client of HTTP can be made").because(error.without_url())
+        })
+    }
+
+    /// Asks until there is an answer that is one.
+    pub(crate) async fn ask(&self, client: &Client) -> Result<Answer> {
+        let mut delay = FIRST_DELAY;
+        for attempt in 0.. {
+            let (error, wait) = match self.attempt(client).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Lasting(error)) => return Err(error),
+                Err(Failure::Passing(error, wait)) => (error, wait),
+            };
+            let wait = wait.unwrap_or(delay);
+            if attempt >= self.retries || wait > LONGEST_DELAY {
+                return Err(error);
+            }
+            tracing::debug!(target: "flowkit_etl", %error, ?wait, "asks again");
+            tokio::time::sleep(wait).await;
+            delay = (delay * 2).min(LONGEST_DELAY);
+        }
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("{self} was asked too often"),
+        ))
+    }
+
+    async fn attempt(&self, client: &Client) -> Result<Answer, Failure> {
+        let answer = self
+            .once(client)
+            .await
+            .map_err(|error| match error.is_transient() {
+                true => Failure::Passing(error, None),
+                false => Failure::Lasting(error),
+            })?;
+        let status = answer.status;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let kind = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                ErrorKind::Access
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => ErrorKind::NotFound,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => {
+                ErrorKind::Unavailable
+            }
+            status if status.is_server_error() => ErrorKind::Unavailable,
+            _ => ErrorKind::Options,
+        };
+        let error = Error::new(kind, format!("{self} answers {status}"));
+        match kind {
+            ErrorKind::Unavailable => Err(Failure::Passing(error, answer.retry_after())),
+            _ => Err(Failure::Lasting(error)),
+        }
+    }
+
+    /// Asks once, and takes any answer.
+    pub(crate) async fn once(&self, client: &Client) -> Result<Answer> {
+        let failed = |error: reqwest::Error| {
+            let kind = if error.is_builder() || error.is_redirect() {
+                ErrorKind::Options
+            } else {
+                ErrorKind::Unavailable
+            };
+            Error::new(kind, format!("{self} does not answer")).because(error.without_url())
+        };
+        let request = client.get(self.url.clone()).headers(self.headers.clone());
+        let mut response = request.send().await.map_err(failed)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > MAX_PAGE_BYTES {
+                let message = format!(
+                    "{self} answers with more than {MAX_PAGE_BYTES} bytes at once: ask for smaller pages"
+                );
+                return Err(Error::new(ErrorKind::Options, message));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
+    }
+}
+
+impl Answer {
+    /// How long the other side says to wait, if it says so in seconds. A date would be by its clock.
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds: u64 = self
+            .headers
+            .get(RETRY_AFTER)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// What `Link` names as next.
+    pub(super) fn next_link(&self) -> Option<String> {
+        let links = self
+            .headers
+            .get_all(LINK)
+            .iter()
+            .filter_map(|link| link.to_str().ok());
+        links
+            .flat_map(|links| links.split(",<").map(str::to_owned).collect::<Vec<_>>())
+            .flat_map(|links| links.split(", <").map(str::to_owned).collect::<Vec<_>>())
+            .find_map(|link| {
+                let (address, parameters) = link.trim_start_matches([' ', '<']).split_once('>')?;
+                let next = parameters.split(';').any(|parameter| {
+                    let parameter = parameter.trim().to_ascii_lowercase();
+                    matches!(parameter.as_str(), "rel=next" | "rel=\"next\"")
+                });
+                next.then(|| address.to_owned())
+            })
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+impl fmt::Display for Endpoint {
+    /// The address, without its parameters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host) = (self.url.scheme(), self.url.host_str().unwrap_or_default());
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        write!(f, "{scheme}://{host}{port}{}", self.url.path())
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_an_address_is_taken_out_of_it() {
+        let endpoint = Endpoint::new("https://etl:hunt%40r+2@api.example/plants?key=hunter2").unwrap();
+        assert_eq!(endpoint.to_string(), "https://api.example/plants");
+        assert!(!format!("{endpoint:?} {}", endpoint.url()).contains("hunt%40r"));
+        assert_eq!(
+            endpoint.headers.get("authorization").unwrap(),
+            Auth::basic("etl", "hunt@r+2").unwrap().value()
+        );
+        for wrong in ["plants", "ftp://api.example", "https://"] {
+            assert_eq!(
+                Endpoint::new(wrong).unwrap_err().kind(),
+                ErrorKind::Options,
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_next_link_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        let links =
+            "<https://a.example/?page=1,2>; rel=\"prev\", </plants?page=3>; title=\"x\"; rel=\"next\"";
+        headers.insert(LINK, HeaderValue::from_static(links));
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers,
+            body: Vec::new(),
+        };
+        assert_eq!(answer.next_link().unwrap(), "/plants?page=3");
+    }
+}
