@@ -358,9 +358,12 @@ impl Completed {
         }
         self.run.state = State::RolledBack;
         let undone = hooks::call_at(Moment::Rollback, &scope, Some(place), self.definition, &self.run).await;
-        if undone || !stands {
-            self.note(Effect::Failed);
-        }
+        // What undoes an effect and fails may have undone it, and may not.
+        self.note(if undone || !stands {
+            Effect::Failed
+        } else {
+            Effect::Intended
+        });
     }
 
     /// Notes what is known of its effect, now that it is rolled back: in this life, and in the journal.
@@ -369,8 +372,8 @@ impl Completed {
         if let (Some(call), Some(life)) = (self.call, &scope.life) {
             match effect {
                 Effect::Failed => life.done.undo(call),
-                Effect::Undoing => life.done.undoing(call),
-                Effect::None | Effect::Intended | Effect::Happened => {}
+                Effect::Undoing | Effect::Intended => life.done.doubt(call, effect),
+                Effect::None | Effect::Happened => {}
             }
         }
         let record = self.record.as_ref().map(|record| CallRecord {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use flowkit::journal::{JournalResult, JournalStore};
+use flowkit::journal::{JournalResult, JournalStore, SqliteJournal};
 use flowkit::prelude::*;
 use flowkit::{FlowCall, FlowRunId, HookRun, ResumeOptions, Secret, TaskRun, transaction};
 use flowkit_journal::conformance::guarded::{Guard, Guarded};
@@ -245,23 +245,24 @@ async fn charged_and_failed() -> (Arc<Till>, Runtime, FlowRunId) {
 #[tokio::test]
 async fn an_effect_whose_caller_was_changed_is_not_repeated() {
     let (till, runtime, run) = charged_and_failed().await;
-    for changed in [handle_all_better(vec![1, 2]), handle_all_here(vec![1, 2])] {
+    for (changed, why) in [
+        (
+            handle_all_better(vec![1, 2]),
+            "before the code of `handle`, which calls it, changed",
+        ),
+        (
+            handle_all_here(vec![1, 2]),
+            "before the flow's code changed, and with it what calls it",
+        ),
+    ] {
         let options = ResumeOptions::new().allow_changes();
         let resumed = runtime.resume_call(run, changed, options).await.unwrap();
         assert!(is_unknown(&resumed));
         assert_eq!(till.charged(), 1);
+        let unknown = runtime.unknown_effects(run).await.unwrap();
+        let said = unknown[0].error.as_deref().unwrap();
+        assert!(said.contains(why), "{said}");
     }
-    let said = format!(
-        "{:#}",
-        runtime.unknown_effects(run).await.unwrap()[0]
-            .error
-            .as_ref()
-            .unwrap()
-    );
-    assert!(
-        said.contains("before the code of `handle`, which calls it, changed"),
-        "{said}"
-    );
 }
 
 #[tokio::test]
@@ -283,12 +284,14 @@ async fn who_looked_says_how_the_effect_of_a_changed_caller_went() {
     // Whether the second order was charged nobody has said yet.
     assert!(is_unknown(&resumed));
     let unknown = runtime.unknown_effects(run).await.unwrap();
-    let settled = settled.did_not_happen(unknown.last().unwrap());
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
+    let settled = settled.did_not_happen(&unknown[0]);
     let resumed = runtime
         .resume_call(run, handle_all_better(vec![1, 2]), settled)
         .await
         .unwrap();
     assert_eq!((*resumed.result().unwrap(), till.charged()), (7, 2));
+    assert_eq!(runtime.unknown_effects(run).await.unwrap(), []);
 }
 
 /// A till where the charge for an order hung, and its run.
@@ -522,4 +525,61 @@ async fn an_effect_whose_row_was_damaged_is_not_taken_for_one_that_never_was() {
         .unwrap();
     assert!(is_unknown(&resumed));
     assert_eq!(till.charged(), 1);
+}
+
+/// Charges, and dies where it stands: gives a copy of what was on the disk then.
+async fn killed(till: &Arc<Till>) -> (tempfile::TempDir, FlowRunId) {
+    let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let runtime = on_disk(directory.path(), till).await;
+    let run = runtime.run(handle_all(vec![1, 2])).await;
+    assert_eq!((run.state(), till.charged()), (State::Failed, 1));
+    for file in ["journal.sqlite", "journal.sqlite-wal"] {
+        std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
+    }
+    (copy, run.id())
+}
+
+/// Resumes what a directory has, and gives how often somebody was charged in all, and whether that was not known.
+async fn charged_after(directory: &Path, till: &Arc<Till>, run: FlowRunId) -> (u32, bool) {
+    let runtime = on_disk(directory, till).await;
+    let options = ResumeOptions::new();
+    let unknown = match runtime.resume_call(run, handle_all(vec![1, 2]), options).await {
+        Ok(resumed) => is_unknown(&resumed),
+        Err(refused) => {
+            assert!(refused.to_string().contains("no flow run"), "{refused}");
+            false
+        }
+    };
+    (till.charged(), unknown)
+}
+
+#[tokio::test]
+async fn a_log_that_was_damaged_repeats_no_effect() {
+    let mut unknown = 0;
+    for sixteenth in 0..16 {
+        let till = Arc::<Till>::default();
+        let (directory, run) = killed(&till).await;
+        let log = directory.path().join("journal.sqlite-wal");
+        let mut bytes = std::fs::read(&log).unwrap();
+        let at = bytes.len() * sixteenth / 16;
+        bytes[at] ^= 1;
+        std::fs::write(&log, bytes).unwrap();
+        let (charged, is_unknown) = charged_after(directory.path(), &till, run).await;
+        assert_eq!(charged, 1, "{sixteenth}");
+        unknown += u32::from(is_unknown);
+    }
+    assert!(unknown > 0, "some of it was of the effect");
+}
+
+#[tokio::test]
+async fn a_log_that_was_deleted_repeats_no_effect_also_after_somebody_looked() {
+    for looks in [false, true] {
+        let till = Arc::<Till>::default();
+        let (directory, run) = killed(&till).await;
+        std::fs::remove_file(directory.path().join("journal.sqlite-wal")).unwrap();
+        if looks {
+            drop(SqliteJournal::open_read_only(directory.path()).await);
+        }
+        assert_eq!(charged_after(directory.path(), &till, run).await.0, 1);
+    }
 }

@@ -303,6 +303,7 @@ async fn an_effect_whose_undoing_failed_is_not_repeated() {
     site.breakdowns.store(1, Ordering::Relaxed);
     let run = runtime.run(estate()).await;
     assert_eq!(run.result().unwrap_err().root().kind(), ErrorKind::UnknownOutcome);
+    assert_eq!(runtime.unknown_effects(run.id()).await.unwrap().len(), 1);
     let resumed = runtime.resume(run.id()).await.unwrap();
     assert_eq!(
         resumed.result().unwrap_err().root().kind(),

@@ -18,6 +18,9 @@ pub(super) async fn check_version(
     schema: &Schema,
 ) -> JournalResult<usize> {
     let read = failed(file, "opened");
+    // At one moment: another process may be making them.
+    let mut connection = connection.begin().await.map_err(&read)?;
+    let connection = &mut *connection;
     let found: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await

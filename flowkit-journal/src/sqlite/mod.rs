@@ -29,6 +29,7 @@ mod errors;
 mod files;
 mod fit;
 mod flow_row;
+mod log;
 mod migrate;
 mod objects;
 mod open;

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::errors::{failed, failed_io};
 use super::files::{COMPANIONS, FILE, LOG, OBJECTS, WITH, beside, free_name, length};
+use super::log;
 use super::migrate::{check_version, migrate};
 use super::objects::sync_directory;
 use super::opened;
@@ -65,7 +66,10 @@ pub(super) async fn open(directory: &Path) -> JournalResult<SqliteConnection> {
 async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
     refuse_what_is_no_file(file)?;
     refuse_a_log_alone(file)?;
-    let (is_new, has_log) = (!file.exists(), beside(file, LOG).exists());
+    let log = beside(file, LOG);
+    // Before SQLite makes one, or begins one anew.
+    let (is_new, has_log) = (!file.exists(), length(&log) > 0);
+    let is_broken = log::is_broken(&log).map_err(failed_io(&log, "read"))?;
     keep_from_others(file).map_err(failed_io(file, "opened"))?;
     let options = to_write(file).create_if_missing(true);
     let mut connection = options.connect().await.map_err(failed(file, "opened"))?;
@@ -74,8 +78,13 @@ async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
         drop(connection.close().await);
         return Err(error);
     }
-    if !has_log {
-        opened::report_missing_log(&mut connection, file).await;
+    if is_broken {
+        tracing::error!(target: "flowkit_journal", path = %log.display(), "the journal's log is damaged: what was written last is missing");
+    }
+    if is_broken || (!has_log && opened::report_missing_log(&mut connection, file).await) {
+        opened::note_loss(&mut connection)
+            .await
+            .map_err(failed(file, "written"))?;
     }
     opened::note(&mut connection).await;
     if is_new && let Some(directory) = file.parent() {
@@ -112,7 +121,7 @@ pub(super) async fn reopen(file: &Path) -> JournalResult<SqliteConnection> {
 pub(super) async fn open_to_read(file: &Path) -> JournalResult<SqliteConnection> {
     refuse_what_is_no_file(file)?;
     refuse_a_log_alone(file)?;
-    let has_log = beside(file, LOG).exists();
+    let has_log = length(&beside(file, LOG)) > 0;
     let connection = to_read(file).connect().await;
     let mut connection = connection.map_err(failed(file, "opened"))?;
     let found = check_version(&mut connection, file, &PRESENT).await?;
@@ -120,7 +129,11 @@ pub(super) async fn open_to_read(file: &Path) -> JournalResult<SqliteConnection>
         return Err(JournalError::Io {
             path: file.to_owned(),
             action: "opened",
-            reason: "an older flowkit wrote it, or nobody yet: open it for writing first".into(),
+            reason: match found {
+                0 => "nothing is written in it yet: a program is beginning it, or died when it did; run or resume something",
+                _ => "an older flowkit wrote it: run or resume something with this one, which brings it to its own version",
+            }
+            .into(),
         });
     }
     if !has_log {

@@ -52,17 +52,25 @@ pub(super) fn close_soon(mut connection: SqliteConnection) {
 }
 
 /// A database that was open and has no log: says so, and that something may be missing.
-pub(super) async fn report_missing_log(connection: &mut SqliteConnection, file: &Path) {
+pub(super) async fn report_missing_log(connection: &mut SqliteConnection, file: &Path) -> bool {
     let was_open = sqlx::query_scalar::<_, i64>("SELECT CAST(coalesce(max(now), 0) AS INTEGER) FROM opened")
         .fetch_one(connection)
         .await;
     match was_open {
-        Ok(0) => {}
+        Ok(0) => false,
         Ok(_) => {
             tracing::warn!(target: "flowkit_journal", path = %file.display(), log = %beside(file, LOG).display(), "the journal was open to a program when it was copied, or its log was deleted: what was written last may be missing; copy the whole directory, and after the program has shut down its runtime");
+            true
         }
         Err(error) => {
             tracing::warn!(target: "flowkit_journal", path = %file.display(), %error, "whether the journal lacks its log could not be read in it");
+            false
         }
     }
+}
+
+/// Notes that what was written last is missing, of whatever flow runs there are: who resumes one of them must not take what is not there for what never was.
+pub(super) async fn note_loss(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let note = "INSERT INTO losses SELECT coalesce(max(no), 0) FROM flows";
+    sqlx::query(note).execute(connection).await.map(drop)
 }

@@ -85,6 +85,11 @@ impl Snapshot<'_> {
             .filter(|row| !belongs(row) && flow_row::read(row, &self.dictionary).is_none());
         let lost = lost.count() as u64;
         gathering.miss(lost);
+        let last: i64 = sqlx::query_scalar("SELECT CAST(coalesce(max(last), 0) AS INTEGER) FROM losses")
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        let may_lack = gathering.runs.first().is_some_and(|run| run.0 as i64 <= last);
+        gathering.miss(u64::from(may_lack));
         Ok(gathering)
     }
 

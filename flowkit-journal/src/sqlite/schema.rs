@@ -24,7 +24,7 @@ impl Schema {
 
 /// The present version.
 pub(super) const PRESENT: Schema = Schema {
-    steps: &[FIRST, SECOND, THIRD],
+    steps: &[FIRST, SECOND, THIRD, FOURTH],
     tables: &[
         "answers",
         "attempts",
@@ -34,6 +34,7 @@ pub(super) const PRESENT: Schema = Schema {
         "flows",
         "leaving",
         "logs",
+        "losses",
         "measured",
         "objects",
         "opened",
@@ -120,4 +121,10 @@ CREATE TABLE answers (
     place BLOB PRIMARY KEY, run INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, value BLOB NOT NULL, digest BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX answers_run ON answers (run);
+";
+
+/// What went missing with a log that was damaged or lost.
+const FOURTH: &str = "
+-- Flow runs with this number or a lower one may lack what was written last.
+CREATE TABLE losses (last INTEGER NOT NULL);
 ";

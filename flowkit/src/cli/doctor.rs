@@ -148,6 +148,17 @@ async fn look(journal: &SqliteJournal, is_owned: bool) -> Result<(Verdict, Strin
         counted(size.task_runs, "task run", "task runs"),
         bytes(size.disk_bytes)
     );
+    let mut lost = 0_u64;
+    for flow in &flows {
+        lost = lost.saturating_add(journal.finished(flow.id).await?.unreadable);
+    }
+    if lost > 0 {
+        let rows = counted(lost, "row", "rows");
+        let detail = format!(
+            "{detail}; {rows} cannot be read any more, or what was written last is missing: where a run is resumed, the effects that it may have had count as unknown"
+        );
+        return Ok((Verdict::Wrong, detail));
+    }
     let going_on = flows
         .iter()
         .filter(|flow| !state_of(&flow.state).is_terminal())

@@ -145,8 +145,9 @@ impl Replay {
         };
         let follows = || Some(first_item(places.get(&fan_out)?, &task.inputs));
         let place = task.place.or_else(|| task.spot.item.and_then(|_| follows()));
-        // An effect that nothing undoes stands.
-        if task.state == State::RolledBack.name() && task.effect != Effect::Happened {
+        // An effect that nothing undoes stands, and may do so if what undoes it failed.
+        let is_undone = !matches!(task.effect, Effect::Happened | Effect::Intended);
+        if task.state == State::RolledBack.name() && is_undone {
             self.forget(place, &task, effects);
             return;
         }

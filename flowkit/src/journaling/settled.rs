@@ -1,10 +1,11 @@
 //! Effects of which the journal knows that they began and not how they went, and what somebody who looked says of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::time::SystemTime;
 
-use flowkit_journal::record::{Digest, Effect};
+use flowkit_journal::record::{Digest, Effect, RunNo};
 use flowkit_journal::{JournalResult, JournalStore, StoredTask};
 use serde::Serialize;
 
@@ -24,13 +25,13 @@ pub struct UnknownEffect {
     pub task: String,
     /// The run's own name, if it has one.
     pub name: Option<String>,
-    /// The run, in the life of the flow run that knew of it last.
+    /// The run, in the last life of the flow run in which its body began.
     pub task_run: TaskRunId,
     /// Which life that was; the first is 1.
     pub life: u32,
     /// When it was submitted then.
     pub submitted: SystemTime,
-    /// Why its outcome is not known, if that life could say so.
+    /// Why its outcome is not known, if the last life that came to it could say so.
     pub error: Option<String>,
     pub(crate) place: Digest,
 }
@@ -86,19 +87,49 @@ pub(crate) async fn unknown_effects(
     run: FlowRunId,
     goes_on: bool,
 ) -> JournalResult<Vec<UnknownEffect>> {
-    // What a later life knows of a call is what is known.
-    let mut last: HashMap<Digest, StoredTask> = HashMap::new();
+    // What a later life knows of a call is what is known; where its body began is where somebody has to look.
+    let mut last: HashMap<Digest, (StoredTask, StoredTask)> = HashMap::new();
     for task in store.finished(run.as_u128()).await?.tasks {
-        if let Some(place) = task.place.filter(|_| task.effect != Effect::None) {
-            last.insert(place, task);
+        let Some(place) = task.place.filter(|_| task.effect != Effect::None) else {
+            continue;
+        };
+        match last.entry(place) {
+            Entry::Vacant(entry) => drop(entry.insert((task.clone(), task))),
+            Entry::Occupied(mut entry) => {
+                let (known, began) = entry.get_mut();
+                if task.started.is_some() {
+                    began.clone_from(&task);
+                }
+                *known = task;
+            }
         }
     }
-    last.retain(|_, task| task.effect == Effect::Intended && (task.ended.is_some() || !goes_on));
-    let mut last: Vec<_> = last.into_iter().collect();
-    last.sort_unstable_by_key(|(_, task)| task.spot);
-    let mut unknown = Vec::with_capacity(last.len());
-    for (place, task) in last {
-        let Some(life) = store.life(task.spot.run).await? else {
+    // Of a call that is at another place since the program changed, what a later life knows is known.
+    let mut latest: HashMap<(String, Vec<Digest>), RunNo> = HashMap::new();
+    for (known, _) in last.values().filter(|(known, _)| known.effect != Effect::Failed) {
+        let latest = latest.entry(call_of(known)).or_insert(known.spot.run);
+        *latest = known.spot.run.max(*latest);
+    }
+    let mut lives = HashMap::new();
+    let mut life_of = async |run: RunNo| -> JournalResult<Option<(u128, u32)>> {
+        if let Some(life) = lives.get(&run) {
+            return Ok(*life);
+        }
+        let life = store.life(run).await?.map(|life| (life.id, life.life));
+        lives.insert(run, life);
+        Ok(life)
+    };
+    let mut left: Vec<_> = last.into_iter().collect();
+    left.retain(|(_, (known, _))| known.effect == Effect::Intended && (known.ended.is_some() || !goes_on));
+    left.sort_unstable_by_key(|(_, (known, _))| known.spot);
+    let mut unknown = Vec::with_capacity(left.len());
+    for (place, (known, task)) in left {
+        let newest = latest.get(&call_of(&known)).copied().unwrap_or(known.spot.run);
+        let (Some((_, own)), Some((_, newest))) = (life_of(known.spot.run).await?, life_of(newest).await?)
+        else {
+            continue;
+        };
+        let Some((id, life)) = life_of(task.spot.run).await?.filter(|_| own >= newest) else {
             continue;
         };
         let node = match task.spot.item {
@@ -108,12 +139,17 @@ pub(crate) async fn unknown_effects(
         unknown.push(UnknownEffect {
             task: task.definition.name.clone(),
             name: task.name,
-            task_run: TaskRunId::new(FlowRunId::from_u128(life.id), node),
-            life: life.life,
+            task_run: TaskRunId::new(FlowRunId::from_u128(id), node),
+            life,
             submitted: task.created.into(),
-            error: task.error,
+            error: known.error,
             place,
         });
     }
     Ok(unknown)
+}
+
+/// What is called, whatever calls it.
+fn call_of(task: &StoredTask) -> (String, Vec<Digest>) {
+    (task.definition.name.clone(), task.inputs.clone())
 }

@@ -42,10 +42,10 @@ impl ThisLife {
         }
     }
 
-    /// Notes that the call at this place is being undone: until it is, nobody knows whether its effect stands.
-    pub(crate) fn undoing(&self, place: Digest) {
+    /// Notes that nobody knows whether the effect of the call at this place stands: it is being undone, or what undoes it failed.
+    pub(crate) fn doubt(&self, place: Digest, effect: Effect) {
         if let Some(found) = self.lock().effects.get_mut(&place) {
-            found.effect = Effect::Undoing;
+            found.effect = effect;
         }
     }
 

@@ -151,9 +151,9 @@ impl Drive {
     fn restore(&mut self, found: Found) -> Option<Step> {
         let unknown = match found.effect {
             Effect::Intended => {
-                "its body began and did not return (the process died, or it timed out, was cancelled or panicked), so whether it had its effect is not known"
+                "whether it had its effect is not known: its body began and did not return (the process died, or it timed out, was cancelled or panicked), what was to undo it failed, or an earlier life could not tell"
             }
-            Effect::Undoing => "it was to be undone, and what undoes it failed",
+            Effect::Undoing => "it is being undone, and whether that succeeds is not known",
             Effect::None | Effect::Happened | Effect::Failed => "",
         };
         if !unknown.is_empty() {
