@@ -9,6 +9,13 @@
     reason = "in tests"
 )]
 
+#[cfg(all(
+    feature = "objects",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+mod buckets;
 #[cfg(feature = "csv")]
 mod csv_files;
 #[cfg(all(
