@@ -268,6 +268,7 @@ impl Queue {
             Record::Attempt(row) => row.run,
             Record::Edge(row) => row.to.run,
             Record::Log(row) => row.run,
+            Record::Answer(row) => row.run,
         };
         self.roots.get(&run).copied().unwrap_or(run)
     }
@@ -400,6 +401,7 @@ fn large_bytes(record: &Record) -> usize {
         Record::Task(row) => row.result.as_ref().map_or(0, |result| result.len()),
         Record::Log(row) => row.message.len(),
         Record::Flow(row) => row.parameters.as_ref().map_or(0, |given| given.size()),
+        Record::Answer(row) => row.value.len(),
         Record::Attempt(_) | Record::Edge(_) => 0,
     }
 }
@@ -415,7 +417,7 @@ fn last_of_each_place(records: Vec<Record>) -> Vec<Record> {
     let place = |record: &Record| match record {
         Record::Flow(row) => Some(Place::Flow(row.no)),
         Record::Task(row) => Some(Place::Task(row.spot)),
-        Record::Attempt(_) | Record::Edge(_) | Record::Log(_) => None,
+        Record::Attempt(_) | Record::Edge(_) | Record::Log(_) | Record::Answer(_) => None,
     };
     for (index, record) in records.iter().enumerate() {
         if let Some(place) = place(record) {

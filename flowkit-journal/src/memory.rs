@@ -7,7 +7,9 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
 use crate::finished::{Belonging, Finished, Gathering};
-use crate::record::{AttemptRow, DefinitionRow, FlowRow, LogRow, Record, RunNo, Spot, TaskRow, Timestamp};
+use crate::record::{
+    AnswerRow, AttemptRow, DefinitionRow, Digest, FlowRow, LogRow, Record, RunNo, Spot, TaskRow, Timestamp,
+};
 use crate::store::{
     Beginning, ItemCount, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
     StoredFlow, StoredLog, StoredTask,
@@ -29,6 +31,7 @@ struct Rows {
     /// By the turn in which they were written.
     logs: BTreeMap<u64, LogRow>,
     next_log: u64,
+    answers: BTreeMap<Digest, AnswerRow>,
     /// The largest number that ever was.
     last_run: Option<RunNo>,
 }
@@ -99,6 +102,7 @@ impl Rows {
                 self.logs.insert(self.next_log, (**log).clone());
                 self.next_log += 1;
             }
+            Record::Answer(answer) => drop(self.answers.insert(answer.place, (**answer).clone())),
         }
     }
 
@@ -282,6 +286,10 @@ impl JournalStore for MemoryJournal {
 
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>> {
         self.with(|rows| Some(rows.tasks.get(&spot)?.result.as_ref()?.to_vec()))
+    }
+
+    fn answer(&self, place: Digest) -> BoxFuture<'_, JournalResult<Option<AnswerRow>>> {
+        self.with(|rows| rows.answers.get(&place).cloned())
     }
 
     fn earlier<'a>(

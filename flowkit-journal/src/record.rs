@@ -253,6 +253,21 @@ pub struct LogRow {
     pub message: String,
 }
 
+/// What somebody outside gave a run that waited for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerRow {
+    /// The life of the flow run that waited.
+    pub run: RunNo,
+    /// What it waited for: a digest of the flow run's place and of the key it waited with, the same in every life.
+    pub place: Digest,
+    /// The key, to be read by people.
+    pub key: Arc<str>,
+    /// When it was given.
+    pub at: Timestamp,
+    /// What was given, encoded.
+    pub value: Arc<[u8]>,
+}
+
 /// What is appended to a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -266,6 +281,8 @@ pub enum Record {
     Edge(EdgeRow),
     /// A line of log.
     Log(Box<LogRow>),
+    /// What was given to a run that waited; replaces what was given at this place before.
+    Answer(Box<AnswerRow>),
 }
 
 impl From<FlowRow> for Record {
@@ -289,6 +306,12 @@ impl From<AttemptRow> for Record {
 impl From<EdgeRow> for Record {
     fn from(row: EdgeRow) -> Self {
         Self::Edge(row)
+    }
+}
+
+impl From<AnswerRow> for Record {
+    fn from(row: AnswerRow) -> Self {
+        Self::Answer(Box::new(row))
     }
 }
 

@@ -8,7 +8,8 @@ use futures::future::BoxFuture;
 
 use crate::finished::Finished;
 use crate::record::{
-    AttemptRow, DefinitionRow, Digest, Effect, NodeKind, Parameters, Record, RunNo, Spot, Timestamp,
+    AnswerRow, AttemptRow, DefinitionRow, Digest, Effect, NodeKind, Parameters, Record, RunNo, Spot,
+    Timestamp,
 };
 
 /// Why a journal cannot be used, read or written.
@@ -388,6 +389,12 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
         let _ = first;
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
+
+    /// What was given at this place to a run that waited for it, if it is kept and is what was written.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn answer(&self, place: Digest) -> BoxFuture<'_, JournalResult<Option<AnswerRow>>>;
 
     /// Task runs of the same package, module and name that ended before `before`, the latest first, at most `limit`. Items are found through
     /// their fan-out, which has the same definition and ends last.

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use flowkit_journal::conformance::rows::{
-    attempt, definition, edge, ended, flow, item, log, spot, task, with_result,
+    answer, attempt, definition, edge, ended, flow, item, log, spot, task, with_result,
 };
 use flowkit_journal::record::{Effect, FlowRow, NodeKind, Parameters, Record, RunNo, TaskRow, Timestamp};
 use flowkit_journal::{JournalStore, MemoryJournal, Pruned, Retention, RunFilter, SqliteJournal};
@@ -124,6 +124,7 @@ fn record() -> impl Strategy<Value = Record> {
             .prop_map(|(run, node, nth)| attempt(run, node.map(|node| spot(run, node)), nth).into()),
         1 => (run.clone(), 0..3u32, any::<bool>())
             .prop_map(|(run, node, named)| edge(spot(run, node), spot(run, node + 1), named.then_some("source")).into()),
+        1 => (run.clone(), 0..3u8, 0..9u8).prop_map(|(run, place, value)| answer(run, place, &[value]).into()),
         2 => (run, prop::option::of(0..3u32), "[a-z]{0,9}")
             .prop_map(|(run, node, text)| log(run, node.map(|node| spot(run, node)), &text).into()),
     ]
@@ -203,6 +204,9 @@ async fn compare(disk: &dyn JournalStore, model: &dyn JournalStore) {
             alike!(disk, model, result(task.spot));
         }
     }
+    for place in 0..3 {
+        alike!(disk, model, answer([place; 16]));
+    }
     let (before, extract) = (Timestamp(40_000_000), definition("extract"));
     for limit in [0, 3, 100] {
         alike!(disk, model, earlier(&extract, before, limit));
@@ -232,6 +236,7 @@ async fn follow(steps: &[Step]) {
                     Record::Attempt(row) => there.contains(&row.run.0),
                     Record::Edge(edge) => there.contains(&edge.to.run.0),
                     Record::Log(log) => there.contains(&log.run.0),
+                    Record::Answer(row) => there.contains(&row.run.0),
                 };
                 let batch: Vec<Record> = batch.iter().filter(belongs).cloned().collect();
                 disk.write(&batch).await.unwrap();

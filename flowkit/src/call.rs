@@ -142,6 +142,7 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
             definition,
             extras,
         } = self;
+        let is_blocking = awaited && caller.is_blocking();
         let drive = Drive::new(
             definition,
             extras,
@@ -150,7 +151,11 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
             entrance,
             awaited,
         );
-        Running { drive, job }
+        Running {
+            drive,
+            job,
+            is_blocking,
+        }
     }
 }
 
@@ -158,12 +163,33 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
 pub(crate) struct Running<T> {
     drive: Drive,
     job: BoxedJob<T>,
+    /// Whether a blocking body awaits it, which goes on when it is given up: then nobody drops this.
+    is_blocking: bool,
 }
 
 impl<T> Running<T> {
     pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         ready!(self.drive.poll(self.job.as_mut().erased(), cx))?;
         Poll::Ready(self.job.as_mut().take_output().ok_or_else(no_output))
+    }
+
+    /// Polls a run that is awaited where it was called. In a blocking body it is woken when it is stopped, and ends.
+    fn poll_in_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
+        if !self.is_blocking {
+            return self.poll_run(cx);
+        }
+        let (scope, place) = (Arc::clone(self.drive.scope()), self.drive.place());
+        if !scope.is_stopped(place)
+            && let Poll::Ready(outcome) = self.poll_run(cx)
+        {
+            return Poll::Ready(outcome);
+        }
+        if scope.wait_stoppable(place, cx.waker())
+            && let Some(outcome) = self.abandon()
+        {
+            return Poll::Ready(outcome);
+        }
+        Poll::Pending
     }
 
     /// Ends a run that is not polled any more. Gives its outcome, unless it had one.
@@ -291,7 +317,7 @@ impl<T: Send + Sync + 'static> Progress<T> {
                         }
                     };
                 }
-                Self::Running(running) => return running.poll_run(cx),
+                Self::Running(running) => return running.poll_in_place(cx),
                 Self::Standalone(future) => return future.as_mut().poll(cx),
             }
         }

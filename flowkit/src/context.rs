@@ -101,6 +101,11 @@ impl RunContext {
         }
     }
 
+    /// Whether it is that of a blocking body.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.around().abandoned.is_some()
+    }
+
     /// Whether nobody waits any more for the blocking body that this is: what it calls is not run.
     pub(crate) fn is_abandoned(&self) -> bool {
         let abandoned = self.around().abandoned.as_ref();

@@ -1,6 +1,6 @@
 //! What an annotated function is, apart from any call of it: a constant that the attribute writes.
 
-use flowkit_cache::{KeyError, KeyHasher};
+use flowkit_cache::{CacheKey, KeyError, KeyHasher};
 
 use crate::hook::Hooks;
 use crate::options::TaskOptions;
@@ -241,6 +241,14 @@ impl Definition {
         hasher.section("package", self.place.package);
         hasher.section("module", self.place.module);
         hasher.section("task", self.name);
+    }
+
+    /// A key of what counts as its code beside that; none if nothing does, or it refuses to be hashed.
+    pub(crate) fn includes_key(&self) -> Option<CacheKey> {
+        let includes = self.includes?;
+        let mut hasher = KeyHasher::new();
+        includes(&mut hasher).ok()?;
+        hasher.finish().ok()
     }
 
     /// Adds the task's identity and code to a key.

@@ -58,6 +58,35 @@ impl Shown {
     }
 }
 
+/// Whether both read alike as JSON. Whatever order lists are in: a set has another one each time, and nothing says which of them are sets.
+pub(crate) fn read_alike(one: &Parameters, other: &Parameters) -> bool {
+    let read = |parameters: &Parameters| {
+        let json = parameters.json.as_deref()?;
+        serde_json::from_str::<serde_json::Value>(json)
+            .ok()
+            .map(without_order)
+    };
+    one.json == other.json || read(one).is_some_and(|one| Some(one) == read(other))
+}
+
+fn without_order(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Array(values) => {
+            let mut values: Vec<_> = values.into_iter().map(without_order).collect();
+            values.sort_by_cached_key(Value::to_string);
+            Value::Array(values)
+        }
+        Value::Object(values) => {
+            let values = values
+                .into_iter()
+                .map(|(name, value)| (name, without_order(value)));
+            Value::Object(values.collect())
+        }
+        other => other,
+    }
+}
+
 /// The parameters that a flow is given from outside.
 #[derive(Debug)]
 pub struct Given(Source);
@@ -224,6 +253,23 @@ mod tests {
         let mut alone = Given::recorded(Some(&recorded), serde_json::Map::new()).unwrap();
         let error = alone.take("password", Some(NUMBER), None).unwrap_err();
         assert!(error.reason.contains("it is a `Secret`"), "{error}");
+    }
+
+    #[test]
+    fn parameters_read_alike_whatever_order_a_set_in_them_has() {
+        let of = |json: &str| Parameters {
+            json: Some(json.to_owned()),
+            bytes: Vec::new(),
+        };
+        let one = of(r#"{"colours": ["red", {"b": [2, 1]}], "n": 1}"#);
+        assert!(read_alike(
+            &one,
+            &of(r#"{"n": 1, "colours": [{"b": [1, 2]}, "red"]}"#)
+        ));
+        assert!(!read_alike(
+            &one,
+            &of(r#"{"n": 2, "colours": [{"b": [1, 2]}, "red"]}"#)
+        ));
     }
 
     #[test]

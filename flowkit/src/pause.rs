@@ -4,20 +4,25 @@ use std::any::{Any, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::IntoFuture;
-use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use flowkit_cache::{KeyHasher, codec};
+use flowkit_journal::record::{AnswerRow, Digest, Record};
 use futures::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use crate::context::{self, Ambient, RunContext};
 use crate::definition::DefinitionKind;
 use crate::engine::scope::{Change, Scope};
 use crate::engine::slots::without_slots;
-use crate::error::{Error, ErrorKind};
+use crate::error::{BoxError, Error, ErrorKind};
 use crate::graph::NodeKind;
 use crate::ids::FlowRunId;
+use crate::journaling::calls::digest;
+use crate::journaling::journal_error;
 use crate::runtime::Runtime;
 use crate::state::State;
 
@@ -27,6 +32,20 @@ struct Point {
     resumed: Notify,
     input_type: &'static str,
     accepts: fn(&dyn Any) -> bool,
+    /// Writes the input down, if it is to be.
+    write: Option<Write>,
+}
+
+type Write = fn(&dyn Any) -> Result<Vec<u8>, BoxError>;
+type Read<T> = fn(&[u8]) -> Result<T, BoxError>;
+
+fn write<T: Serialize + 'static>(input: &dyn Any) -> Result<Vec<u8>, BoxError> {
+    let input = input.downcast_ref::<T>().ok_or("it is of another type")?;
+    Ok(codec::encode(input)?)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BoxError> {
+    Ok(codec::decode(bytes)?)
 }
 
 /// The pauses of one flow run, by their keys.
@@ -51,7 +70,7 @@ impl Pauses {
 pub struct Pause<T> {
     key: Arc<str>,
     timeout: Option<Duration>,
-    input: PhantomData<fn() -> T>,
+    persist: Option<(Write, Read<T>)>,
 }
 
 impl<T> fmt::Debug for Pause<T> {
@@ -67,7 +86,8 @@ impl<T> fmt::Debug for Pause<T> {
 /// Pauses the run that awaits it until [`Runtime::resume_paused`] gives it an input for this key.
 ///
 /// A paused run is in the state [`Paused`](State::Paused) and holds no slot of a limit. Each key of a flow run is asked for once: a second
-/// pause with the key is given the same input at once, also in a later attempt of the flow.
+/// pause with the key is given the same input at once, also in a later attempt of the flow. With [`persist`](Pause::persist) also in a later life of it, after its
+/// process died.
 ///
 /// ```
 /// use flowkit::prelude::*;
@@ -100,7 +120,7 @@ pub fn pause<T: Clone + Send + Sync + 'static>(key: impl Into<Arc<str>>) -> Paus
     Pause {
         key: key.into(),
         timeout: None,
-        input: PhantomData,
+        persist: None,
     }
 }
 
@@ -112,9 +132,19 @@ impl<T> Pause<T> {
     }
 }
 
+impl<T: Serialize + DeserializeOwned + 'static> Pause<T> {
+    /// Has the input written into the journal, if the runtime has one, before the run goes on with it: when the flow run is resumed, it is given the same input at once. A
+    /// subflow whose inputs have no key asks again.
+    pub fn persist(mut self) -> Self {
+        self.persist = Some((write::<T>, read::<T>));
+        self
+    }
+}
+
 impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
     /// The input, or an error of kind [`TimedOut`](ErrorKind::TimedOut) if none came in time, [`Unavailable`](ErrorKind::Unavailable) outside any
-    /// run, or [`Input`](ErrorKind::Input) if an earlier pause with the key asked for another type.
+    /// run, [`Input`](ErrorKind::Input) if an earlier pause with the key asked for another type, or [`Journal`](ErrorKind::Journal) if the input is to persist and could
+    /// not be written.
     type Output = Result<T, Error>;
     type IntoFuture = BoxFuture<'static, Result<T, Error>>;
 
@@ -124,20 +154,27 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
                 let detail = "a pause belongs to a run: pause inside a flow or a task";
                 return Err(Error::about_runtime(ErrorKind::Unavailable, detail));
             };
-            let point = Arc::clone(
-                run.scope
-                    .pauses
-                    .lock()
+            // Before anybody sees it wait: it need not.
+            let is_known = run.scope.pauses.lock().contains_key(&self.key);
+            let input = match self.persist.filter(|_| !is_known) {
+                Some((_, read)) => given_before(&run.scope, &self.key, read).await?,
+                None => None,
+            };
+            let input = input.map(|input| Arc::new(input) as Arc<dyn Any + Send + Sync>);
+            let point = || Point {
+                input: input.map_or_else(OnceLock::new, OnceLock::from),
+                resumed: Notify::new(),
+                input_type: type_name::<T>(),
+                accepts: |input| input.is::<T>(),
+                write: self.persist.map(|(write, _)| write),
+            };
+            let point = {
+                let mut pauses = run.scope.pauses.lock();
+                let known = pauses
                     .entry(Arc::clone(&self.key))
-                    .or_insert_with(|| {
-                        Arc::new(Point {
-                            input: OnceLock::new(),
-                            resumed: Notify::new(),
-                            input_type: type_name::<T>(),
-                            accepts: |input| input.is::<T>(),
-                        })
-                    }),
-            );
+                    .or_insert_with(|| Arc::new(point()));
+                Arc::clone(known)
+            };
             if point.input.get().is_none() {
                 let paused = Paused::begin(&run);
                 if cfg!(flowkit_fault = "slots-held-while-paused") {
@@ -146,6 +183,10 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
                     without_slots(wait(&point, &self, &run)).await?;
                 }
                 drop(paused);
+                if let Some(life) = run.scope.life.as_ref().filter(|_| self.persist.is_some()) {
+                    let written = life.recorder.journal.flush_of(life.root).await;
+                    written.map_err(|trouble| journal_error(&trouble).in_flow_run(run.scope.id))?;
+                }
             }
             let input = point.input.get().and_then(|input| input.downcast_ref::<T>());
             input.cloned().ok_or_else(|| {
@@ -159,6 +200,32 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
             })
         })
     }
+}
+
+/// Which pause of a flow run this is, in each of its lives.
+fn place_of(scope: &Scope, key: &str) -> Option<Digest> {
+    let calls = scope.calls().filter(|calls| calls.is_known())?;
+    let mut hasher = KeyHasher::new();
+    hasher.bytes("paused", &calls.caller());
+    hasher.section("key", key);
+    hasher.finish().ok().map(|key| digest(&key))
+}
+
+/// What an earlier life of the flow run was given.
+async fn given_before<T>(scope: &Scope, key: &str, read: Read<T>) -> Result<Option<T>, Error> {
+    let Some(life) = scope.life.as_ref().filter(|life| life.replay.is_some()) else {
+        return Ok(None);
+    };
+    let Some(place) = place_of(scope, key) else {
+        return Ok(None);
+    };
+    let found = life.recorder.journal.store().answer(place).await;
+    let found = found.map_err(|trouble| journal_error(&trouble).in_flow_run(scope.id))?;
+    let input = found.map(|found| read(&found.value)).transpose();
+    Ok(input.unwrap_or_else(|error| {
+        tracing::warn!(target: "flowkit", flow_run_id = %scope.id, key, %error, "what a pause was given cannot be read any more: it is asked for again");
+        None
+    }))
 }
 
 async fn wait<T>(point: &Point, pause: &Pause<T>, run: &RunContext) -> Result<(), Error> {
@@ -259,7 +326,8 @@ impl Runtime {
     /// Resumes a run that waits in [`pause`] with this key, and gives it the input.
     ///
     /// # Errors
-    /// Of kind [`Input`](ErrorKind::Input), if there is no such run, it does not wait with this key, or it waits for another type.
+    /// Of kind [`Input`](ErrorKind::Input), if there is no such run, it does not wait with this key, or it waits for another type, or for one that is to persist and cannot
+    /// be written down.
     pub fn resume_paused<T: Send + Sync + 'static>(
         &self,
         run: FlowRunId,
@@ -269,11 +337,12 @@ impl Runtime {
         let mut found = None;
         self.each_scope(&mut |scope| {
             if scope.id == run {
-                found = scope.pauses.lock().get(key).cloned();
+                let point = scope.pauses.lock().get(key).cloned();
+                found = point.map(|point| (Arc::clone(scope), point));
             }
         });
         let refuse = |detail: String| Err(Error::about_runtime(ErrorKind::Input, detail));
-        let Some(point) = found else {
+        let Some((scope, point)) = found else {
             return refuse(format!(
                 "no run {run} waits in a pause `{key}`: `Runtime::paused` lists those that wait"
             ));
@@ -286,9 +355,31 @@ impl Runtime {
                 type_name::<T>()
             ));
         }
-        if point.input.set(input).is_err() {
+        let written = match point.write.map(|write| write(&*input)).transpose() {
+            Ok(written) => written,
+            Err(error) => {
+                return refuse(format!(
+                    "what the pause `{key}` is given cannot be written down: {error}"
+                ));
+            }
+        };
+        // Whoever gives an input holds this, so that only the first one is written, and before anybody goes on with it.
+        let pauses = scope.pauses.lock();
+        if point.input.get().is_some() {
             return refuse(format!("the pause `{key}` of run {run} was resumed before"));
         }
+        if let (Some(value), Some(life), Some(place)) = (written, &scope.life, place_of(&scope, key)) {
+            life.append(Record::from(AnswerRow {
+                run: life.no,
+                place,
+                key: key.into(),
+                at: scope.epoch.wall_time(scope.epoch.stamp()).into(),
+                value: value.into(),
+            }));
+        }
+        // It was not there.
+        drop(point.input.set(input));
+        drop(pauses);
         point.resumed.notify_waiters();
         Ok(())
     }

@@ -56,6 +56,7 @@ impl Transaction {
         let mut open = Open {
             group: Some(Arc::default()),
             scope: Arc::clone(&run.scope),
+            caller: run.place,
         };
         run.around_mut().transaction.clone_from(&open.group);
         let outcome = scoped(Ambient::Run(run), body).await;
@@ -74,7 +75,7 @@ impl Transaction {
         open.group = None;
         match (&outcome, around) {
             (Ok(_), Some(around)) => around.take_over(&group),
-            (outcome, _) => without_slots(carry_out(&open.scope, group, outcome.is_ok())).await,
+            (outcome, _) => without_slots(open.carry_out(group, outcome.is_ok())).await,
         }
         outcome
     }
@@ -130,32 +131,36 @@ pub async fn transaction<T, E: From<Error>>(body: impl Future<Output = Result<T,
     Transaction::new().run(body).await
 }
 
-/// Carries out what was decided on a tokio task of its own, for which the flow run waits: half of it would be neither done nor undone, so
-/// it goes on when whoever waits for it is dropped.
-async fn carry_out(scope: &Arc<Scope>, group: Arc<Group>, commits: bool) {
-    if group.lock().completed.is_empty() {
-        return;
-    }
-    let counted = hooks::Counted::new(Arc::clone(scope));
-    let decision = async move {
-        match commits {
-            true => group.commit().await,
-            false => group.roll_back().await,
-        }
-        drop(counted);
-    };
-    match tokio::runtime::Handle::try_current() {
-        // It fails only with the tokio runtime, and then nobody waits for it.
-        Ok(tokio) => drop(tokio.spawn(decision).await),
-        Err(_) => decision.await,
-    }
-}
-
 /// A transaction that is not decided. Dropped, it is rolled back on a tokio task of its own.
 struct Open {
     group: Option<Arc<Group>>,
     /// The flow run that it was begun in, which ends after it. Those below may be runs of the transaction, which waits for them.
     scope: Arc<Scope>,
+    /// The task run that began it, which is not tried again before it has ended.
+    caller: Option<NodeRef>,
+}
+
+impl Open {
+    /// Carries out what was decided on a tokio task of its own, for which the flow run waits: half of it would be neither done nor undone, so
+    /// it goes on when whoever waits for it is dropped.
+    async fn carry_out(&self, group: Arc<Group>, commits: bool) {
+        if group.lock().is_empty() {
+            return;
+        }
+        let counted = hooks::Counted::of(Arc::clone(&self.scope), self.caller);
+        let decision = async move {
+            match commits {
+                true => group.commit().await,
+                false => group.roll_back().await,
+            }
+            drop(counted);
+        };
+        match tokio::runtime::Handle::try_current() {
+            // It fails only with the tokio runtime, and then nobody waits for it.
+            Ok(tokio) => drop(tokio.spawn(decision).await),
+            Err(_) => decision.await,
+        }
+    }
 }
 
 impl Drop for Open {
@@ -166,7 +171,7 @@ impl Drop for Open {
         group.stop_live();
         match tokio::runtime::Handle::try_current() {
             Ok(tokio) => {
-                let counted = hooks::Counted::new(Arc::clone(&self.scope));
+                let counted = hooks::Counted::of(Arc::clone(&self.scope), self.caller);
                 tokio.spawn(async move {
                     group.drained().await;
                     group.roll_back().await;
@@ -196,6 +201,22 @@ struct Runs {
     /// Those that completed, in order.
     completed: Vec<Completed>,
     failed: Vec<(Arc<Scope>, NodeRef)>,
+    /// What subflows returned, which a retry of the flow need not run again once it is committed.
+    subflows: Vec<(Arc<Scope>, Digest, Remembered)>,
+}
+
+impl Runs {
+    fn is_empty(&self) -> bool {
+        self.completed.is_empty() && self.subflows.is_empty()
+    }
+
+    fn add(&mut self, completed: Completed) {
+        // An effect that a caller which was tried again is given once more has happened once, and is undone once.
+        if completed.definition.has_effect() && completed.call.is_some() {
+            self.completed.retain(|earlier| earlier.call != completed.call);
+        }
+        self.completed.push(completed);
+    }
 }
 
 /// A run that completed in a transaction, with what waits for its commit.
@@ -262,12 +283,29 @@ impl Group {
 
     /// The runs of a transaction inside become this one's.
     fn take_over(&self, inner: &Self) {
-        let completed = std::mem::take(&mut inner.lock().completed);
-        self.lock().completed.extend(completed);
+        let inner = std::mem::take(&mut *inner.lock());
+        let mut runs = self.lock();
+        inner
+            .completed
+            .into_iter()
+            .for_each(|completed| runs.add(completed));
+        runs.subflows.extend(inner.subflows);
+    }
+
+    /// What a subflow returned is to be remembered when this commits.
+    pub(crate) fn remember(&self, scope: &Arc<Scope>, place: Digest, remembered: Remembered) {
+        self.lock().subflows.push((Arc::clone(scope), place, remembered));
     }
 
     async fn commit(&self) {
-        let completed = std::mem::take(&mut self.lock().completed);
+        let Runs {
+            completed, subflows, ..
+        } = std::mem::take(&mut *self.lock());
+        for (scope, place, remembered) in subflows {
+            if let Some(memo) = scope.memo() {
+                memo.remember(place, remembered);
+            }
+        }
         for done in completed {
             if let Some((key, entry)) = done.entry {
                 let kept = caching::keep(Arc::clone(&done.scope.runtime), key, entry).await;
@@ -303,43 +341,52 @@ impl Group {
 
 impl Completed {
     /// Undoes it. That it is undone is on the disk before its hooks are called; should the process die before they all have been, the next life that comes to this
-    /// call calls them again.
+    /// call calls them again. An effect that no hook undoes stands, and so does one whose hooks fail: it does not happen again.
     async fn undo(mut self) {
-        let (scope, place) = (&self.scope, self.place);
-        if let (Some(call), Some(life)) = (self.call, &scope.life) {
-            life.done.undo(call);
-        }
-        let record = |effect| {
-            self.record.as_ref().map(|record| CallRecord {
-                effect,
-                result: None,
-                ..record.clone()
-            })
-        };
+        let (scope, place) = (Arc::clone(&self.scope), self.place);
         let has_hooks = scope.runtime.has_hooks_at(Moment::Rollback, self.definition);
-        let undoing = record(if has_hooks {
-            Effect::Undoing
-        } else {
-            Effect::Failed
-        });
-        let change = Change {
-            call: undoing.as_ref(),
-            ..Change::default()
-        };
-        scope.change(place, State::RolledBack, &change);
+        let stands = self.definition.has_effect() && scope.life.is_some();
         if !has_hooks {
-            return;
+            return self.note(if stands { Effect::Happened } else { Effect::Failed });
         }
+        self.note(Effect::Undoing);
         if let Some(life) = &scope.life
             && !cfg!(flowkit_fault = "undoing-not-awaited")
-            && let Err(trouble) = life.recorder.journal.flush().await
+            && let Err(trouble) = life.recorder.journal.flush_of(life.root).await
         {
             tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "that a run is being undone could not be recorded: a later life may take it for done");
         }
-        let undone = record(Effect::Failed);
         self.run.state = State::RolledBack;
-        hooks::call_at(Moment::Rollback, scope, Some(place), self.definition, &self.run).await;
-        scope.journal_task(&scope.graph(), place, undone.as_ref());
+        let undone = hooks::call_at(Moment::Rollback, &scope, Some(place), self.definition, &self.run).await;
+        if undone || !stands {
+            self.note(Effect::Failed);
+        }
+    }
+
+    /// Notes what is known of its effect, now that it is rolled back: in this life, and in the journal.
+    fn note(&self, effect: Effect) {
+        let (scope, place) = (&self.scope, self.place);
+        if let (Some(call), Some(life)) = (self.call, &scope.life) {
+            match effect {
+                Effect::Failed => life.done.undo(call),
+                Effect::Undoing => life.done.undoing(call),
+                Effect::None | Effect::Intended | Effect::Happened => {}
+            }
+        }
+        let record = self.record.as_ref().map(|record| CallRecord {
+            effect,
+            result: record.result.clone().filter(|_| effect == Effect::Happened),
+            ..record.clone()
+        });
+        if scope.state_of(place) == State::RolledBack {
+            scope.journal_task(&scope.graph(), place, record.as_ref());
+            return;
+        }
+        let change = Change {
+            call: record.as_ref(),
+            ..Change::default()
+        };
+        scope.change(place, State::RolledBack, &change);
     }
 }
 
@@ -352,7 +399,7 @@ pub(crate) struct Member {
 impl Member {
     /// The run completed: what it leaves behind waits for the decision.
     pub(crate) fn completed(self, completed: Completed) {
-        self.group.lock().completed.push(completed);
+        self.group.lock().add(completed);
     }
 
     /// The run failed.

@@ -74,6 +74,8 @@ struct Till {
     charged: AtomicU32,
     /// Who charged first.
     run: OnceLock<FlowRunId>,
+    /// Which program it is, of those that a test has.
+    program: AtomicU32,
     /// Whether a charge never comes to an end.
     hangs: AtomicBool,
     /// Whether the disk stands still once somebody was charged.
@@ -362,13 +364,136 @@ async fn a_renewed_secret_does_not_repeat_an_effect() {
     let token = |token: &str| Secret::new(token.to_owned());
     let run = runtime.run(with_token(5, token("old"))).await;
     assert_eq!((run.state(), till.charged()), (State::Failed, 2));
-    let options = ResumeOptions::new();
+    let again = |token| {
+        let call = with_token(5, token);
+        runtime.resume_call(run.id(), call, ResumeOptions::new())
+    };
+    let resumed = again(token("new")).await.unwrap();
+    assert!(is_unknown(&resumed));
+    let said = format!("{:?}", resumed.result().unwrap_err());
+    assert!(said.contains("before a secret was renewed"), "{said}");
+    // With the one it was given before, it is known.
+    let resumed = again(token("old")).await.unwrap();
+    assert!(format!("{:#}", resumed.result().unwrap_err()).contains("and then this"));
+    assert_eq!(till.charged(), 2);
+}
+
+/// Sends for two accounts, one after the other, in an order that may be another one next time.
+#[flow]
+async fn for_each(tokens: Vec<u32>, #[resource] till: &Arc<Till>) -> Result<u32> {
+    let _ = till;
+    for token in tokens {
+        send(5, Secret::new(token.to_string())).await?;
+    }
+    Err("and then this happened".into())
+}
+
+#[tokio::test]
+async fn effects_that_differ_by_their_secrets_are_told_apart_by_them() {
+    let till = Arc::<Till>::default();
+    let runtime = runtime(&till).await;
+    let run = runtime.run(for_each(vec![1])).await;
+    assert_eq!(till.charged(), 1);
+    let options = ResumeOptions::new().allow_changes();
     let resumed = runtime
-        .resume_call(run.id(), with_token(5, token("new")), options)
+        .resume_call(run.id(), for_each(vec![1, 2]), options)
         .await
         .unwrap();
     assert!(format!("{:#}", resumed.result().unwrap_err()).contains("and then this"));
     assert_eq!(till.charged(), 2);
+}
+
+#[task(name = "bill", cache, cache_includes(OLD_RATE), version = "1")]
+async fn bill(order: u32) -> Result<u32> {
+    charge(order).await?;
+    Err("billed, and then this happened".into())
+}
+
+#[task(name = "bill", cache, cache_includes(NEW_RATE), version = "1")]
+async fn bill_at_new_rate(order: u32) -> Result<u32> {
+    charge(order).await?;
+    Err("billed, and then this happened".into())
+}
+
+const OLD_RATE: u32 = 1;
+const NEW_RATE: u32 = 2;
+
+mod here {
+    use super::*;
+
+    #[task]
+    pub(super) async fn deliver(order: u32) -> Result<u32> {
+        super::charge(order).await?;
+        Err("delivered, and then this happened".into())
+    }
+}
+
+mod elsewhere {
+    use super::*;
+
+    #[task]
+    pub(super) async fn deliver(order: u32) -> Result<u32> {
+        super::charge(order).await?;
+        Err("delivered, and then this happened".into())
+    }
+}
+
+/// Calls one of these, as the program is before or after a change.
+#[flow(version = "1")]
+async fn changing(order: u32, #[resource] till: &Arc<Till>) -> Result<u32> {
+    Ok(match till.program.load(Ordering::Relaxed) {
+        0 => bill(order).await?,
+        1 => bill_at_new_rate(order).await?,
+        2 => here::deliver(order).await?,
+        _ => elsewhere::deliver(order).await?,
+    })
+}
+
+#[tokio::test]
+async fn a_constant_that_changed_and_a_module_that_was_left_repeat_no_effect() {
+    for (before, after, why) in [
+        (0, 1, "the code of `bill`, which calls it, changed"),
+        (2, 3, "the code of `deliver`, which calls it, changed"),
+    ] {
+        let till = Arc::<Till>::default();
+        let runtime = runtime(&till).await;
+        till.program.store(before, Ordering::Relaxed);
+        let run = runtime.run(changing(5)).await;
+        till.program.store(after, Ordering::Relaxed);
+        let options = ResumeOptions::new().allow_changes();
+        let resumed = runtime.resume_call(run.id(), changing(5), options).await.unwrap();
+        let said = format!("{:?}", resumed.result().unwrap_err());
+        assert!(said.contains(why), "{said}");
+        assert_eq!(till.charged(), 1);
+    }
+}
+
+#[flow(name = "in_three_lives", version = "1")]
+async fn in_three_lives(order: u32) -> Result<u32> {
+    charge(order).await?;
+    Err("and then this happened".into())
+}
+
+#[flow(name = "in_three_lives", version = "2")]
+async fn in_three_lives_better(order: u32, #[resource] till: &Arc<Till>) -> Result<u32> {
+    if till.program.fetch_add(1, Ordering::Relaxed) == 0 {
+        return Err("it came not as far as that".into());
+    }
+    Ok(handle_better(order, order).await?)
+}
+
+#[tokio::test]
+async fn an_effect_of_an_older_program_is_not_repeated_by_the_second_life_of_a_newer_one() {
+    let till = Arc::<Till>::default();
+    let runtime = runtime(&till).await;
+    let run = runtime.run(in_three_lives(5)).await;
+    for _ in 0..2 {
+        let options = ResumeOptions::new().allow_changes();
+        let call = in_three_lives_better(5);
+        let resumed = runtime.resume_call(run.id(), call, options).await.unwrap();
+        assert_eq!(resumed.state(), State::Failed);
+        assert_eq!(till.charged(), 1);
+    }
 }
 
 async fn on_disk(directory: &Path, till: &Arc<Till>) -> Runtime {

@@ -1,5 +1,7 @@
 //! Pauses: a run that waits for somebody outside, and what becomes of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flowkit::prelude::*;
@@ -149,4 +151,67 @@ async fn a_paused_task_or_subflow_holds_no_slot_and_can_be_cancelled() {
 async fn outside_any_run_there_is_nothing_to_pause() {
     let error = pause::<()>("x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[flow]
+async fn asks_below(name: String) -> Result<String> {
+    Ok(format!("{name} {}", pause::<String>("who").persist().await?))
+}
+
+/// Asks four times, once without having the answer written down, and fails in its first life.
+#[flow]
+async fn asks_around(#[resource] lives: &Arc<AtomicU32>) -> Result<String> {
+    let life = lives.fetch_add(1, Ordering::Relaxed);
+    let plot: u32 = pause("plot").persist().await?;
+    let north = asks_below("north").await?;
+    let south = asks_below("south").await?;
+    let season: String = pause("season").await?;
+    if life == 0 {
+        return Err("it rained".into());
+    }
+    Ok(format!("{plot}, {north}, {south}, {season}"))
+}
+
+#[tokio::test]
+async fn what_a_pause_was_given_is_there_in_the_next_life_if_it_is_to_persist() {
+    let directory = tempfile::tempdir().unwrap();
+    let lives: Arc<AtomicU32> = Arc::default();
+    let build = async || {
+        let builder = Runtime::builder().data_dir(directory.path());
+        builder.resource(Arc::clone(&lives)).build().await.unwrap()
+    };
+    let give = async |runtime: &Runtime, key: &str, text: &str| {
+        let waits = paused(runtime).await;
+        assert_eq!(&*waits.key, key);
+        runtime.resume_paused(waits.run, key, text.to_owned()).unwrap();
+        while runtime.paused().contains(&waits) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let runtime = build().await;
+    let run = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.run(asks_around()).await }
+    });
+    let waits = paused(&runtime).await;
+    runtime.resume_paused(waits.run, "plot", 7u32).unwrap();
+    while runtime.paused().contains(&waits) {
+        tokio::task::yield_now().await;
+    }
+    for (key, text) in [("who", "Ada"), ("who", "Grace"), ("season", "spring")] {
+        give(&runtime, key, text).await;
+    }
+    let id = run.await.unwrap().id();
+    runtime.shutdown(SECOND).await;
+    drop(runtime);
+
+    let runtime = build().await;
+    let resumed = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.resume(id).await.unwrap().into_result() }
+    });
+    // Only this one is asked for again.
+    give(&runtime, "season", "autumn").await;
+    let said = resumed.await.unwrap().unwrap();
+    assert_eq!(said, "7, north Ada, south Grace, autumn");
 }

@@ -135,3 +135,26 @@ async fn what_made_an_attempt_fail_is_not_served_to_the_next() {
     // The first attempt was served them, the second was not.
     assert_eq!(desk.tokens.load(Ordering::Relaxed), 6);
 }
+
+/// Awaits on its own thread what never ends, in its first attempt.
+#[task(retries = 1, timeout = "20ms")]
+fn waits_on_its_thread(#[resource] desk: &Arc<Desk>) -> Result<u32> {
+    if flowkit::current_run().unwrap().attempt() == 1 {
+        tokio::runtime::Handle::current().block_on(async { never_done().await })?;
+    }
+    Ok(desk.working.load(Ordering::Relaxed))
+}
+
+#[flow]
+async fn threads() -> Result<u32> {
+    Ok(waits_on_its_thread().await?)
+}
+
+#[tokio::test]
+async fn what_a_blocking_body_awaits_that_was_given_up_ends_before_the_next_attempt() {
+    let (store, desk) = (Arc::default(), Arc::<Desk>::default());
+    let runtime = runtime(&store, &desk).await;
+    let run = runtime.run(threads()).await;
+    assert_eq!(*run.result().unwrap(), 0);
+    assert_eq!(run.task("never_done").unwrap().state, State::Cancelled);
+}

@@ -39,7 +39,11 @@ async fn build(floor: u32, #[resource] site: &Arc<Site>) -> u32 {
     floor
 }
 
-#[task(effect)]
+fn drain(run: HookRun) {
+    assert_eq!(run.state(), State::RolledBack);
+}
+
+#[task(effect, on_rollback = drain)]
 async fn pour(floor: u32, #[resource] site: &Arc<Site>) -> u32 {
     site.built.fetch_add(1, Ordering::Relaxed);
     floor
@@ -92,13 +96,7 @@ async fn built_after(flow: impl Fn() -> FlowCall<u32>, breakdowns: [u32; 2]) -> 
     let first = site.built.load(Ordering::Relaxed);
     site.breakdowns.store(breakdowns[1], Ordering::Relaxed);
     let resumed = runtime.resume(run.id()).await.unwrap();
-    let value = *resumed
-        .result()
-        .unwrap()
-        .as_u64()
-        .map(|value| value as u32)
-        .as_ref()
-        .unwrap();
+    let value = resumed.result().unwrap().as_u64().unwrap() as u32;
     (value, first, site.built.load(Ordering::Relaxed) - first)
 }
 
@@ -165,8 +163,7 @@ static UNDOING: AtomicU32 = AtomicU32::new(0);
 static UNDO_HANGS: AtomicBool = AtomicBool::new(true);
 static UNDO_BEGAN: Notify = Notify::const_new();
 
-async fn clear_away(run: HookRun) {
-    assert_eq!(run.state(), State::RolledBack);
+async fn clear_away(_run: HookRun) {
     UNDOING.fetch_add(1, Ordering::Relaxed);
     UNDO_BEGAN.notify_one();
     if UNDO_HANGS.load(Ordering::Relaxed) {
@@ -216,4 +213,180 @@ async fn what_was_being_undone_when_the_process_died_is_undone_before_it_is_done
     let lives = second.journal().unwrap().lives(id.as_u128()).await.unwrap();
     assert_eq!(lives.len(), 2);
     hanging.abort();
+}
+
+/// Around a subflow, which is undone with the rest.
+#[flow(retries = 1)]
+async fn around() -> Result<u32> {
+    let floors = transaction(async {
+        let floor = inside().await?;
+        lift().await?;
+        Ok::<_, flowkit::Error>(floor)
+    });
+    Ok(floors.await?)
+}
+
+#[flow]
+async fn inside() -> Result<u32> {
+    Ok(build(1u32).await? + pour(2u32).await?)
+}
+
+#[tokio::test]
+async fn a_subflow_whose_transaction_was_undone_runs_again() {
+    let (store, site) = (Arc::default(), Arc::<Site>::default());
+    let runtime = runtime(&store, &site).await;
+    site.breakdowns.store(1, Ordering::Relaxed);
+    let run = runtime.run(around()).await;
+    assert_eq!(*run.result().unwrap(), 3);
+    assert_eq!(site.built.load(Ordering::Relaxed), 4);
+}
+
+#[task(effect)]
+async fn blast(depth: u32, #[resource] site: &Arc<Site>) -> u32 {
+    site.built.fetch_add(1, Ordering::Relaxed);
+    depth
+}
+
+#[flow(retries = 1)]
+async fn tunnel() -> Result<u32> {
+    let dug = transaction(async {
+        let depth = blast(4u32).await?;
+        lift().await?;
+        Ok::<_, flowkit::Error>(depth)
+    });
+    Ok(dug.await?)
+}
+
+#[tokio::test]
+async fn an_effect_that_no_hook_undoes_stands_and_is_not_repeated() {
+    // By another attempt, and by another life.
+    for breakdowns in [1, 2] {
+        let (store, site) = (Arc::default(), Arc::<Site>::default());
+        let runtime = runtime(&store, &site).await;
+        site.breakdowns.store(breakdowns, Ordering::Relaxed);
+        let run = runtime.run(tunnel()).await;
+        let value = match breakdowns {
+            1 => *run.result().unwrap(),
+            _ => {
+                let resumed = runtime.resume(run.id()).await.unwrap();
+                resumed.result().unwrap().as_u64().unwrap() as u32
+            }
+        };
+        assert_eq!((value, site.built.load(Ordering::Relaxed)), (4, 1));
+    }
+}
+
+fn refuses(_run: HookRun) -> Result<()> {
+    Err("it cannot be taken back".into())
+}
+
+#[task(effect, on_rollback = refuses)]
+async fn sell(parcel: u32, #[resource] site: &Arc<Site>) -> u32 {
+    site.built.fetch_add(1, Ordering::Relaxed);
+    parcel
+}
+
+#[flow(retries = 1)]
+async fn estate() -> Result<u32> {
+    let sold = transaction(async {
+        let parcel = sell(4u32).await?;
+        lift().await?;
+        Ok::<_, flowkit::Error>(parcel)
+    });
+    Ok(sold.await?)
+}
+
+#[tokio::test]
+async fn an_effect_whose_undoing_failed_is_not_repeated() {
+    let (store, site) = (Arc::default(), Arc::<Site>::default());
+    let runtime = runtime(&store, &site).await;
+    site.breakdowns.store(1, Ordering::Relaxed);
+    let run = runtime.run(estate()).await;
+    assert_eq!(run.result().unwrap_err().root().kind(), ErrorKind::UnknownOutcome);
+    let resumed = runtime.resume(run.id()).await.unwrap();
+    assert_eq!(
+        resumed.result().unwrap_err().root().kind(),
+        ErrorKind::UnknownOutcome
+    );
+    assert_eq!(site.built.load(Ordering::Relaxed), 1);
+}
+
+static EMPTIED: AtomicU32 = AtomicU32::new(0);
+
+async fn empty(_run: HookRun) {
+    // As long as the next attempt would need to begin, if it did not wait.
+    tokio::task::yield_now().await;
+    EMPTIED.fetch_add(1, Ordering::Relaxed);
+}
+
+#[task(effect, on_rollback = empty)]
+async fn fill(litres: u32, #[resource] site: &Arc<Site>) -> u32 {
+    site.built.fetch_add(1, Ordering::Relaxed);
+    litres
+}
+
+/// Is given what it filled once more when it is tried again, in the same transaction.
+#[task(retries = 1)]
+async fn fill_and_close() -> Result<u32> {
+    let litres = fill(7u32).await?;
+    lift().await?;
+    Ok(litres)
+}
+
+#[flow]
+async fn pool() -> Result<u32> {
+    let filled = transaction(async {
+        let litres = fill_and_close().await?;
+        lift().await?;
+        Ok::<_, flowkit::Error>(litres)
+    });
+    Ok(filled.await?)
+}
+
+/// Fills in a transaction that is cut short by the task's timeout, once.
+#[task(retries = 1, timeout = "1s")]
+async fn fill_in_time() -> Result<u32> {
+    let first = flowkit::current_run().unwrap().attempt() == 1;
+    let emptied = EMPTIED.load(Ordering::Relaxed);
+    let filled = transaction(async {
+        let litres = fill(7u32).await?;
+        if first {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, flowkit::Error>(litres)
+    });
+    Ok(filled.await? + emptied)
+}
+
+#[flow]
+async fn pond() -> Result<u32> {
+    Ok(fill_in_time().await?)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_twice_is_undone_once_and_before_it_is_done_again() {
+    let (store, site) = (Arc::default(), Arc::<Site>::default());
+    let runtime = runtime(&store, &site).await;
+    site.breakdowns.store(2, Ordering::Relaxed);
+    let run = runtime.run(pool()).await;
+    assert!(run.result().is_err());
+    assert_eq!(
+        (
+            site.built.load(Ordering::Relaxed),
+            EMPTIED.load(Ordering::Relaxed)
+        ),
+        (1, 1)
+    );
+    // The next attempt begins when it is undone.
+    EMPTIED.store(0, Ordering::Relaxed);
+    site.built.store(0, Ordering::Relaxed);
+    let run = runtime.run(pond()).await;
+    assert_eq!(*run.result().unwrap(), 8);
+    assert_eq!(
+        (
+            site.built.load(Ordering::Relaxed),
+            EMPTIED.load(Ordering::Relaxed)
+        ),
+        (2, 1)
+    );
 }

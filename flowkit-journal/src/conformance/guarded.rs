@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::finished::Finished;
 use crate::memory::MemoryJournal;
-use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
+use crate::record::{AnswerRow, AttemptRow, DefinitionRow, Digest, Record, RunNo, Spot, Timestamp};
 use crate::store::{
     Beginning, ItemCount, JournalResult, JournalSize, JournalStore, Pruned, Retention, RunFilter, StoredEdge,
     StoredFlow, StoredLog, StoredTask,
@@ -68,6 +68,7 @@ guarded! {
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>>;
     fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>>;
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
+    fn answer(&self, place: Digest) -> BoxFuture<'_, JournalResult<Option<AnswerRow>>>;
     fn earlier<'a>(&'a self, definition: &'a DefinitionRow, before: Timestamp, limit: u32) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>>;
     fn prune<'a>(&'a self, retention: &'a Retention) -> BoxFuture<'a, JournalResult<Pruned>>;
     fn size(&self) -> BoxFuture<'_, JournalResult<JournalSize>>;

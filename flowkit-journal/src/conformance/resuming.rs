@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use super::rows::{definition, ended, flow, item, spot, task, with_result};
+use super::rows::{answer, definition, ended, flow, item, spot, task, with_result};
 use super::{Fresh, fresh_and_begun, full_task, stored, tasks, write};
 use crate::finished::Finished;
 use crate::record::{Effect, NodeKind, Record, RunNo, Spot, TaskRow, Timestamp};
-use crate::store::{Beginning, StoredTask};
+use crate::store::{Beginning, Retention, StoredTask};
 
 pub(super) async fn run_all(fresh: Fresh<'_>) {
     finished_are_those_of_all_lives_and_subflows(fresh).await;
     what_is_missing_is_counted(fresh).await;
     results_of_any_size_are_read(fresh).await;
+    answers_are_kept_by_their_places(fresh).await;
     earlier_runs_come_latest_first(fresh).await;
     beginning_marks_what_was_left_unfinished(fresh).await;
 }
@@ -131,6 +132,34 @@ async fn results_of_any_size_are_read(fresh: Fresh<'_>) {
         Some(result(100_000, 77))
     );
     assert_eq!(store.result(spot(1, 50)).await.expect("none is read"), None);
+}
+
+/// What somebody gave a run that waited is there for its later lives, and goes with it.
+async fn answers_are_kept_by_their_places(fresh: Fresh<'_>) {
+    let store = fresh_and_begun(fresh).await;
+    let answers = [answer(1, 1, b"yes"), answer(1, 2, b""), answer(2, 3, b"no")];
+    let flows = [ended(flow(1, 7), 5), flow(2, 8)].map(Record::from);
+    let batch = answers.iter().cloned().map(Record::from);
+    write(&*store, flows.into_iter().chain(batch)).await;
+    for row in &answers {
+        let read = store.answer(row.place).await.expect("it is read");
+        assert_eq!(read.as_ref(), Some(row));
+    }
+    assert_eq!(store.answer([9; 16]).await.expect("none is read"), None);
+    // Given again in another life.
+    write(&*store, [answer(2, 3, b"perhaps").into()]).await;
+    let read = store.answer([3; 16]).await.expect("it is read");
+    assert_eq!(read, Some(answer(2, 3, b"perhaps")));
+    let nothing = Retention {
+        ended_before: Some(Timestamp(i64::MAX)),
+        runs: None,
+        result_bytes: None,
+        log_bytes: None,
+        spared: Vec::new(),
+    };
+    while store.prune(&nothing).await.expect("it clears out").more {}
+    assert_eq!(store.answer([1; 16]).await.expect("none is read"), None);
+    assert!(store.answer([3; 16]).await.expect("it is read").is_some());
 }
 
 /// What ran earlier under the same name, whatever its code was then.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::record::{
-    AttemptRow, DefinitionRow, EdgeRow, Effect, FlowRow, LogRow, NodeKind, RunNo, Spot, TaskRow, Timestamp,
+    AnswerRow, AttemptRow, DefinitionRow, EdgeRow, Effect, FlowRow, LogRow, NodeKind, RunNo, Spot, TaskRow,
+    Timestamp,
 };
 
 /// A task of this name.
@@ -104,6 +105,17 @@ pub fn with_result(task: TaskRow, result: &[u8]) -> TaskRow {
     TaskRow {
         result: Some(result.into()),
         ..task
+    }
+}
+
+/// What was given to a flow run that waited.
+pub fn answer(run: u64, place: u8, value: &[u8]) -> AnswerRow {
+    AnswerRow {
+        run: RunNo(run),
+        place: [place; 16],
+        key: "approval".into(),
+        at: Timestamp(3_000_000),
+        value: value.into(),
     }
 }
 

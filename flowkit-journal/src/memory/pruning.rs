@@ -53,6 +53,7 @@ impl Rows {
         self.attempts.retain(|(run, ..), _| !runs.contains(run));
         self.edges.retain(|(to, ..)| !runs.contains(&to.run));
         self.logs.retain(|_, log| !runs.contains(&log.run));
+        self.answers.retain(|_, answer| !runs.contains(&answer.run));
     }
 
     /// Forgets results until the rest has at most so many bytes.

@@ -20,7 +20,12 @@ pub(super) fn fitted(records: &[Record]) -> Cow<'_, [Record]> {
     if records.iter().all(fits) {
         return Cow::Borrowed(records);
     }
-    let mut records = records.to_vec();
+    // An answer is asked for again, and nothing could stand in its place.
+    let mut records: Vec<Record> = records
+        .iter()
+        .filter(|record| fits(record) || !matches!(record, Record::Answer(_)))
+        .cloned()
+        .collect();
     for record in records.iter_mut().filter(|record| !fits(record)) {
         let (what, run) = match record {
             Record::Flow(row) => shrink_flow(row),
@@ -33,7 +38,7 @@ pub(super) fn fitted(records: &[Record]) -> Cow<'_, [Record]> {
                 row.message = cut(&row.message);
                 ("line of log", row.run)
             }
-            Record::Edge(_) => continue,
+            Record::Edge(_) | Record::Answer(_) => continue,
         };
         tracing::warn!(target: "flowkit_journal", what, run = run.0, "a row of the journal is too large: it is written without what makes it so");
     }
@@ -56,6 +61,7 @@ fn fits(record: &Record) -> bool {
         }
         Record::Attempt(row) => row.error.len() <= MOST_TEXT,
         Record::Log(row) => row.message.len() <= MOST_TEXT,
+        Record::Answer(row) => row.value.len() + row.key.len() <= MOST_PARAMETERS,
         Record::Edge(_) => true,
     }
 }

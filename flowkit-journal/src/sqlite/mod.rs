@@ -15,12 +15,13 @@ use self::objects::Objects;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::finished::Finished;
-use crate::record::{AttemptRow, DefinitionRow, Record, RunNo, Spot, Timestamp};
+use crate::record::{AnswerRow, AttemptRow, DefinitionRow, Digest, Record, RunNo, Spot, Timestamp};
 use crate::store::{
     Beginning, ItemCount, JournalResult, JournalSize, JournalStore, KeptResult, Pruned, Retention, RunFilter,
     StoredEdge, StoredFlow, StoredLog, StoredTask,
 };
 
+mod answers;
 mod begin;
 mod bytes;
 mod dictionary;
@@ -179,6 +180,10 @@ impl JournalStore for SqliteJournal {
 
     fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<KeptResult>>> {
         self.read_results_from(first).boxed()
+    }
+
+    fn answer(&self, place: Digest) -> BoxFuture<'_, JournalResult<Option<AnswerRow>>> {
+        self.read_answer(place).boxed()
     }
 
     fn earlier<'a>(

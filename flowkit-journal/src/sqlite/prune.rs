@@ -25,12 +25,13 @@ pub(super) const ENDED: &str = "f.parent IS NULL AND f.ended IS NOT NULL AND f.r
     AND NOT EXISTS (SELECT 1 FROM flows AS g WHERE g.id = f.id AND g.parent IS NULL AND g.life > f.life)";
 
 /// The tables whose rows belong to a flow run, and how some of them are deleted.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "DELETE FROM tasks WHERE run = ?1 AND (node, item) IN (SELECT node, item FROM tasks WHERE run = ?1 ORDER BY node, item LIMIT ?2)",
     "DELETE FROM logs WHERE seq IN (SELECT seq FROM logs WHERE run = ?1 LIMIT ?2)",
     "DELETE FROM edges WHERE run = ?1 AND (node, item, from_run, from_node, from_item, parameter) IN \
         (SELECT node, item, from_run, from_node, from_item, parameter FROM edges WHERE run = ?1 LIMIT ?2)",
     "DELETE FROM attempts WHERE run = ?1 AND (node, item, attempt) IN (SELECT node, item, attempt FROM attempts WHERE run = ?1 LIMIT ?2)",
+    "DELETE FROM answers WHERE place IN (SELECT place FROM answers WHERE run = ?1 LIMIT ?2)",
     "DELETE FROM texts WHERE run = ?1 AND hash IN (SELECT hash FROM texts WHERE run = ?1 LIMIT ?2)",
 ];
 

@@ -24,8 +24,9 @@ impl Schema {
 
 /// The present version.
 pub(super) const PRESENT: Schema = Schema {
-    steps: &[FIRST, SECOND],
+    steps: &[FIRST, SECOND, THIRD],
     tables: &[
+        "answers",
         "attempts",
         "definitions",
         "doomed",
@@ -111,4 +112,12 @@ const SECOND: &str = "
 -- One row: whether a program has it open to write.
 CREATE TABLE opened (now INTEGER NOT NULL);
 INSERT INTO opened VALUES (0);
+";
+
+/// What was given to runs that waited for it.
+const THIRD: &str = "
+CREATE TABLE answers (
+    place BLOB PRIMARY KEY, run INTEGER NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, value BLOB NOT NULL, digest BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX answers_run ON answers (run);
 ";

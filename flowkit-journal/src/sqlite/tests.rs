@@ -38,13 +38,13 @@ async fn the_journal_of_a_newer_flowkit_is_refused_and_left_alone() {
                 error,
                 JournalError::Newer {
                     found: 99,
-                    known: 2,
+                    known: 3,
                     ..
                 }
             ),
             "{error}"
         );
-        let words = "has version 99 and this program knows 2";
+        let words = "has version 99 and this program knows 3";
         assert!(error.to_string().contains(words), "{error}");
     }
     assert!(!directory.path().join("journal.sqlite.damaged-1").exists());

@@ -12,8 +12,8 @@ use super::errors::failed;
 use super::fit::fitted;
 use super::objects::{INLINE, Name, name_of};
 use super::task_row::{self, Checked, EPOCH, Kept, effect_number, item_number, kind_number};
-use super::{SqliteJournal, flow_row};
-use crate::record::{AttemptRow, EdgeRow, FlowRow, LogRow, Record, RunNo, Spot, TaskRow};
+use super::{SqliteJournal, answers, flow_row};
+use crate::record::{AnswerRow, AttemptRow, EdgeRow, FlowRow, LogRow, Record, RunNo, Spot, TaskRow};
 use crate::store::JournalResult;
 
 type Done<T = ()> = Result<T, sqlx::Error>;
@@ -100,6 +100,7 @@ struct Batch<'a> {
     attempts: BTreeMap<(RunNo, Option<Spot>, u32), &'a AttemptRow>,
     edges: Vec<&'a EdgeRow>,
     logs: Vec<&'a LogRow>,
+    answers: Vec<&'a AnswerRow>,
     /// Large results, and their names by the places of their tasks.
     objects: Vec<(Name, Arc<[u8]>)>,
 }
@@ -118,6 +119,7 @@ impl<'a> Batch<'a> {
                 }
                 Record::Edge(edge) => batch.edges.push(edge),
                 Record::Log(log) => batch.logs.push(log),
+                Record::Answer(answer) => batch.answers.push(answer),
             }
         }
         // The last of each place comes first, and stays.
@@ -189,6 +191,7 @@ async fn write(
     write_flows(&mut transaction, &mut numbers, batch).await?;
     write_tasks(&mut transaction, &mut numbers, batch).await?;
     write_beside(&mut transaction, &mut numbers, batch).await?;
+    answers::write(&mut transaction, &batch.answers).await?;
     if !(is_again && are_last_logs(&mut transaction, batch).await?) {
         write_logs(&mut transaction, &mut numbers, batch).await?;
     }

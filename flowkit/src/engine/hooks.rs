@@ -83,18 +83,33 @@ impl HookQueue {
 }
 
 /// Lets a scope wait for what it has no run for.
-pub(crate) struct Counted(Arc<Scope>);
+pub(crate) struct Counted {
+    scope: Arc<Scope>,
+    /// The run that waits for it before it is tried again.
+    caller: Option<NodeRef>,
+}
 
 impl Counted {
     pub(crate) fn new(scope: Arc<Scope>) -> Self {
+        Self::of(scope, None)
+    }
+
+    /// The same of something that a run began, and that ends before another attempt of it begins.
+    pub(crate) fn of(scope: Arc<Scope>, caller: Option<NodeRef>) -> Self {
         scope.enter();
-        Self(scope)
+        if let Some(caller) = caller {
+            scope.begin_beside(caller);
+        }
+        Self { scope, caller }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.leave();
+        if let Some(caller) = self.caller {
+            self.scope.end_beside(caller);
+        }
+        self.scope.leave();
     }
 }
 
@@ -109,20 +124,22 @@ async fn call_all(
     }
 }
 
-/// Calls the hooks of a moment for a run, those of its definition first.
+/// Calls the hooks of a moment for a run, those of its definition first. Whether all of them succeeded.
 pub(crate) async fn call_at(
     moment: Moment,
     scope: &Arc<Scope>,
     place: Option<NodeRef>,
     definition: &'static Definition,
     run: &HookRun,
-) {
+) -> bool {
+    let mut succeeded = true;
     for &hook in definition.hooks().at(moment) {
-        call_one(scope, place, run, hook).await;
+        succeeded &= call_one(scope, place, run, hook).await;
     }
     for hook in scope.runtime.hooks.at(moment) {
-        call_one(scope, place, run, hook).await;
+        succeeded &= call_one(scope, place, run, hook).await;
     }
+    succeeded
 }
 
 async fn call_one(
@@ -130,7 +147,7 @@ async fn call_one(
     place: Option<NodeRef>,
     run: &HookRun,
     hook: impl Fn(HookRun) -> HookFuture,
-) {
+) -> bool {
     let limit = scope.runtime.hook_timeout;
     let mut calling = Box::pin(async { hook(run.clone()).await });
     let calling = std::future::poll_fn(move |cx| match caught(|| calling.as_mut().poll(cx)) {
@@ -140,7 +157,7 @@ async fn call_one(
     // What a hook calls runs on the same runtime, outside the run.
     let calling = scoped(Ambient::Runtime(Arc::clone(&scope.runtime), None), calling);
     let trouble = match tokio::time::timeout(limit, calling).await {
-        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Ok(()))) => return true,
         Ok(Ok(Err(error))) => error.to_string(),
         Ok(Err(message)) => format!("it panicked: {message}"),
         Err(_) => format!("it took longer than {}", humantime::format_duration(limit)),
@@ -153,6 +170,7 @@ async fn call_one(
         name: run.run_name(),
         error: &trouble,
     });
+    false
 }
 
 impl RuntimeInner {

@@ -1,7 +1,6 @@
 //! Which call of its caller a run is: the same in every life of a flow run, since it follows from what the flow's code does and not from when.
 //!
-//! A place is a digest of the caller's own place, the task, its code, its inputs, and the how-manieth such call of the caller it is. That of an effect says nothing of
-//! secrets: a token that was renewed, or a key that was lost, would have it happen again. Calls that are
+//! A place is a digest of the caller's own place, the task, its code, its inputs, and the how-manieth such call of the caller it is. Calls that are
 //! equal in all but the last of these are interchangeable, so it does not matter which of two concurrent ones counts first. The items of a fan-out are calls of whoever
 //! called the fan-out, counted among those of all its fan-outs of that task: which fan-out an item is of, and at which index, may be another next time. Only calls whose
 //! inputs have no key are numbered by their order: what is below them is found again where that order is the same.
@@ -20,39 +19,6 @@ pub(crate) fn digest(key: &CacheKey) -> Digest {
     let mut digest = Digest::default();
     digest.copy_from_slice(&key.as_bytes()[..16]);
     digest
-}
-
-/// Which call a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// What tells it from every other call.
-    pub(crate) full: Digest,
-    /// The same, whatever secrets it and its callers were given: those that differ in nothing else are told apart by their order.
-    pub(crate) plain: Digest,
-}
-
-impl Place {
-    /// That of a run that was given no secrets, nor were its callers.
-    pub(crate) const fn without_secrets(place: Digest) -> Self {
-        Self {
-            full: place,
-            plain: place,
-        }
-    }
-
-    fn map(&self, place: impl Fn(&Digest) -> Digest) -> Self {
-        let full = place(&self.full);
-        let plain = if self.has_secrets() {
-            place(&self.plain)
-        } else {
-            full
-        };
-        Self { full, plain }
-    }
-
-    fn has_secrets(&self) -> bool {
-        self.full != self.plain
-    }
 }
 
 /// What is called, with what.
@@ -91,8 +57,8 @@ impl Called {
         }
     }
 
-    /// The inputs by which a call of a task with an effect is known.
-    pub(crate) fn inputs_of_effect(self) -> Option<Vec<Digest>> {
+    /// The inputs, secrets among them all alike.
+    pub(crate) fn inputs_without_secrets(self) -> Option<Vec<Digest>> {
         self.plain.or(self.inputs)
     }
 
@@ -151,7 +117,9 @@ fn without_secrets(parts: &KeyParts) -> Option<Vec<Digest>> {
 /// The calls that one run makes, counted.
 #[derive(Debug)]
 pub(crate) struct Calls {
-    caller: Place,
+    caller: Digest,
+    /// Whether the caller, or one of its callers, was given a secret.
+    has_secrets: bool,
     made: Mutex<HashMap<Digest, u32>>,
     /// The items of the fan-outs among them, counted.
     items: Mutex<Counted>,
@@ -172,13 +140,14 @@ impl Calls {
         let mut hasher = KeyHasher::new();
         hasher.bytes("flow run", &id.to_be_bytes());
         let place = hasher.finish().map_or(Digest::default(), |key| digest(&key));
-        Self::of(Place::without_secrets(place))
+        Self::of(place)
     }
 
     /// Those of the run at `place`.
-    fn of(place: Place) -> Self {
+    fn of(place: Digest) -> Self {
         Self {
             caller: place,
+            has_secrets: false,
             made: Mutex::default(),
             items: Mutex::default(),
             above: None,
@@ -192,28 +161,36 @@ impl Calls {
     /// Those of a fan-out of a task, which are its items. Their caller is all fan-outs of that task by the caller above.
     pub(crate) fn of_fan_out(definition: &Definition, above: &Arc<Self>) -> Self {
         let code = Called::fan_out(definition).code;
-        let fan_outs = above.caller.map(|caller| call(caller, &code, None));
+        let fan_outs = call(&above.caller, &code, None);
         Self {
             above: Some(Arc::clone(above)),
+            has_secrets: above.has_secrets,
             is_known: above.is_known,
             again: above.again,
             ..Self::of(fan_outs)
         }
     }
 
-    /// The same, of a run that is one of `above`, and whose inputs have a key or have none.
-    pub(crate) fn below(place: Place, above: &Self, is_known: bool) -> Self {
+    /// The same, of a run that is one of `above`.
+    pub(crate) fn below(place: Digest, above: &Self, called: &Called) -> Self {
         Self {
-            is_known: is_known && above.is_known,
+            has_secrets: above.has_secrets_in(called),
+            is_known: called.inputs.is_some() && above.is_known,
             again: above.again,
             ..Self::of(place)
         }
+    }
+
+    /// Whether the call, the caller or one of its callers was given a secret.
+    pub(crate) fn has_secrets_in(&self, called: &Called) -> bool {
+        self.has_secrets || called.plain.is_some()
     }
 
     /// Those of another attempt of a task, which makes the same calls again. What is left of the attempt before counts its own.
     pub(crate) fn again(&self) -> Self {
         Self {
             above: self.above.clone(),
+            has_secrets: self.has_secrets,
             is_known: self.is_known,
             again: true,
             ..Self::of(self.caller)
@@ -237,58 +214,40 @@ impl Calls {
     }
 
     /// The place of an item whose task has an effect: that of any such call of whoever called the fan-out.
-    pub(crate) fn effect_item(&self, called: &Called) -> Place {
+    pub(crate) fn effect_item(&self, called: &Called) -> Digest {
         self.above.as_deref().unwrap_or(self).next(called)
     }
 
     /// The place of an item whose task has none, where the caller is its fan-outs. And whether that follows from what is known of any item, so that it need not be
     /// written down.
-    pub(crate) fn item(&self, called: &Called) -> (Place, bool) {
-        let item = |caller: &Digest, inputs: Option<&[Digest]>| match &called.types {
-            Some(types) => call(caller, types, inputs),
-            None => item_call(caller, inputs),
+    pub(crate) fn item(&self, called: &Called) -> (Digest, bool) {
+        let inputs = called.inputs.as_deref();
+        let call = match &called.types {
+            Some(types) => call(&self.caller, types, inputs),
+            None => item_call(&self.caller, inputs),
         };
         let above = self
             .above
             .as_deref()
             .filter(|_| !cfg!(flowkit_fault = "items-counted-by-fan-out"));
-        let count = |call: Digest| {
-            let items = &above.unwrap_or(self).items;
-            let number = items.lock().unwrap_or_else(PoisonError::into_inner).next(&call);
-            (numbered(&call, number), number)
-        };
-        let inputs = called.inputs.as_deref();
-        let (full, number) = count(item(&self.caller.full, inputs));
-        let plain = match self.plain_inputs(called) {
-            None => full,
-            Some(inputs) => count(item(&self.caller.plain, inputs)).0,
-        };
+        let number = above
+            .unwrap_or(self)
+            .items
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next(&call);
         let follows = number == 1 && called.types.is_none() && inputs.is_some();
-        (Place { full, plain }, follows)
+        (numbered(&call, number), follows)
     }
 
     /// The place of the run whose calls these are; of a fan-out, what its row has for one.
     pub(crate) fn caller(&self) -> Digest {
-        self.caller.full
+        self.caller
     }
 
     /// The place of the next such call.
-    pub(crate) fn next(&self, called: &Called) -> Place {
-        let full = self.count(call(&self.caller.full, &called.code, called.inputs.as_deref()));
-        let plain = match self.plain_inputs(called) {
-            None => full,
-            Some(inputs) => self.count(call(&self.caller.plain, &called.code, inputs)),
-        };
-        Place { full, plain }
-    }
-
-    /// The inputs without secrets, where the plain place is another than the full one.
-    fn plain_inputs<'a>(&self, called: &'a Called) -> Option<Option<&'a [Digest]>> {
-        let differs = called.plain.is_some() || self.caller.has_secrets();
-        differs.then(|| called.plain.as_deref().or(called.inputs.as_deref()))
-    }
-
-    fn count(&self, call: Digest) -> Digest {
+    pub(crate) fn next(&self, called: &Called) -> Digest {
+        let call = call(&self.caller, &called.code, called.inputs.as_deref());
         let number = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             let made = made.entry(call).or_insert(0);

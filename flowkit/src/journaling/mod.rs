@@ -42,6 +42,7 @@ use self::this_life::ThisLife;
 use crate::definition::{Definition, DefinitionKind};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
+use crate::parameters::read_alike;
 
 /// Why a cached run was not served, in the words of its row.
 pub(crate) const EXPIRED: &str = "its cached result had expired";
@@ -49,6 +50,9 @@ pub(crate) const EXPIRED: &str = "its cached result had expired";
 pub(crate) const DAMAGED: &str = "its cached result was damaged, and removed";
 /// The same.
 pub(crate) const REFRESHED: &str = "the call asked for a fresh result";
+
+/// How the code of a definition begins that says its version.
+const VERSION: &str = "version ";
 
 /// What a runtime writes its runs into.
 pub(crate) struct Recorder {
@@ -132,9 +136,13 @@ impl Recorder {
 /// A definition as a journal knows it.
 pub(crate) fn row_of(definition: &Definition) -> DefinitionRow {
     let place = definition.place();
-    let code = match definition.version() {
-        Some(version) => format!("version {version}"),
+    let own = match definition.version() {
+        Some(version) => format!("{VERSION}{version}"),
         None => definition.fingerprint().to_owned(),
+    };
+    let code = match definition.includes_key() {
+        Some(included) => format!("{own} with {included}"),
+        None => own,
     };
     DefinitionRow {
         is_flow: definition.kind() == DefinitionKind::Flow,
@@ -235,9 +243,8 @@ impl Life {
     /// Whether these parameters are those that an earlier life recorded, as far as it did and that matters.
     pub(crate) fn accepts(&self, parameters: &Parameters) -> bool {
         let allowed = self.replay.as_ref().is_none_or(|replay| replay.allows_changes());
-        // As JSON, since the stored form of a hash map has no order.
         let same = |recorded: &Arc<Parameters>| {
-            recorded.json == parameters.json || recorded.json.is_none() || recorded.is_left_out()
+            recorded.json.is_none() || recorded.is_left_out() || read_alike(recorded, parameters)
         };
         allowed || self.parameters.get().is_none_or(same)
     }

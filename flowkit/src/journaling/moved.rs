@@ -7,12 +7,13 @@ use std::sync::Arc;
 use flowkit_journal::record::{DefinitionRow, Digest, NodeKind, RunNo, Spot};
 use flowkit_journal::{JournalResult, JournalStore, StoredTask};
 
-use super::replay::{Task, task_of};
+use super::VERSION;
+use super::replay::task_of;
 
 /// How far up callers are asked for. A journal that is damaged might lead in a circle.
 const DEEPEST: usize = 10_000;
 
-/// What calls a run, and what calls that, the nearest first; without the flow that no flow called.
+/// What calls a run, and what calls that, the nearest first: the last one is the flow that no flow called.
 pub(crate) type Callers = Vec<Arc<DefinitionRow>>;
 
 /// An effect that an earlier life had, or may have had.
@@ -37,24 +38,24 @@ impl EarlierEffect {
     }
 }
 
-/// Effects of earlier lives, by their tasks and inputs.
+/// Effects of earlier lives, by the names of their tasks and their inputs.
 #[derive(Debug, Default)]
-pub(super) struct EarlierEffects(HashMap<Task, HashMap<Vec<Digest>, Vec<EarlierEffect>>>);
+pub(super) struct EarlierEffects(HashMap<String, HashMap<Vec<Digest>, Vec<EarlierEffect>>>);
 
 impl EarlierEffects {
     pub(super) fn of(effects: impl IntoIterator<Item = EarlierEffect>) -> Self {
-        let mut by_task = Self::default();
+        let mut by_name = Self::default();
         for effect in effects {
-            let task = by_task.0.entry(task_of(&effect.definition)).or_default();
-            task.entry(effect.inputs.clone()).or_default().push(effect);
+            let name = by_name.0.entry(effect.definition.name.clone()).or_default();
+            name.entry(effect.inputs.clone()).or_default().push(effect);
         }
-        by_task
+        by_name
     }
 
-    /// Those of a task, whatever its code, with these inputs.
-    pub(super) fn with(&self, definition: &DefinitionRow, inputs: &[Digest]) -> &[EarlierEffect] {
-        let task = self.0.get(&task_of(definition));
-        task.and_then(|task| task.get(inputs)).map_or(&[], Vec::as_slice)
+    /// Those of tasks of this name with these inputs.
+    pub(super) fn with(&self, name: &str, inputs: &[Digest]) -> &[EarlierEffect] {
+        let name = self.0.get(name);
+        name.and_then(|name| name.get(inputs)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -87,10 +88,13 @@ async fn read_callers(
     let mut callers = Vec::new();
     for _ in 0..DEEPEST {
         let Some(spot) = caller else {
-            match store.life(run).await?.map(|life| life.parent) {
-                Some(Some(above)) => caller = Some(above),
-                Some(None) => return Ok(Some(callers)),
-                None => return Ok(None),
+            let Some(life) = store.life(run).await? else {
+                return Ok(None);
+            };
+            caller = life.parent;
+            if caller.is_none() {
+                callers.push(life.definition);
+                return Ok(Some(callers));
             }
             continue;
         };
@@ -105,30 +109,72 @@ async fn read_callers(
     Ok(None)
 }
 
-/// Why a call may be the one that had this effect, if it may: since some code changed, it would not be found where it was. Callers with other inputs are other callers.
-pub(crate) fn may_have_moved(
-    effect: &EarlierEffect,
-    then: Option<&Callers>,
-    definition: &DefinitionRow,
-    now: &Callers,
-    same_flow: bool,
-) -> Option<String> {
-    if effect.definition.code != definition.code {
-        return Some("its code changed".to_owned());
+/// How a task of an earlier life and one of this program belong together.
+enum Kinship {
+    /// They are the same, with the same code.
+    Same,
+    /// They are the same, in another module or with another code.
+    Changed,
+    /// They are two.
+    Other,
+}
+
+impl Kinship {
+    fn of(then: &DefinitionRow, now: &DefinitionRow) -> Self {
+        if task_of(then) == task_of(now) {
+            return match then.code == now.code {
+                true => Self::Same,
+                false => Self::Changed,
+            };
+        }
+        // Two of a name are one that was moved if their code is the same; a version does not say that.
+        let is_moved = then.name == now.name && then.code == now.code && !then.code.starts_with(VERSION);
+        match is_moved {
+            true => Self::Changed,
+            false => Self::Other,
+        }
     }
-    let Some(then) = then else {
-        return Some("what the journal no longer has of its callers was lost".to_owned());
-    };
-    let changed = |caller: &&Arc<DefinitionRow>| {
-        let same = |now: &&Arc<DefinitionRow>| task_of(now) == task_of(caller);
-        now.iter().filter(same).any(|now| now.code != caller.code)
-    };
-    if let Some(changed) = then.iter().find(changed) {
-        return Some(format!("the code of `{}`, which calls it, changed", changed.name));
+}
+
+/// A call with an effect that no life knows, beside those that may be it.
+#[derive(Debug)]
+pub(crate) struct Unfound {
+    pub(crate) definition: Arc<DefinitionRow>,
+    pub(crate) callers: Callers,
+    /// Whether it or one of its callers was given a secret.
+    pub(crate) has_secrets: bool,
+}
+
+impl Unfound {
+    /// Why it may be the call that had this effect, if it may: since some code changed, or a secret, it would not be found where it was. Callers with other inputs
+    /// are other callers.
+    pub(crate) fn may_be(&self, effect: &EarlierEffect, then: Option<&Callers>) -> Option<String> {
+        match Kinship::of(&effect.definition, &self.definition) {
+            Kinship::Same => {}
+            Kinship::Changed => return Some("its code changed".to_owned()),
+            Kinship::Other => return None,
+        }
+        let Some(then) = then else {
+            return Some("what the journal no longer has of its callers was lost".to_owned());
+        };
+        let now = &self.callers;
+        let (Some((flow_then, then)), Some((flow_now, now))) = (then.split_last(), now.split_last()) else {
+            return Some("what called it was lost".to_owned());
+        };
+        let changed = |caller: &&Arc<DefinitionRow>| {
+            now.iter()
+                .any(|now| matches!(Kinship::of(caller, now), Kinship::Changed))
+        };
+        if let Some(changed) = then.iter().find(changed) {
+            return Some(format!("the code of `{}`, which calls it, changed", changed.name));
+        }
+        let names =
+            |callers: &[Arc<DefinitionRow>]| callers.iter().map(|caller| task_of(caller)).collect::<Vec<_>>();
+        let same_callers = names(then) == names(now);
+        if !same_callers && !matches!(Kinship::of(flow_then, flow_now), Kinship::Same) {
+            return Some("the flow's code changed, and with it what calls it".to_owned());
+        }
+        (same_callers && self.has_secrets)
+            .then(|| "a secret was renewed, or the key that secrets are hashed with was lost".to_owned())
     }
-    let same_callers = then
-        .iter()
-        .map(|caller| task_of(caller))
-        .eq(now.iter().map(|caller| task_of(caller)));
-    (!same_flow && !same_callers).then(|| "the flow's code changed, and with it what calls it".to_owned())
 }

@@ -69,7 +69,7 @@ pub(crate) struct Replay {
     pub(crate) ahead: ReadAhead,
     /// How many rows of earlier lives cannot be read: a call that is not known may then have been made all the same.
     unreadable: u64,
-    /// Whether the flow's own code is what it was.
+    /// Whether the flow's own code is what it was in all lives.
     same_flow: bool,
     /// Whether a call that no longer matches is run.
     allow_changes: bool,
@@ -145,8 +145,9 @@ impl Replay {
         };
         let follows = || Some(first_item(places.get(&fan_out)?, &task.inputs));
         let place = task.place.or_else(|| task.spot.item.and_then(|_| follows()));
-        if task.state == State::RolledBack.name() {
-            self.forget(place, task.effect, effects);
+        // An effect that nothing undoes stands.
+        if task.state == State::RolledBack.name() && task.effect != Effect::Happened {
+            self.forget(place, &task, effects);
             return;
         }
         if task.has_result {
@@ -181,16 +182,17 @@ impl Replay {
     fn forget(
         &mut self,
         place: Option<Digest>,
-        effect: Effect,
+        task: &StoredTask,
         effects: &mut HashMap<Digest, EarlierEffect>,
     ) {
         let Some(place) = place else { return };
         self.by_place.remove(&place);
-        effects.remove(&place);
-        if effect == Effect::Undoing {
+        if task.effect == Effect::Undoing {
             self.undoing.insert(place);
+            effects.insert(place, EarlierEffect::of(task, place));
         } else {
             self.undoing.remove(&place);
+            effects.remove(&place);
         }
     }
 
@@ -209,14 +211,9 @@ impl Replay {
         self.undoing.contains(place)
     }
 
-    /// The effects that a task, called with these inputs, had or may have had, whatever its code and its callers.
+    /// The effects that a task of this name, called with these inputs, had or may have had, whatever its code and its callers.
     pub(crate) fn effects_with(&self, definition: &DefinitionRow, inputs: &[Digest]) -> &[EarlierEffect] {
-        self.effects.with(definition, inputs)
-    }
-
-    /// Whether the flow's own code is what it was.
-    pub(crate) fn same_flow(&self) -> bool {
-        self.same_flow
+        self.effects.with(&definition.name, inputs)
     }
 
     /// Why a call that is not known may be one that is, after the program has changed: then it is not for us to guess.

@@ -249,7 +249,10 @@ impl Runtime {
         own_parameters: bool,
     ) -> Result<Resumed, Error> {
         let recorder = self.recorder()?;
-        let same_flow = row_of(definition).code == stored.definition.code;
+        let now = row_of(definition).code;
+        let lives = recorder.journal.store().lives(stored.id).await;
+        let lives = lives.map_err(|trouble| journal_error(&trouble))?;
+        let same_flow = lives.iter().all(|life| life.definition.code == now);
         let replay = Replay::read(&**recorder.journal.store(), stored.id, same_flow)
             .await
             .map_err(|trouble| journal_error(&trouble))?;

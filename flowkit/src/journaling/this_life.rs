@@ -19,6 +19,8 @@ struct Done {
     undone: HashSet<Digest>,
     /// Effects of an earlier life that a call took for its own, which is at another place since the program changed.
     taken: HashSet<Digest>,
+    /// The calls with an effect that were made, and were given secrets.
+    made: HashSet<Digest>,
 }
 
 impl ThisLife {
@@ -40,6 +42,13 @@ impl ThisLife {
         }
     }
 
+    /// Notes that the call at this place is being undone: until it is, nobody knows whether its effect stands.
+    pub(crate) fn undoing(&self, place: Digest) {
+        if let Some(found) = self.lock().effects.get_mut(&place) {
+            found.effect = Effect::Undoing;
+        }
+    }
+
     /// Notes that the call at this place was rolled back.
     pub(crate) fn undo(&self, place: Digest) {
         if cfg!(flowkit_fault = "undone-and-forgotten") {
@@ -53,6 +62,16 @@ impl ThisLife {
     /// Whether the call at this place was rolled back.
     pub(crate) fn is_undone(&self, place: &Digest) -> bool {
         self.lock().undone.contains(place)
+    }
+
+    /// Notes that a call with an effect, which was given secrets, was made.
+    pub(crate) fn note_made(&self, place: Digest) {
+        self.lock().made.insert(place);
+    }
+
+    /// Whether it was.
+    pub(crate) fn is_made(&self, place: &Digest) -> bool {
+        self.lock().made.contains(place)
     }
 
     /// Takes the effect at a place of an earlier life, once.

@@ -120,6 +120,11 @@ impl World {
         });
     }
 
+    /// Whether something takes a while.
+    pub(super) fn is_slow(&self) -> bool {
+        self.0.rng.lock().unwrap().bool()
+    }
+
     /// A while, which is another one each time.
     pub(super) fn while_to_take(&self) -> Duration {
         Duration::from_millis(self.0.rng.lock().unwrap().u64(0..=12))

@@ -67,9 +67,11 @@ impl Death {
     }
 }
 
-/// Undoes what a run did, which takes a while before and after.
+/// Undoes what a run did, at once or after a while, and takes a while after that.
 async fn undo(world: World, run: HookRun) {
-    tokio::time::sleep(world.while_to_take()).await;
+    if world.is_slow() {
+        tokio::time::sleep(world.while_to_take()).await;
+    }
     world.undoes(operator::call_of(run.run_name()).unwrap());
     tokio::time::sleep(world.while_to_take()).await;
 }

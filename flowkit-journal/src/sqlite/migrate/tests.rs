@@ -17,6 +17,7 @@ const FAILING: Schema = Schema {
     steps: &[
         PRESENT.steps[0],
         PRESENT.steps[1],
+        PRESENT.steps[2],
         "CREATE TABLE half (done INTEGER); UPDATE tasks SET attempts = 1;",
     ],
     tables: PRESENT.tables,
@@ -110,7 +111,7 @@ async fn the_journal_of_an_older_flowkit_is_brought_to_the_present_version_with_
         holds_what_version_1_wrote(&store).await;
         store.close().await.unwrap();
     }
-    assert_eq!(version(&directory.path().join("journal.sqlite")).await, 2);
+    assert_eq!(version(&directory.path().join("journal.sqlite")).await, 3);
     let store = SqliteJournal::open(directory.path()).await.unwrap();
     let begun = store.begin(Timestamp(60_000_000), "Crashed").await.unwrap();
     assert_eq!((begun.next_run, begun.crashed), (RunNo(3), vec![7]));

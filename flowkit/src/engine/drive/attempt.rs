@@ -280,7 +280,8 @@ impl Drive {
         Step::Next(Phase::Delay(Box::pin(tokio::time::sleep(delay))))
     }
 
-    /// The delay is over. What the attempt before called was stopped, and has ended when the next one begins: the two never do the same at the same time.
+    /// The delay is over. What the attempt before called was stopped, and has ended when the next one begins, also what undoes it. Only a blocking body that was given up
+    /// may go on, and calls nothing any more.
     pub(super) fn try_again(&mut self) -> Step {
         if !self.scope.has_live_descendants(self.place) {
             return self.seek_admission();

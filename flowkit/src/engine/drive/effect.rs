@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flowkit_journal::JournalResult;
 use flowkit_journal::record::Effect;
+use flowkit_journal::{JournalError, JournalResult};
 use futures::future::BoxFuture;
 
 use super::journaled::Journaled;
@@ -12,7 +12,7 @@ use super::{Drive, Phase, Step};
 use crate::error::{Error, ErrorKind};
 use crate::job::Job;
 use crate::journaling::replay::{Found, Settled};
-use crate::journaling::{CallRecord, Original, journal_error};
+use crate::journaling::{Original, journal_error};
 use crate::panics::caught;
 use crate::state::State;
 
@@ -25,7 +25,7 @@ impl Drive {
     /// Fails a task with an effect that could not be known again.
     pub(super) fn end_without_place(&mut self) -> Step {
         let error = self.error(ErrorKind::Input).detailed(
-            "it has an effect, and could not be known again after a crash: its inputs, and those of the tasks and flows that call it, must be such that serde can serialize them",
+            "it has an effect, and could not be known again after a crash: its inputs, those of the tasks and flows that call it, and the constants that their code includes must be such that serde can serialize them",
         );
         self.end(State::Failed, Some(error))
     }
@@ -79,12 +79,7 @@ impl Drive {
             return;
         };
         journaled.record.effect = effect;
-        let record = CallRecord {
-            result: None,
-            ..journaled.record.clone()
-        };
-        self.scope
-            .note(self.place, |extra| extra.call = Some(Arc::new(record)));
+        self.scope.note_call(self.place, &journaled.record);
         let (Some(place), Some(life)) = (journaled.record.place, &self.scope.life) else {
             return;
         };
@@ -140,18 +135,23 @@ impl Drive {
         match written {
             Ok(()) => Step::Next(Phase::Begin),
             Err(trouble) => {
-                let error = journal_error(&trouble)
-                    .about(self.definition.kind(), self.definition.name())
-                    .in_task_run(self.scope.task_run_id(self.place));
+                let error = self.journal_failed(&trouble);
                 self.leave_admission(None);
                 self.end(State::Failed, Some(error))
             }
         }
     }
 
+    pub(super) fn journal_failed(&self, trouble: &JournalError) -> Error {
+        journal_error(trouble)
+            .about(self.definition.kind(), self.definition.name())
+            .in_task_run(self.scope.task_run_id(self.place))
+    }
+
     fn flush(&self) -> Option<BoxFuture<'static, JournalResult<()>>> {
-        let recorder = Arc::clone(&self.scope.life.as_ref()?.recorder);
-        Some(Box::pin(async move { recorder.journal.flush().await }))
+        let life = self.scope.life.as_ref()?;
+        let (recorder, root) = (Arc::clone(&life.recorder), life.root);
+        Some(Box::pin(async move { recorder.journal.flush_of(root).await }))
     }
 
     /// The body returned, with a value or an error: how an effect went is known.

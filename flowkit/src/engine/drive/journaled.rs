@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::hook::Moment;
 use crate::job::Job;
 use crate::journaling::CallRecord;
-use crate::journaling::calls::{Called, Calls, Place};
+use crate::journaling::calls::{Called, Calls};
 use crate::journaling::replay::Found;
 use crate::state::State;
 
@@ -28,6 +28,8 @@ pub(super) struct Journaled {
     pub(super) keeps: bool,
     /// Whether the body of an attempt began.
     pub(super) began: bool,
+    /// Whether it has an effect, and it or one of its callers was given a secret.
+    pub(super) has_secrets: bool,
 }
 
 impl Journaled {
@@ -39,6 +41,7 @@ impl Journaled {
             place: None,
             keeps: true,
             began: false,
+            has_secrets: false,
         }
     }
 }
@@ -63,22 +66,23 @@ impl Drive {
             Some(_) => journaled.caller.item(&called),
             None => (journaled.caller.next(&called), false),
         };
-        // What an effect is known by says nothing of secrets, and neither do the calls below it.
-        let place = match has_effect {
-            true => Place::without_secrets(place.plain),
-            false => place,
-        };
-        journaled.place = is_known.then_some(place.full);
+        if has_effect && journaled.caller.has_secrets_in(&called) {
+            journaled.has_secrets = true;
+            if let Some(life) = &scope.life {
+                life.done.note_made(place);
+            }
+        }
+        journaled.place = is_known.then_some(place);
+        if let Some(Ambient::Run(run)) = &mut self.ambient {
+            run.calls = Some(Arc::new(Calls::below(place, &journaled.caller, &called)));
+        }
         journaled.record.place = journaled.place.filter(|_| !follows);
         let inputs = match has_effect {
-            true => called.inputs_of_effect(),
+            true => called.inputs_without_secrets(),
             false => called.inputs,
         };
         journaled.record.inputs = inputs.unwrap_or_default();
         journaled.keeps = job.is_kept();
-        if let Some(Ambient::Run(run)) = &mut self.ambient {
-            run.calls = Some(Arc::new(Calls::below(place, &journaled.caller, is_known)));
-        }
         None
     }
 
@@ -127,12 +131,15 @@ impl Drive {
         let (scope, place, definition) = (Arc::clone(&self.scope), self.place, self.definition);
         let run = self.hook_run(State::RolledBack, None);
         Step::Next(Phase::Undo(Box::pin(async move {
-            hooks::call_at(Moment::Rollback, &scope, Some(place), definition, &run).await;
+            hooks::call_at(Moment::Rollback, &scope, Some(place), definition, &run).await
         })))
     }
 
-    /// What an earlier life did is undone, and may be done again.
-    pub(super) fn after_undo(&mut self, job: &dyn Job) -> Step {
+    /// What an earlier life did is undone, and may be done again; an effect only if all hooks that undo it succeeded.
+    pub(super) fn after_undo(&mut self, job: &dyn Job, undone: bool) -> Step {
+        if !undone && self.must_not_repeat() {
+            return self.end_unknown("it was to be undone, and what undoes it failed");
+        }
         let place = self.journaled.as_ref().and_then(|journaled| journaled.place);
         if let (Some(place), Some(life)) = (place, &self.scope.life) {
             life.done.undo(place);
@@ -142,10 +149,15 @@ impl Drive {
 
     /// What an earlier life, or an earlier attempt of this one, has of the call; none if it is to run.
     fn restore(&mut self, found: Found) -> Option<Step> {
-        if found.effect == Effect::Intended {
-            return Some(self.end_unknown(
-                "its body began and did not return (the process died, or it timed out, was cancelled or panicked), so whether it had its effect is not known",
-            ));
+        let unknown = match found.effect {
+            Effect::Intended => {
+                "its body began and did not return (the process died, or it timed out, was cancelled or panicked), so whether it had its effect is not known"
+            }
+            Effect::Undoing => "it was to be undone, and what undoes it failed",
+            Effect::None | Effect::Happened | Effect::Failed => "",
+        };
+        if !unknown.is_empty() {
+            return Some(self.end_unknown(unknown));
         }
         if !found.has_result {
             return (found.effect == Effect::Happened)
@@ -167,12 +179,7 @@ impl Drive {
     fn note_original(&self) {
         let record = self.call_record().filter(|_| self.place.index().is_none());
         if let Some(record) = record {
-            let record = CallRecord {
-                result: None,
-                ..record.clone()
-            };
-            self.scope
-                .note(self.place, |extra| extra.call = Some(Arc::new(record)));
+            self.scope.note_call(self.place, record);
         }
     }
 

@@ -108,7 +108,7 @@ enum Phase {
     /// Reads what called the effects of earlier lives that may be this call's.
     Moved(BoxFuture<'static, Moved>),
     /// Calls the hooks that undo what an earlier life did.
-    Undo(BoxFuture<'static, ()>),
+    Undo(BoxFuture<'static, bool>),
     /// What it needs waits for it: it never begins.
     Stalled(Error),
     /// Who called it was given up.
@@ -219,8 +219,8 @@ impl Drive {
                 self.after_moved(job, moved)
             }
             Phase::Undo(undo) => {
-                ready!(undo.as_mut().poll(cx));
-                self.after_undo(&*job)
+                let undone = ready!(undo.as_mut().poll(cx));
+                self.after_undo(&*job, undone)
             }
             Phase::Stalled(error) => {
                 let error = error.clone();

@@ -9,8 +9,7 @@ use super::{Drive, Phase, Step};
 use crate::graph::NodeKind;
 use crate::ids::NodeRef;
 use crate::job::Job;
-use crate::journaling::journal_error;
-use crate::journaling::moved::{Callers, EarlierEffect, callers_of, may_have_moved};
+use crate::journaling::moved::{Callers, EarlierEffect, Unfound, callers_of};
 use crate::journaling::replay::Settled;
 use crate::state::State;
 
@@ -46,9 +45,7 @@ impl Drive {
         let callers = match callers {
             Ok(callers) => callers,
             Err(trouble) => {
-                let error = journal_error(&trouble)
-                    .about(self.definition.kind(), self.definition.name())
-                    .in_task_run(self.scope.task_run_id(self.place));
+                let error = self.journal_failed(&trouble);
                 return self.end(State::Failed, Some(error));
             }
         };
@@ -60,11 +57,22 @@ impl Drive {
         else {
             return self.cached_or_admitted(&*job);
         };
-        let row = life.recorder.definition(self.definition);
-        let now = self.callers();
+        let unfound = Unfound {
+            definition: life.recorder.definition(self.definition),
+            callers: self.callers(),
+            has_secrets: self
+                .journaled
+                .as_ref()
+                .is_some_and(|journaled| journaled.has_secrets),
+        };
         let mut why = None;
-        for (effect, then) in earlier.iter().zip(&callers) {
-            let Some(changed) = may_have_moved(effect, then.as_ref(), &row, &now, replay.same_flow()) else {
+        // What another call of this life is, this one is not.
+        let earlier = earlier
+            .iter()
+            .zip(&callers)
+            .filter(|(effect, _)| !life.done.is_made(&effect.place));
+        for (effect, then) in earlier {
+            let Some(changed) = unfound.may_be(effect, then.as_ref()) else {
                 continue;
             };
             match replay.settled(&effect.place) {
@@ -83,7 +91,7 @@ impl Drive {
         }
     }
 
-    /// What calls the run, and what calls that.
+    /// What calls the run, and what calls that, up to the flow that no flow called.
     fn callers(&self) -> Callers {
         let mut callers = Callers::new();
         let (mut scope, mut caller) = (Arc::clone(&self.scope), Some(self.place));
@@ -108,6 +116,9 @@ impl Drive {
             {
                 (scope, caller) = (above, Some(place));
             }
+        }
+        if let Some(life) = &scope.life {
+            callers.push(life.recorder.definition(scope.definition));
         }
         callers
     }

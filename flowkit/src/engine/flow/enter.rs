@@ -30,6 +30,20 @@ pub(crate) struct FlowExtras {
     pub(crate) resumed: Option<Resumed>,
 }
 
+impl FlowExtras {
+    /// Of a run that goes on: it is called as it was before, unless it is called otherwise now.
+    fn resuming(mut self, definition: &Definition) -> Self {
+        if let Some(resumed) = &self.resumed {
+            let own = (*resumed.name != *definition.name()).then(|| Arc::clone(&resumed.name));
+            self.name = self.name.or(own);
+            if self.tags.is_empty() {
+                self.tags.clone_from(&resumed.tags);
+            }
+        }
+        self
+    }
+}
+
 /// Enters a flow run: as a subflow of the run that calls it, or at the root of a runtime.
 pub(crate) fn enter(
     definition: &'static Definition,
@@ -40,20 +54,12 @@ pub(crate) fn enter(
 ) -> Entered {
     job.as_mut().start_inputs();
     let FlowExtras {
-        mut name,
-        mut tags,
+        name,
+        tags,
         wait_for,
         timeout,
         resumed,
-    } = extras;
-    if let Some(resumed) = &resumed {
-        // As it was called before, unless it is called otherwise now.
-        let own = (*resumed.name != *definition.name()).then(|| Arc::clone(&resumed.name));
-        name = name.or(own);
-        if tags.is_empty() {
-            tags.clone_from(&resumed.tags);
-        }
-    }
+    } = extras.resuming(definition);
     let (scope, tags) = match caller {
         Ambient::Runtime(runtime, around) => {
             let tags = with_ambient(tags, around);
@@ -65,19 +71,14 @@ pub(crate) fn enter(
     if let Some(name) = name {
         scope.set_name(&*name);
     }
-    if let Ambient::Run(run) = caller
-        && run.is_abandoned()
-    {
-        scope.cancel();
-    }
     // A runtime's defaults are for tasks: a flow's options are its attribute's, and the call's.
     let mut plan = Plan::of(None, definition, &TaskOptions::new());
     if let Some(timeout) = timeout {
         plan.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
     }
-    let transaction = match caller {
-        Ambient::Run(run) => run.around().transaction.clone(),
-        Ambient::Runtime(..) => None,
+    let (calls, transaction) = match caller {
+        Ambient::Run(run) => (run.calls.clone(), run.around().transaction.clone()),
+        Ambient::Runtime(..) => (None, None),
     };
     let member = transaction.as_ref().zip(scope.parent());
     Entered {
@@ -86,10 +87,7 @@ pub(crate) fn enter(
         orders: wait_for,
         plan,
         tags,
-        calls: match caller {
-            Ambient::Run(run) => run.calls.clone(),
-            Ambient::Runtime(..) => None,
-        },
+        calls,
         place: None,
         transaction,
         awaited,
@@ -114,6 +112,9 @@ fn enter_subflow(
         && let Some(stalled) = stall::of_entered(parent, *place)
     {
         scope.stall(stalled);
+    }
+    if caller.is_abandoned() {
+        scope.cancel();
     }
     (scope, tags)
 }

@@ -98,9 +98,8 @@ impl Entered {
         if let Some(calls) = &self.calls {
             let called = Called::of(self.scope.key_of_secrets(), self.scope.definition, job);
             let place = calls.next(&called);
-            let is_known = called.inputs.is_some();
-            self.place = is_known.then_some(place.full);
-            self.scope.set_calls(Calls::below(place, calls, is_known));
+            self.place = called.inputs.is_some().then_some(place);
+            self.scope.set_calls(Calls::below(place, calls, &called));
         }
         let Some(life) = &self.scope.life else {
             return Ok(());
@@ -165,7 +164,11 @@ impl Entered {
             && let (Some(memo), Some(value)) = (parent.memo(), job.remember())
         {
             let origin = parent.task_run_id(node);
-            memo.remember(place, Remembered { value, origin });
+            let remembered = Remembered { value, origin };
+            match &self.transaction {
+                Some(group) => group.remember(&parent, place, remembered),
+                None => memo.remember(place, remembered),
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use flowkit_cache::SecretKey;
@@ -47,9 +47,32 @@ impl Scope {
         if self.live.fetch_sub(1, Ordering::AcqRel) == AWAITED + 1 {
             self.drained.notify_waiters();
         }
+    }
+
+    /// Tells who waits for the end of what they called that something has ended.
+    pub(super) fn tell_draining(&self) {
         if self.draining.load(Ordering::Acquire) > 0 {
             self.left.notify_waiters();
         }
+    }
+
+    fn beside(&self) -> MutexGuard<'_, Vec<NodeRef>> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run begins something beside its body.
+    pub(crate) fn begin_beside(&self, place: NodeRef) {
+        self.beside().push(place);
+    }
+
+    /// It ends.
+    pub(crate) fn end_beside(&self, place: NodeRef) {
+        let mut beside = self.beside();
+        if let Some(index) = beside.iter().position(|known| *known == place) {
+            beside.swap_remove(index);
+        }
+        drop(beside);
+        self.tell_draining();
     }
 
     /// Whether nothing that was submitted lives any more.
@@ -69,11 +92,19 @@ impl Scope {
         }
     }
 
-    /// Whether anything that a run called, itself or by what it called, has not ended.
+    /// Whether anything that a run called, itself or by what it called, has not ended, or anything that these began beside their bodies.
     pub(crate) fn has_live_descendants(&self, place: NodeRef) -> bool {
+        let beside = self.beside().clone();
         let graph = self.graph();
+        let is_below = |run: NodeRef| {
+            let callers = std::iter::successors(Some(run), |run| match run.index() {
+                Some(_) => Some(NodeRef::node(run.node)),
+                None => graph.node(*run)?.parent,
+            });
+            callers.into_iter().any(|caller| caller == place)
+        };
         graph.node(place).is_some_and(|node| node.has_children)
-            && !graph.live_descendants(place).is_empty()
+            && (!graph.live_descendants(place).is_empty() || beside.into_iter().any(is_below))
             && !cfg!(flowkit_fault = "attempts-overlap")
     }
 

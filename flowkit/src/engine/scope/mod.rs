@@ -44,8 +44,10 @@ pub(crate) struct Scope {
     drained: Notify,
     /// How many runs wait for the end of what they called.
     draining: AtomicUsize,
-    /// Some submitted run has ended.
+    /// Some run has ended, while one waited for that.
     left: Notify,
+    /// The runs that have begun something beside their bodies, which ends before they are tried again.
+    beside: Mutex<Vec<NodeRef>>,
     /// Whether it takes no more runs.
     closed: AtomicBool,
     /// Whether somebody asked for its end.
@@ -150,6 +152,7 @@ impl Scope {
             drained: Notify::new(),
             draining: AtomicUsize::new(0),
             left: Notify::new(),
+            beside: Mutex::default(),
             closed: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             cancel: Notify::new(),
@@ -324,6 +327,9 @@ impl Scope {
         };
         match changed {
             Ok(from) => {
+                if to.is_terminal() {
+                    self.tell_draining();
+                }
                 if self.is_watched() {
                     self.tell_state(place, Some(from), to, change, now);
                 }
@@ -374,6 +380,15 @@ impl Scope {
     /// Notes what only few runs have.
     pub(crate) fn note(&self, place: NodeRef, note: impl FnOnce(&mut Extra)) {
         note(self.graph().extra_mut(place));
+    }
+
+    /// Notes what the journal is to have of a run, whoever writes it; without its result, which is written once.
+    pub(crate) fn note_call(&self, place: NodeRef, call: &CallRecord) {
+        let call = CallRecord {
+            result: None,
+            ..call.clone()
+        };
+        self.note(place, |extra| extra.call = Some(Arc::new(call)));
     }
 
     /// Records an attempt that is followed by another.

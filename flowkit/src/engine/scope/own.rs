@@ -114,7 +114,7 @@ impl Scope {
             return Ok(());
         };
         self.journal_flow_as(state, error, self.epoch.stamp());
-        let written = life.recorder.journal.flush().await;
+        let written = life.recorder.journal.flush_of(life.root).await;
         written.map_err(|trouble| journal_error(&trouble).in_flow_run(self.id))
     }
 
