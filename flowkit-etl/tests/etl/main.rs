@@ -28,6 +28,8 @@ mod data_sets;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod database_faults;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod database_values;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
 #[cfg(all(
     feature = "csv",
