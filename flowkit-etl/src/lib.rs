@@ -46,6 +46,7 @@
 //! | `pipeline` | [`pipeline`]: stages wired beforehand and run as one flow. It brings flowkit and `parquet` |
 //! | `sensors` | [`sensor`]: waits for files, times of day, databases (with their features) and any predicate, without a slot |
 //! | `http` | [`http`] and [`HttpSource`](source::HttpSource): the records of APIs, page after page |
+//! | `objects` | [`object`]: data sets in S3, Google Cloud Storage and Azure |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
@@ -64,6 +65,8 @@ mod error;
 pub mod http;
 #[cfg(any(feature = "files", feature = "sensors"))]
 mod matching;
+#[cfg(feature = "objects")]
+pub mod object;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
 #[cfg(feature = "quality")]

@@ -12,6 +12,8 @@ mod file;
 mod format;
 #[cfg(feature = "files")]
 pub(crate) mod ledger;
+#[cfg(feature = "objects")]
+mod objects;
 #[cfg(feature = "files")]
 mod output;
 #[cfg(feature = "files")]
@@ -31,6 +33,8 @@ pub use self::dataset::DatasetSink;
 pub use self::file::FileSink;
 #[cfg(feature = "files")]
 pub use self::format::{Compression, FileFormat};
+#[cfg(feature = "objects")]
+pub use self::objects::ObjectSink;
 #[cfg(feature = "sql")]
 pub use self::sql::{LEDGER, SqlSink};
 

@@ -12,6 +12,8 @@ mod files;
 mod http;
 #[cfg(feature = "json")]
 mod json_lines;
+#[cfg(feature = "objects")]
+mod objects;
 #[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(feature = "sql")]
@@ -27,6 +29,8 @@ pub use self::dataset::DatasetSource;
 pub use self::http::HttpSource;
 #[cfg(feature = "json")]
 pub use self::json_lines::JsonLinesSource;
+#[cfg(feature = "objects")]
+pub use self::objects::ObjectSource;
 #[cfg(feature = "parquet")]
 pub use self::parquet::ParquetSource;
 #[cfg(feature = "sql")]

@@ -97,6 +97,11 @@ async fn main() {
             plain.1 / 1024
         );
     }
+    if !places.postgres.is_empty() {
+        let database = flowkit_etl::sql::Database::new(&places.postgres).unwrap();
+        let tables = "DROP TABLE IF EXISTS flowkit_bench_ours, flowkit_bench_plain, flowkit_bench_loads";
+        database.execute(tables, &[]).await.unwrap();
+    }
     std::fs::remove_dir_all(directory).unwrap();
 }
 

@@ -29,6 +29,7 @@ pub(crate) async fn parquet_to_postgres(places: &Places) {
     let batches = ParquetSource::new(&places.parquet).open().await.unwrap();
     SqlSink::new(&database, "flowkit_bench_ours")
         .mode(Mode::Replace)
+        .ledger("flowkit_bench_loads")
         .load(&load(), batches)
         .await
         .unwrap();

@@ -142,19 +142,7 @@ impl DatasetSink {
         }
         self.check(&ledger, schema)?;
         let former: BTreeSet<LoadId> = ledger.loads.iter().map(|former| former.load.clone()).collect();
-        if let Some(last) = ledger.last() {
-            record.generation = last.generation + 1;
-            record.cursors = last.cursors.clone();
-        }
-        if let Some(progress) = progress {
-            let cursor = progress.since.cursor();
-            if ledger.since(cursor) != progress.since {
-                return Err(progress.overtaken());
-            }
-            record
-                .cursors
-                .extend(progress.reached().map(|reached| (cursor.to_owned(), reached)));
-        }
+        record.follow(&ledger, progress)?;
         // What was superseded stays known, so that a load from before is not repeated.
         record.supersedes = ledger.superseded;
         if self.mode == Mode::Replace {

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::since::Since;
+use crate::since::{Progress, Since};
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::{LoadId, Loaded};
 use crate::stream::columns;
@@ -83,6 +83,23 @@ impl LoadRecord {
             generation: 0,
             cursors: BTreeMap::new(),
         }
+    }
+
+    /// Comes after the loads of a ledger, with the cursors that it has, of which one moves on if this load is where it was.
+    pub(crate) fn follow(&mut self, ledger: &Ledger, progress: Option<&Progress>) -> Result<()> {
+        if let Some(last) = ledger.last() {
+            self.generation = last.generation + 1;
+            self.cursors = last.cursors.clone();
+        }
+        if let Some(progress) = progress {
+            let cursor = progress.since.cursor();
+            if ledger.since(cursor) != progress.since {
+                return Err(progress.overtaken());
+            }
+            self.cursors
+                .extend(progress.reached().map(|reached| (cursor.to_owned(), reached)));
+        }
+        Ok(())
     }
 
     /// Nothing, if columns can be recorded such that they are the same when they are read.

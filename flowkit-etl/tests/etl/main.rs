@@ -9,6 +9,13 @@
     reason = "in tests"
 )]
 
+#[cfg(all(
+    feature = "objects",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql"
+))]
+mod buckets;
 #[cfg(feature = "csv")]
 mod csv_files;
 #[cfg(all(
@@ -20,6 +27,8 @@ mod csv_files;
 mod data_sets;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod database_faults;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod database_values;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
 #[cfg(all(

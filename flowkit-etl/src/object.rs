@@ -1,0 +1,9 @@
+//! Object stores: S3, Google Cloud Storage, Azure, and what speaks like them.
+
+mod bucket;
+mod ledger;
+
+pub use self::bucket::Bucket;
+pub use object_store;
+
+pub(crate) use self::ledger::{commit, read};
