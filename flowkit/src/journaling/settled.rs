@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use flowkit_journal::record::{Digest, Effect, RunNo};
+use flowkit_journal::record::{Digest, Effect};
 use flowkit_journal::{JournalResult, JournalStore, StoredTask};
 use serde::Serialize;
 
 use super::journal_error;
+use super::moved::{EarlierEffect, Unfound, callers_of};
 use super::replay::Settled;
 use super::resume::ResumeOptions;
 use crate::error::Error;
@@ -104,32 +106,15 @@ pub(crate) async fn unknown_effects(
             }
         }
     }
-    // Of a call that is at another place since the program changed, what a later life knows is known.
-    let mut latest: HashMap<(String, Vec<Digest>), RunNo> = HashMap::new();
-    for (known, _) in last.values().filter(|(known, _)| known.effect != Effect::Failed) {
-        let latest = latest.entry(call_of(known)).or_insert(known.spot.run);
-        *latest = known.spot.run.max(*latest);
-    }
-    let mut lives = HashMap::new();
-    let mut life_of = async |run: RunNo| -> JournalResult<Option<(u128, u32)>> {
-        if let Some(life) = lives.get(&run) {
-            return Ok(*life);
-        }
-        let life = store.life(run).await?.map(|life| (life.id, life.life));
-        lives.insert(run, life);
-        Ok(life)
-    };
-    let mut left: Vec<_> = last.into_iter().collect();
+    let mut left: Vec<_> = last.iter().collect();
     left.retain(|(_, (known, _))| known.effect == Effect::Intended && (known.ended.is_some() || !goes_on));
     left.sort_unstable_by_key(|(_, (known, _))| known.spot);
     let mut unknown = Vec::with_capacity(left.len());
     for (place, (known, task)) in left {
-        let newest = latest.get(&call_of(&known)).copied().unwrap_or(known.spot.run);
-        let (Some((_, own)), Some((_, newest))) = (life_of(known.spot.run).await?, life_of(newest).await?)
-        else {
+        if is_elsewhere(store, (*place, known), last.values().map(|(known, _)| known)).await? {
             continue;
-        };
-        let Some((id, life)) = life_of(task.spot.run).await?.filter(|_| own >= newest) else {
+        }
+        let Some(life) = store.life(task.spot.run).await? else {
             continue;
         };
         let node = match task.spot.item {
@@ -138,18 +123,46 @@ pub(crate) async fn unknown_effects(
         };
         unknown.push(UnknownEffect {
             task: task.definition.name.clone(),
-            name: task.name,
-            task_run: TaskRunId::new(FlowRunId::from_u128(id), node),
-            life,
+            name: task.name.clone(),
+            task_run: TaskRunId::new(FlowRunId::from_u128(life.id), node),
+            life: life.life,
             submitted: task.created.into(),
-            error: known.error,
-            place,
+            error: known.error.clone(),
+            place: *place,
         });
     }
     Ok(unknown)
 }
 
-/// What is called, whatever calls it.
-fn call_of(task: &StoredTask) -> (String, Vec<Digest>) {
-    (task.definition.name.clone(), task.inputs.clone())
+/// Whether a later life knows the call at another place, since the program has changed: then what that life knows counts.
+async fn is_elsewhere(
+    store: &dyn JournalStore,
+    (place, known): (Digest, &StoredTask),
+    all: impl Iterator<Item = &StoredTask>,
+) -> JournalResult<bool> {
+    let effect = EarlierEffect::of(known, place);
+    let may_be_it = |task: &&StoredTask| {
+        (&task.definition.name, &task.inputs) == (&known.definition.name, &known.inputs)
+            && task.spot.run > known.spot.run
+            && matches!(task.effect, Effect::Intended | Effect::Happened)
+    };
+    for later in all.filter(may_be_it) {
+        let both = [
+            effect.clone(),
+            EarlierEffect::of(later, later.place.unwrap_or_default()),
+        ];
+        let mut callers = callers_of(store, &both).await?.into_iter();
+        let (then, Some(Some(now))) = (callers.next().flatten(), callers.next()) else {
+            continue;
+        };
+        let moved = Unfound {
+            definition: Arc::clone(&later.definition),
+            callers: now,
+            has_secrets: false,
+        };
+        if moved.may_be(&effect, then.as_ref()).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
