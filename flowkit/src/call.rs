@@ -142,7 +142,6 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
             definition,
             extras,
         } = self;
-        let is_blocking = awaited && caller.is_blocking();
         let drive = Drive::new(
             definition,
             extras,
@@ -151,11 +150,7 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
             entrance,
             awaited,
         );
-        Running {
-            drive,
-            job,
-            is_blocking,
-        }
+        Running { drive, job }
     }
 }
 
@@ -163,8 +158,6 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
 pub(crate) struct Running<T> {
     drive: Drive,
     job: BoxedJob<T>,
-    /// Whether a blocking body awaits it, which goes on when it is given up: then nobody drops this.
-    is_blocking: bool,
 }
 
 impl<T> Running<T> {
@@ -175,7 +168,7 @@ impl<T> Running<T> {
 
     /// Polls a run that is awaited where it was called. In a blocking body it is woken when it is stopped, and ends.
     fn poll_in_place(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
-        if !self.is_blocking {
+        if !self.drive.is_in_blocking() {
             return self.poll_run(cx);
         }
         let (scope, place) = (Arc::clone(self.drive.scope()), self.drive.place());

@@ -84,6 +84,7 @@ impl Drive {
             None if caller.is_abandoned() => Phase::Orphaned,
             None => Phase::Inputs,
         };
+        let in_blocking = awaited && caller.is_blocking();
         let context = caller.below(place, more.as_deref().and_then(More::slots));
         Self {
             definition,
@@ -92,6 +93,7 @@ impl Drive {
             place,
             attempt: 0,
             awaited,
+            in_blocking,
             has_values,
             at_once: awaited && more.is_none(),
             phase,

@@ -58,6 +58,8 @@ pub(crate) struct Drive {
     attempt: u32,
     /// Whether the caller is given the outcome itself.
     awaited: bool,
+    /// Whether a blocking body awaits it, which goes on when it is given up: then nobody drops the run.
+    in_blocking: bool,
     /// Whether all inputs are there from the beginning.
     has_values: bool,
     /// Whether nothing has come between its entering and now, so that it begins when it was entered.
@@ -148,6 +150,11 @@ enum Step {
 impl Drive {
     pub(crate) fn place(&self) -> NodeRef {
         self.place
+    }
+
+    /// Whether a blocking body awaits it.
+    pub(crate) fn is_in_blocking(&self) -> bool {
+        self.in_blocking
     }
 
     pub(crate) fn scope(&self) -> &Arc<Scope> {
