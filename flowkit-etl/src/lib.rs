@@ -63,8 +63,12 @@ mod dead_letters;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(any(feature = "data", feature = "monitor"))]
+mod in_run;
 #[cfg(any(feature = "files", feature = "sensors"))]
 mod matching;
+#[cfg(feature = "monitor")]
+pub mod monitor;
 #[cfg(feature = "objects")]
 pub mod object;
 #[cfg(feature = "pipeline")]
@@ -89,6 +93,8 @@ pub mod source;
 pub mod sql;
 #[cfg(feature = "data")]
 mod stream;
+#[cfg(any(feature = "data", feature = "monitor"))]
+mod traffic;
 #[cfg(feature = "validation")]
 pub mod validation;
 #[cfg(feature = "data")]
@@ -110,5 +116,7 @@ pub use rows::{batch_of, rows_of, schema_of};
 pub use since::Since;
 #[cfg(feature = "data")]
 pub use stream::{BatchStream, DEFAULT_BATCH_ROWS};
+#[cfg(any(feature = "data", feature = "monitor"))]
+pub use traffic::Traffic;
 #[cfg(feature = "data")]
 pub use value::Value;

@@ -57,6 +57,14 @@ mod killed;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod models;
 #[cfg(all(
+    feature = "monitor",
+    feature = "pipeline",
+    feature = "csv",
+    feature = "quality",
+    feature = "validation"
+))]
+mod monitoring;
+#[cfg(all(
     feature = "pipeline",
     feature = "csv",
     feature = "validation",
