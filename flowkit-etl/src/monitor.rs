@@ -45,10 +45,18 @@
 
 mod figures;
 mod moments;
+#[cfg(feature = "otel")]
+mod otel;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod tables;
 
 pub use self::figures::{Durations, Figures, FlowFigures, RunFigures, Snapshot, TaskFigures};
 pub use self::moments::{Moment, What, kind_of};
+#[cfg(feature = "otel")]
+pub use self::otel::{DEFAULT_INTERVAL, OpenTelemetry, Otlp};
+#[cfg(feature = "prometheus")]
+pub use self::prometheus::{DEFAULT_BUCKETS, Prometheus};
 pub use crate::traffic::Traffic;
 
 use std::fmt;

@@ -31,6 +31,8 @@ mod database_faults;
 mod database_values;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
+#[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
+mod exports;
 #[cfg(all(
     feature = "csv",
     feature = "json",
@@ -77,6 +79,11 @@ mod pipelines;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(any(
+    feature = "alerts",
+    all(feature = "prometheus-listener", feature = "otel", feature = "quality")
+))]
+mod receiver;
 #[cfg(all(
     feature = "sensors",
     feature = "sqlite",
