@@ -50,6 +50,8 @@
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 
+#[cfg(feature = "alerts")]
+pub mod alerts;
 #[cfg(any(
     feature = "files",
     feature = "sensors",
@@ -69,6 +71,8 @@ mod in_run;
 mod matching;
 #[cfg(feature = "monitor")]
 pub mod monitor;
+#[cfg(any(feature = "monitor", feature = "alerts"))]
+mod names;
 #[cfg(feature = "objects")]
 pub mod object;
 #[cfg(feature = "pipeline")]

@@ -31,6 +31,11 @@ impl Event<'_> {
         self.scope.definition
     }
 
+    /// The run in another flow that stands for this one, if it is a subflow.
+    pub fn parent(&self) -> Option<TaskRunId> {
+        self.scope.parent().map(|(scope, place)| scope.task_run_id(place))
+    }
+
     /// The tags of the flow run, those of its definition, its call and its surroundings together, sorted. They are put together when this is asked.
     pub fn flow_run_tags(&self) -> Vec<String> {
         self.scope.own_tags()

@@ -1,11 +1,11 @@
 //! From the engine's events to what counts: which flow and task, and how long it took.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use flowkit::{ErrorKind, Event, EventKind, FlowRunId, State, TaskRunId};
 
+use crate::names::{flow_of, task_of};
 use crate::traffic::Traffic;
 
 /// Something that counts.
@@ -18,9 +18,9 @@ pub struct Moment<'a> {
     /// The name of that run.
     pub flow_run_name: &'a str,
     /// The flow.
-    pub flow: Cow<'a, str>,
+    pub flow: &'a str,
     /// The task, or the subflow; none where it is about the flow run itself.
-    pub task: Option<Cow<'a, str>>,
+    pub task: Option<&'a str>,
     /// What happened.
     pub what: What<'a>,
 }
@@ -91,16 +91,13 @@ impl Follower {
             at: event.at,
             flow_run: event.flow_run,
             flow_run_name: event.flow_run_name,
-            flow: match is_pipeline(event) {
-                true => event.flow_run_name.into(),
-                false => event.flow().name().into(),
-            },
+            flow: flow_of(event),
             task,
             what,
         })
     }
 
-    fn what<'a>(&mut self, event: &Event<'a>) -> Option<(Option<Cow<'a, str>>, What<'a>)> {
+    fn what<'a>(&mut self, event: &Event<'a>) -> Option<(Option<&'a str>, What<'a>)> {
         let run = event.flow_run;
         match event.kind {
             EventKind::FlowRunStarted { parent } => {
@@ -137,7 +134,7 @@ impl Follower {
                 ..
             } => {
                 let what = self.state(event.at, id, (from, to), error)?;
-                Some((Some(task_name(event, name, task)), what))
+                Some((Some(task_of(event, name, task)), what))
             }
             EventKind::Reported {
                 id,
@@ -145,7 +142,7 @@ impl Follower {
                 task,
                 report,
             } => {
-                let task = id.map(|_| task_name(event, name, task));
+                let task = id.map(|_| task_of(event, name, task));
                 if let Some(traffic) = report.downcast_ref::<Traffic>() {
                     return Some((task, What::Passed(*traffic)));
                 }
@@ -197,16 +194,4 @@ impl Follower {
 /// Whether an id is that of a flow run itself, which has no place in it.
 fn is_root(id: TaskRunId) -> bool {
     id.node() == u32::MAX
-}
-
-/// All pipelines are runs of one flow, and their stages of one task: they count by their own names.
-fn is_pipeline(event: &Event<'_>) -> bool {
-    cfg!(feature = "pipeline") && event.flow().place().module == "flowkit_etl::pipeline::run"
-}
-
-fn task_name<'a>(event: &Event<'a>, name: &'a str, task: &'static str) -> Cow<'a, str> {
-    match is_pipeline(event) {
-        true => name.into(),
-        false => task.into(),
-    }
 }

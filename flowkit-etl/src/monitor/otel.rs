@@ -302,9 +302,9 @@ impl OfRuns {
 
 impl Exporter for OpenTelemetry {
     fn export(&self, moment: &Moment<'_>) {
-        let mut labels = vec![KeyValue::new("flow", moment.flow.clone().into_owned())];
-        if let Some(task) = &moment.task {
-            labels.push(KeyValue::new("task", task.clone().into_owned()));
+        let mut labels = vec![KeyValue::new("flow", moment.flow.to_owned())];
+        if let Some(task) = moment.task {
+            labels.push(KeyValue::new("task", task.to_owned()));
         }
         let with = |name: &'static str, value: String| {
             let mut labels = labels.clone();

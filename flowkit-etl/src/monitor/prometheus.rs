@@ -262,9 +262,9 @@ const OF_TASKS: Names = Names {
 
 impl Exporter for Prometheus {
     fn export(&self, moment: &Moment<'_>) {
-        let mut labels = vec![Label::new("flow", moment.flow.clone().into_owned())];
-        if let Some(task) = &moment.task {
-            labels.push(Label::new("task", task.clone().into_owned()));
+        let mut labels = vec![Label::new("flow", moment.flow.to_owned())];
+        if let Some(task) = moment.task {
+            labels.push(Label::new("task", task.to_owned()));
         }
         let with = |name: &'static str, value: String| {
             let mut labels = labels.clone();

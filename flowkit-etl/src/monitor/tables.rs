@@ -33,7 +33,7 @@ impl Tables {
 
     pub(super) fn note(&mut self, moment: &Moment<'_>) {
         self.note_of_run(moment);
-        let flow = entry(&mut self.flows, &moment.flow);
+        let flow = entry(&mut self.flows, moment.flow);
         let figures = match &moment.task {
             None => &mut flow.own,
             Some(task) => entry(&mut flow.tasks, task),
@@ -154,7 +154,7 @@ fn begun(moment: &Moment<'_>) -> RunFigures {
     RunFigures {
         id: moment.flow_run,
         parent: None,
-        flow: moment.flow.clone().into_owned(),
+        flow: moment.flow.to_owned(),
         name: moment.flow_run_name.to_owned(),
         tags: Vec::new(),
         began: moment.at,
