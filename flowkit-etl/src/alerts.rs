@@ -171,12 +171,17 @@ impl AlertsBuilder {
     /// Begins to watch.
     ///
     /// # Errors
-    /// When there is no channel, two have one name, a rule names one that is not there, or no tokio runtime is here.
+    /// When there is no channel, one cannot deliver as it is described, two have one name, a rule names one that is not there, or no tokio runtime is here.
     pub fn start(self) -> Result<Alerts> {
         let tokio = Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Options, "alerts are started within a tokio runtime").because(error)
         })?;
         let routes = self.routes()?;
+        for (name, channel, _) in &self.channels {
+            channel.check().map_err(|error| {
+                Error::new(error.kind(), format!("the channel `{name}` cannot deliver")).because(error)
+            })?;
+        }
         let records = Records::new(self.records);
         let (messages, received) = mpsc::unbounded_channel();
         let lines = self

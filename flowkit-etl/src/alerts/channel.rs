@@ -28,6 +28,14 @@ impl From<Error> for Failure {
 /// It is asked for one alert after the other, is given up after the [timeout](super::Delivery::timeout), and may be given one again that it had taken if nobody was told of that.
 /// What it says in errors is recorded and logged, so no secret may be in there.
 pub trait Channel: fmt::Debug + Send + Sync + 'static {
+    /// Looks whether it is described so that it can deliver, without delivering anything. It is asked when alerts are started.
+    ///
+    /// # Errors
+    /// Why it never could.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Delivers an alert.
     ///
     /// # Errors

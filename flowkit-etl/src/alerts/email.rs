@@ -217,6 +217,10 @@ fn subject(alert: &Alert) -> String {
 }
 
 impl Channel for Email {
+    fn check(&self) -> Result<()> {
+        self.transport().map(drop)
+    }
+
     fn send<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<(), Failure>> {
         async move {
             let (transport, message) = (self.transport()?, self.message(alert)?);

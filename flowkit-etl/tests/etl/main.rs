@@ -9,6 +9,10 @@
     reason = "in tests"
 )]
 
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_channels;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alerts;
 #[cfg(all(
     feature = "objects",
     feature = "sqlite",
@@ -80,7 +84,7 @@ mod plants;
 #[cfg(feature = "quality")]
 mod quality;
 #[cfg(any(
-    feature = "alerts",
+    all(feature = "alerts", feature = "quality"),
     all(feature = "prometheus-listener", feature = "otel", feature = "quality")
 ))]
 mod receiver;
@@ -93,6 +97,8 @@ mod receiver;
 mod sensors;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod servers;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod smtp;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

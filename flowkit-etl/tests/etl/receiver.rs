@@ -62,7 +62,15 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Answers by this function, which is given the number of the request, from 0 on.
     pub(crate) async fn start(answer: impl Fn(usize, &Posted) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), answer).await
+    }
+
+    /// The same, at this address.
+    pub(crate) async fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(usize, &Posted) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let receiver = Self {
             address: listener.local_addr().unwrap(),
             posted: Arc::default(),
@@ -146,5 +154,5 @@ impl Receiver {
 
 fn wait_really(time: Duration) {
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
-    drop(receiver.recv_timeout(time));
+    assert!(receiver.recv_timeout(time).is_err());
 }
