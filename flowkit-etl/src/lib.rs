@@ -49,6 +49,10 @@
 //! | `objects` | [`object`]: data sets in S3, Google Cloud Storage and Azure |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
+//! | `monitor` | [`monitor`]: what runs do, in figures, from the engine's events alone |
+//! | `prometheus`, `prometheus-listener` | those figures as Prometheus reads them, for your HTTP server or by one of its own |
+//! | `otel` | those figures and the spans of runs, sent to a collector of OpenTelemetry |
+//! | `alerts` | [`alerts`]: rules about runs and quality, told by email and webhooks |
 
 #[cfg(feature = "alerts")]
 pub mod alerts;

@@ -178,6 +178,7 @@ impl Rejects {
     }
 
     /// The same, for what works in the present run, but perhaps in other tasks and threads.
+    #[cfg(any(feature = "csv", feature = "json", feature = "validation"))]
     pub(crate) fn in_current_run(&self) -> Self {
         Self {
             shared: self.shared.clone(),

@@ -118,6 +118,10 @@ impl BatchStream {
     }
 
     /// With its batches counted, too.
+    #[cfg_attr(
+        not(any(feature = "files", feature = "sql")),
+        allow(dead_code, reason = "by what reads and writes")
+    )]
     pub(crate) fn counted(mut self, counted: Counted) -> Self {
         self.counted.push(counted);
         self

@@ -44,10 +44,18 @@ impl AddAssign for Traffic {
 }
 
 #[cfg(feature = "data")]
-pub(crate) use counting::{Counted, reading, writing};
+pub(crate) use counting::Counted;
+#[cfg(any(feature = "files", feature = "http", feature = "sql"))]
+pub(crate) use counting::reading;
+#[cfg(any(feature = "files", feature = "sql"))]
+pub(crate) use counting::writing;
 
 /// What counts batches on their way.
 #[cfg(feature = "data")]
+#[cfg_attr(
+    not(any(feature = "files", feature = "sql")),
+    allow(dead_code, reason = "what reads or writes nothing counts nothing")
+)]
 mod counting {
     use std::future::Future;
     use std::sync::Arc;

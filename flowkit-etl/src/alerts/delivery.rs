@@ -128,11 +128,8 @@ impl Line {
     /// Has an alert delivered, without waiting for that.
     pub(super) fn send(&self, alert: Alert) {
         let number = self.records.add(&self.name, alert.clone(), self.clock.now());
-        let sent = self
-            .alerts
-            .as_ref()
-            .map(|alerts| alerts.try_send((number, alert)));
-        if !matches!(sent, Some(Ok(()))) {
+        let alerts = self.alerts.as_ref();
+        if alerts.is_none_or(|alerts| alerts.try_send((number, alert)).is_err()) {
             tracing::error!(target: "flowkit_etl", channel = self.name, "too many alerts wait for a channel: one was given up");
             self.records.change(number, |record| {
                 record.outcome = Outcome::Undelivered;

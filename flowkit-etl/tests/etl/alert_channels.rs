@@ -182,7 +182,7 @@ async fn a_webhook_that_is_slow_or_not_there_yet_is_waited_for() {
         .start()
         .unwrap();
     let runtime = Runtime::builder().observe(alerts.clone()).build().await.unwrap();
-    runtime.run(nightly()).await;
+    drop(runtime.run(nightly()).await);
     let refused = loop {
         match alerts.records().first().and_then(|record| record.error.clone()) {
             Some(error) => break error,

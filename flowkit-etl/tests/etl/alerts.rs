@@ -122,7 +122,7 @@ async fn weekly(outcome: String) -> Result<()> {
 }
 
 async fn run(runtime: &Runtime, outcome: &str) {
-    runtime.run(nightly(outcome, Duration::ZERO)).await;
+    drop(runtime.run(nightly(outcome, Duration::ZERO)).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn rules_are_about_flows_and_tags_and_a_subflow_counts_where_it_is_named()
                 .to("named"),
         );
     let (runtime, alerts) = watched(builder, &all).await;
-    runtime.run(weekly("shut")).await; // its subflow fails, and it deals with that
+    drop(runtime.run(weekly("shut")).await); // its subflow fails, and it deals with that
     run(&runtime, "shut").await;
     let night = runtime.scope(flowkit::tagged(["night"], nightly("shut", Duration::ZERO).run()));
     night.await;
@@ -228,10 +228,10 @@ async fn a_run_that_takes_too_long_is_told_of_while_it_goes_on_and_once() {
             .tell_resolved(),
     );
     let (runtime, alerts) = watched(rules, &channel).await;
-    runtime.run(nightly("well", 9 * MINUTE)).await;
-    runtime.run(nightly("well", HOUR)).await;
-    runtime.run(nightly("shut", MINUTE)).await; // quick, but that is not well
-    runtime.run(nightly("well", MINUTE)).await;
+    drop(runtime.run(nightly("well", 9 * MINUTE)).await);
+    drop(runtime.run(nightly("well", HOUR)).await);
+    drop(runtime.run(nightly("shut", MINUTE)).await); // quick, but that is not well
+    drop(runtime.run(nightly("well", MINUTE)).await);
     alerts.shutdown(MINUTE).await;
     assert_eq!(
         channel.told(),
@@ -305,9 +305,9 @@ async fn quality_that_does_not_do_is_told_of_by_check_and_by_figure() {
         .rule(Rule::quality_below(&check, 0.9).named("figure").tell_resolved());
     let (runtime, alerts) = watched(rules, &channel).await;
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    runtime.run(season(names(&["a", "b", "c", "d", "d"]))).await;
-    runtime.run(season(names(&["a", "a", "a"]))).await;
-    runtime.run(season(names(&["a", "B"]))).await;
+    drop(runtime.run(season(names(&["a", "b", "c", "d", "d"]))).await);
+    drop(runtime.run(season(names(&["a", "a", "a"]))).await);
+    drop(runtime.run(season(names(&["a", "B"]))).await);
     alerts.shutdown(MINUTE).await;
     let told = channel.alerts();
     let of = |rule: &str| -> Vec<(Status, String)> {
@@ -453,7 +453,7 @@ async fn an_alert_that_cannot_be_delivered_is_tried_again_recorded_and_delays_no
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_what_is_outstanding_but_not_for_ever() {
     let channel = Noted::replying(|asked| match asked {
-        0 => async { Ok(tokio::time::sleep(MINUTE / 3).await) }.boxed(),
+        0 => tokio::time::sleep(MINUTE / 3).map(Ok).boxed(),
         _ => futures::future::pending().boxed(),
     });
     let rules = Alerts::builder().rule(Rule::run_failed().once_per(Duration::ZERO));
