@@ -38,6 +38,7 @@ mod places;
 mod recorder;
 mod released;
 mod repeated;
+mod reports;
 mod resume;
 mod retention;
 mod retries;

@@ -193,7 +193,7 @@ async fn rules_are_about_flows_and_tags_and_a_subflow_counts_where_it_is_named()
     drop(runtime.run(weekly("shut")).await); // its subflow fails, and it deals with that
     run(&runtime, "shut").await;
     let night = runtime.scope(flowkit::tagged(["night"], nightly("shut", Duration::ZERO).run()));
-    night.await;
+    drop(night.await);
     alerts.shutdown(MINUTE).await;
     assert_eq!(
         (all.told().len(), tagged.told().len(), named.told().len()),

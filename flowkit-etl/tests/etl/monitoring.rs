@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowkit::prelude::*;
-use flowkit::{SeededIds, TokioClock};
+use flowkit::{SeededIds, SubmitStream, TokioClock};
 use flowkit_etl::monitor::{Monitor, Traffic};
 use flowkit_etl::pipeline::{Pipeline, Stage};
 use flowkit_etl::quality::{Check, Quality};
@@ -13,6 +13,7 @@ use flowkit_etl::sink::{DatasetSink, FileSink, LoadId, Loaded, Sink};
 use flowkit_etl::source::{CsvSource, Source};
 use flowkit_etl::validation::Validation;
 use flowkit_etl::{Error, Rejects, Tolerance};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 /// 10 records, of which two are no plants, and one is no plant that is possible.
@@ -218,6 +219,44 @@ async fn how_runs_ended_how_long_they_took_and_what_failed_is_counted_under_a_pa
             .unwrap()
             .contains("\"Failed/Schema\":1")
     );
+}
+
+#[task]
+async fn item(number: u32) -> Result<u32> {
+    match number {
+        13 => Err("unlucky".into()),
+        _ => Ok(number),
+    }
+}
+
+#[flow]
+async fn fanned() -> Result<usize> {
+    let none: Vec<u32> = (0..0u32).map(item).submit_all().await?;
+    let all: Vec<u32> = (20..120u32).map(item).submit_all().await?;
+    let lazily: Vec<u32> = (20..120u32).map(item).submit_lazily().await?;
+    let streamed: Vec<u32> = futures::stream::iter(20..120u32)
+        .map(item)
+        .submit_stream(8.try_into()?)
+        .await?;
+    let tolerated = (0..20u32).map(item).submit_all().tolerate(1).await?;
+    Ok(none.len() + all.len() + lazily.len() + streamed.len() + tolerated.len())
+}
+
+#[tokio::test]
+async fn the_items_of_fan_outs_are_runs_and_a_fan_out_is_none() {
+    let monitor = Monitor::new();
+    let runtime = watched(&monitor).await;
+    let run = runtime.run(fanned()).await;
+    assert_eq!(run.state(), State::Completed, "{run:?}");
+    let snapshot = monitor.snapshot();
+    let [only] = &snapshot.tasks[..] else {
+        panic!("there is one task: {snapshot:?}");
+    };
+    let item = &only.figures;
+    assert_eq!(only.task, "item");
+    assert_eq!((item.started, item.running), (320, 0));
+    assert_eq!((item.ended(State::Completed), item.failed()), (319, 1));
+    assert_eq!(item.durations.count, 320);
 }
 
 #[tokio::test]
