@@ -54,13 +54,13 @@ pub use self::slack::Slack;
 pub use self::webhook::Webhook;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowkit::{Clock, Event, Observer, SystemClock};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use self::delivery::Line;
@@ -81,8 +81,9 @@ struct Shared {
     messages: mpsc::UnboundedSender<Message>,
     records: Records,
     clock: Arc<dyn Clock>,
-    /// What judges, and ends with what delivers.
+    /// What judges, and ends after what delivers.
     judge: Mutex<Option<JoinHandle<()>>>,
+    judging: AbortHandle,
 }
 
 /// Describes [`Alerts`].
@@ -114,20 +115,19 @@ impl Alerts {
     ///
     /// Returns the alerts that were not delivered, of all that are remembered. It is called after the runtime was shut down, so that the last runs are alerted of, too.
     pub async fn shutdown(&self, at_most: Duration) -> Vec<AlertRecord> {
-        let judge = self
-            .shared
-            .judge
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(mut judge) = judge {
-            // Nobody takes it if it has ended.
-            drop(self.shared.messages.send(Message::Stop));
-            if tokio::time::timeout(at_most, &mut judge).await.is_err() {
-                // It holds those that deliver, which end with it.
-                judge.abort();
-                drop(judge.await);
+        // Nobody takes it if it has ended.
+        drop(self.shared.messages.send(Message::Stop));
+        let ended = async {
+            // Whoever else shuts down meanwhile waits for the same.
+            let mut judge = self.shared.judge.lock().await;
+            if let Some(ending) = judge.as_mut() {
+                drop(ending.await);
+                *judge = None;
             }
+        };
+        if tokio::time::timeout(at_most, ended).await.is_err() {
+            // It holds those that deliver, which end with it.
+            self.shared.judging.abort();
         }
         self.shared.records.give_up(self.shared.clock.now())
     }
@@ -210,6 +210,7 @@ impl AlertsBuilder {
                 messages,
                 records,
                 clock: self.clock,
+                judging: judge.abort_handle(),
                 judge: Mutex::new(Some(judge)),
             }),
         })

@@ -89,6 +89,8 @@ mod records;
 mod reject;
 #[cfg(feature = "data")]
 mod rows;
+#[cfg(any(feature = "monitor", feature = "alerts"))]
+mod said;
 #[cfg(feature = "sensors")]
 pub mod sensor;
 #[cfg(feature = "data")]

@@ -62,10 +62,11 @@ pub use crate::traffic::Traffic;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowkit::{Event, FlowRunId, Observer};
+use flowkit::{Event, EventKind, FlowRunId, Observer};
 
 use self::moments::Follower;
 use self::tables::Tables;
+use crate::said;
 
 /// How many runs that have ended are remembered one by one, unless said otherwise.
 pub const DEFAULT_RUNS: usize = 100;
@@ -181,12 +182,16 @@ impl MonitorBuilder {
 
 impl Observer for Monitor {
     fn on_event(&self, event: &Event<'_>) {
+        let said = match &event.kind {
+            EventKind::FlowRunFinished { error, .. } => error.map(said::in_a_line),
+            _ => None,
+        };
         let moment = {
             let state = &mut *self.lock();
             let Some(moment) = state.follower.follow(event) else {
                 return;
             };
-            state.tables.note(&moment);
+            state.tables.note(&moment, said);
             moment
         };
         for exporter in &self.shared.exporters {

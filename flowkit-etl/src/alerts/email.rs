@@ -1,6 +1,7 @@
 //! Email.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use flowkit::Secret;
@@ -147,10 +148,25 @@ impl Email {
         self.to
             .iter()
             .fold(Message::builder().from(self.from.clone()), to)
+            .message_id(Some(self.message_id(alert)))
             .subject(subject(alert))
             .header(ContentType::TEXT_PLAIN)
             .body(format!("{}\n\n{}\n", alert.title(), alert.text()))
             .map_err(|error| Error::new(ErrorKind::Format, "the alert cannot be an email").because(error))
+    }
+
+    /// The same for each attempt, so that whoever got it twice can know.
+    fn message_id(&self, alert: &Alert) -> String {
+        let mut hasher = DefaultHasher::new();
+        (
+            &alert.rule,
+            &alert.subject,
+            alert.status,
+            alert.flow_run,
+            alert.at,
+        )
+            .hash(&mut hasher);
+        format!("<flowkit.{:016x}@{}>", hasher.finish(), self.from.email.domain())
     }
 
     /// What went wrong, by what can be done about it. What the server says is left out, since it may repeat what it was told.

@@ -86,7 +86,7 @@ impl Rule {
         Self::new("quality failed".to_owned(), finds)
     }
 
-    /// The figure of a check of [quality](crate::quality) is below this, whatever its own threshold is, or there was nothing to measure. The check is named as in reports: `unique(name)`. It is resolved by a report in which it is not.
+    /// The figure of a check of [quality](crate::quality) is below this, whatever its own threshold is, or there was nothing to measure. The check is named as in reports: `uniqueness of name`. It is resolved by a report in which it is not.
     #[cfg(feature = "quality")]
     pub fn quality_below(check: impl Into<String>, figure: f64) -> Self {
         let check = check.into();

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use flowkit::{Event, EventKind, FlowRunId, State};
 
+use crate::said;
+
 /// What the judge is sent.
 pub(super) enum Message {
     Seen(Seen),
@@ -54,7 +56,7 @@ impl Seen {
             } => What::Ended {
                 state: *state,
                 took: *elapsed,
-                error: error.map(|error| (format!("{error:#}"), format!("{error:?}"))),
+                error: error.map(|error| (said::in_a_line(error), said::as_report(error))),
             },
             #[cfg(feature = "quality")]
             EventKind::Reported { report, .. } => {

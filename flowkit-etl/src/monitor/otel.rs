@@ -129,11 +129,23 @@ impl Otlp {
             let message = "this is no address of a collector: it takes one such as `http://collector:4318`, and what lets one in as a header";
             return Err(Error::new(ErrorKind::Options, message));
         }
+        for (name, value) in &self.headers {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            let fits = value
+                .expose_secret()
+                .bytes()
+                .all(|byte| matches!(byte, b' '..=b'~'));
+            if name.is_empty() || !name.bytes().all(plain) || !fits {
+                let message = format!("{name:?} with its value cannot be a header: a line break, perhaps");
+                return Err(Error::new(ErrorKind::Options, message));
+            }
+        }
         let at = |path: &str| format!("{}/{path}", self.endpoint.trim_end_matches('/'));
         let headers: HashMap<String, String> = self
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), value.expose_secret().clone()))
+            // They are decoded once more, as those of the environment are.
+            .map(|(name, value)| (name.clone(), value.expose_secret().replace('%', "%25")))
             .collect();
         let metrics = MetricExporter::builder()
             .with_http()

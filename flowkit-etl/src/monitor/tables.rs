@@ -31,8 +31,9 @@ impl Tables {
         }
     }
 
-    pub(super) fn note(&mut self, moment: &Moment<'_>) {
-        self.note_of_run(moment);
+    /// Adds it up, with what its error says, if it is a flow run's.
+    pub(super) fn note(&mut self, moment: &Moment<'_>, said: Option<String>) {
+        self.note_of_run(moment, said);
         let flow = entry(&mut self.flows, moment.flow);
         let figures = match &moment.task {
             None => &mut flow.own,
@@ -44,7 +45,7 @@ impl Tables {
         }
     }
 
-    fn note_of_run(&mut self, moment: &Moment<'_>) {
+    fn note_of_run(&mut self, moment: &Moment<'_>, said: Option<String>) {
         if moment.task.is_none() {
             match &moment.what {
                 What::Started { parent, tags } => {
@@ -53,14 +54,14 @@ impl Tables {
                     run.tags.clone_from(tags);
                     self.live.insert(moment.flow_run, run);
                 }
-                What::Ended { state, took, error } => {
+                What::Ended { state, took, .. } => {
                     let mut run = self
                         .live
                         .remove(&moment.flow_run)
                         .unwrap_or_else(|| begun(moment));
                     run.state = Some(*state);
                     run.took = *took;
-                    run.error = error.map(|error| format!("{error:#}"));
+                    run.error = said;
                     self.ended.push_back(run);
                     while self.ended.len() > self.at_most {
                         self.ended.pop_front();
@@ -110,7 +111,7 @@ impl Tables {
     }
 
     pub(super) fn run(&self, id: FlowRunId) -> Option<RunFigures> {
-        let ended = || self.ended.iter().find(|run| run.id == id);
+        let ended = || self.ended.iter().rev().find(|run| run.id == id);
         self.live.get(&id).or_else(ended).cloned()
     }
 }

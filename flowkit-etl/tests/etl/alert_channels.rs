@@ -231,6 +231,11 @@ async fn an_email_is_encrypted_logged_in_and_sent_again_when_the_server_was_busy
             "{content}"
         );
         assert!(content.contains("the <barn> is shut & dark"), "{content}");
+        assert!(
+            content.contains("Message-ID: <flowkit.") && content.contains("@farm.example>"),
+            "{content}"
+        );
+        assert!(content.contains("\nDate: "), "{content}");
     }
 }
 

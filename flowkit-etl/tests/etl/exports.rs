@@ -19,7 +19,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::receiver::{Answer, Receiver};
 
-const CANARY: &str = "canary-hunter2";
+/// A `%` in it stays one.
+const CANARY: &str = "canary-hunter%412";
 
 #[derive(Serialize, Deserialize)]
 struct Plant {
@@ -243,6 +244,10 @@ async fn a_collector_that_is_not_there_changes_nothing_about_the_runs_and_shows_
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
 
+    let broken = OpenTelemetry::to("http://collector:4318").header("x-token", format!("{CANARY}\n"));
+    let error = broken.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Options);
+    assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
     for wrong in ["collector", &format!("http://user:{CANARY}@collector:4318")] {
         let error = OpenTelemetry::to(wrong).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Options);
