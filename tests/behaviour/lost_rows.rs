@@ -42,7 +42,7 @@ async fn killed(till: &Arc<Till>) -> (tempfile::TempDir, FlowRunId) {
     let runtime = on_disk(directory.path(), till).await;
     let run = runtime.run(handle_all(vec![1, 2])).await;
     assert_eq!((run.state(), till.charged()), (State::Failed, 1));
-    for file in ["journal.sqlite", "journal.sqlite-wal"] {
+    for file in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-end"] {
         std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
     }
     (copy, run.id())
@@ -76,6 +76,28 @@ async fn a_log_that_was_damaged_repeats_no_effect() {
         let (charged, is_unknown) = charged_after(directory.path(), &till, run).await;
         assert_eq!(charged, 1, "{sixteenth}");
         unknown += u32::from(is_unknown);
+    }
+    assert!(unknown > 0, "some of it was of the effect");
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_short_repeats_no_effect_also_after_somebody_looked() {
+    let mut unknown = 0;
+    for sixteenth in 0..16 {
+        for looks in [false, true] {
+            let till = Arc::<Till>::default();
+            let (directory, run) = killed(&till).await;
+            let log = directory.path().join("journal.sqlite-wal");
+            let log = std::fs::File::options().write(true).open(log).unwrap();
+            log.set_len(log.metadata().unwrap().len() * sixteenth / 16)
+                .unwrap();
+            if looks {
+                drop(SqliteJournal::open_read_only(directory.path()).await);
+            }
+            let (charged, is_unknown) = charged_after(directory.path(), &till, run).await;
+            assert_eq!(charged, 1, "{sixteenth}");
+            unknown += u32::from(is_unknown);
+        }
     }
     assert!(unknown > 0, "some of it was of the effect");
 }

@@ -1,11 +1,14 @@
 //! Whether the log of a database is whole. SQLite takes a frame that does not verify for its end, and says nothing of those behind it: after a crash that is right, and
-//! of a damaged log it loses what had been written.
+//! of a log that was damaged or cut short it loses what had been written.
 //!
 //! The format is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+
+use super::end::End;
+use super::files::{LOG, beside, length};
 
 /// How long the header is, and that of each frame.
 const HEADER: usize = 32;
@@ -15,16 +18,26 @@ const MAGIC: u32 = 0x377f_0682;
 /// The largest page.
 const MOST: usize = 65_536;
 
-/// Whether frames of the log stand behind one that does not verify, or its header does not. One that is not there, or has nothing in it, is whole.
-pub(super) fn is_broken(log: &Path) -> io::Result<bool> {
-    let file = match File::open(log) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        opened => opened?,
+/// Whether the log of a database lacks something: frames stand behind one that does not verify, or its header does not, or more of them were there once. One that is
+/// not there, or has nothing in it, is whole.
+pub(super) fn is_broken(file: &Path) -> io::Result<bool> {
+    let log = beside(file, LOG);
+    if length(&log) == 0 {
+        return Ok(false);
+    }
+    let Some(end) = end(&log)? else {
+        return Ok(true);
     };
-    let mut log = BufReader::new(file);
+    let noted = End::noted(file).filter(|noted| noted.salts == end.salts);
+    Ok(noted.is_some_and(|noted| noted.frames > end.frames))
+}
+
+/// How far a log goes; `None` when it is damaged.
+fn end(log: &Path) -> io::Result<Option<End>> {
+    let mut log = BufReader::new(File::open(log)?);
     let mut header = [0; HEADER];
     if !fill(&mut log, &mut header)? {
-        return Ok(false);
+        return Ok(None);
     }
     let word = |bytes: &[u8], index: usize| {
         let bytes = bytes.get(4 * index..4 * index + 4).unwrap_or_default();
@@ -38,8 +51,9 @@ pub(super) fn is_broken(log: &Path) -> io::Result<bool> {
     };
     sum.add(header.get(..24).unwrap_or_default());
     if magic & !1 != MAGIC || page > MOST || sum.sums != (word(&header, 6), word(&header, 7)) {
-        return Ok(true);
+        return Ok(None);
     }
+    let mut frames = 0;
     let salts = (word(&header, 4), word(&header, 5));
     let mut frame = vec![0; FRAME + page];
     let mut ended = false;
@@ -50,13 +64,15 @@ pub(super) fn is_broken(log: &Path) -> io::Result<bool> {
             continue;
         }
         if ended {
-            return Ok(true);
+            return Ok(None);
         }
         sum.add(frame.get(..8).unwrap_or_default());
         sum.add(frame.get(FRAME..).unwrap_or_default());
         ended = sum.sums != (word(&frame, 4), word(&frame, 5));
+        frames += u32::from(!ended);
     }
-    Ok(false)
+    let salts = header.get(16..24).and_then(|salts| salts.try_into().ok());
+    Ok(salts.map(|salts| End { salts, frames }))
 }
 
 /// Reads as much as there is room for; false at the end of the file.

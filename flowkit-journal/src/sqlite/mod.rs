@@ -2,7 +2,7 @@
 //!
 //! `open` opens it, `begin` and `write` are what the one `writer` does, `read` and `read_tasks` what anybody may do meanwhile, `prune` clears
 //! out. `schema` says what the file consists of and `migrate` brings an older one to that, `task_row` how a task run lies in it. `files` notices when one was
-//! deleted or replaced, and `rescue` puts it back; `opened` notices a database without its log.
+//! deleted or replaced, and `rescue` puts it back; `opened` notices a database without its log, and `log` and `end` one whose log is not whole.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +25,7 @@ mod answers;
 mod begin;
 mod bytes;
 mod dictionary;
+mod end;
 mod errors;
 mod files;
 mod fit;

@@ -163,6 +163,7 @@ impl SqliteJournal {
         writer.is_broken = written.is_err();
         let (numbers, forgotten) = written.map_err(failed)?;
         writer.numbers = Some(numbers);
+        self.note_end().await;
         if !forgotten.is_empty() {
             self.blocking("written", move |objects| {
                 objects.unlink(&forgotten);

@@ -8,7 +8,7 @@ use tokio::sync::MutexGuard;
 use super::dictionary::Numbers;
 use super::errors::{failed, failed_io};
 use super::files::Files;
-use super::{SqliteJournal, open, opened};
+use super::{SqliteJournal, end, open, opened};
 use crate::record::Spot;
 use crate::store::{JournalError, JournalResult};
 
@@ -138,7 +138,22 @@ impl SqliteJournal {
         self.in_place(writer).await?;
         // SQLite carries the log over when the last connection is closed.
         let _alone = self.readers.alone().await;
-        writer.close().await.map_err(failed(&self.file, "closed"))
+        writer
+            .close()
+            .await
+            .map_err(failed(&self.file, "closed"))?;
+        end::forget(&self.file);
+        Ok(())
+    }
+
+    /// Notes how far the log goes, now that something was committed.
+    pub(super) async fn note_end(&self) {
+        let file = self.file.clone();
+        let noted = self.blocking("written", move |_| end::note(&file)).await;
+        if let Err(error) = noted {
+            // Nothing is lost by it, unless the log is cut short later.
+            tracing::warn!(target: "flowkit_journal", %error, "how far the journal's log goes could not be noted beside it");
+        }
     }
 
     /// Closes it, and waits until its files are closed as well. Without it they are closed soon after the last use. Whoever asks it afterwards is
