@@ -1,4 +1,4 @@
-//! How far the log went, written down beside it after each commit. A log that was cut short looks like one that never was longer: only who knows how
+//! How far the log went, written down beside it after each batch. A log that was cut short looks like one that never was longer: only who knows how
 //! long it was can tell.
 //!
 //! The note is never synced, and need not be. The death of the process leaves what was written of it; after a power failure it may be an older one,
@@ -41,12 +41,12 @@ impl End {
 
     /// What was noted beside the log of a database; `None` when nothing was, or something else.
     pub(super) fn noted(file: &Path) -> Option<Self> {
-        let mut note = Vec::with_capacity(NOTED + 1);
-        let noted = File::open(beside(file, NOTE)).ok()?;
-        noted.take(NOTED as u64 + 1).read_to_end(&mut note).ok()?;
+        let mut note = [0; NOTED];
+        let mut noted = File::open(beside(file, NOTE)).ok()?;
+        noted.read_exact(&mut note).ok()?;
         let frames = u32::from_le_bytes(part(&note, 8)?);
         let again = u32::from_le_bytes(part(&note, 12)?);
-        (note.len() == NOTED && again == !frames).then_some(Self {
+        (again == !frames).then_some(Self {
             salts: part(&note, 0)?,
             frames,
         })

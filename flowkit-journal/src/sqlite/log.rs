@@ -18,22 +18,27 @@ const MAGIC: u32 = 0x377f_0682;
 /// The largest page.
 const MOST: usize = 65_536;
 
-/// Whether the log of a database lacks something: frames stand behind one that does not verify, or its header does not, or more of them were there once. One that is
-/// not there, or has nothing in it, is whole.
+/// Whether the log of a database lacks something that was committed. One that is not there, or has nothing in it, is whole.
+///
+/// Where it was noted how far this round of the log went, that much must be there. What lies behind is of a commit that nobody was told of, and of those there
+/// may be pieces: of one that a death cut off and the next life wrote over in part, and after a power failure pages in any order. Without a note, pieces that
+/// lie behind something that does not verify are taken for a loss.
 pub(super) fn is_broken(file: &Path) -> io::Result<bool> {
     let log = beside(file, LOG);
     if length(&log) == 0 {
         return Ok(false);
     }
-    let Some(end) = end(&log)? else {
+    let Some((end, has_pieces)) = read(&log)? else {
         return Ok(true);
     };
-    let noted = End::noted(file).filter(|noted| noted.salts == end.salts);
-    Ok(noted.is_some_and(|noted| noted.frames > end.frames))
+    Ok(match End::noted(file) {
+        Some(noted) => noted.salts == end.salts && noted.frames > end.frames,
+        None => has_pieces,
+    })
 }
 
-/// How far a log goes; `None` when it is damaged.
-fn end(log: &Path) -> io::Result<Option<End>> {
+/// How far a log goes, and whether there are more frames of this round of it behind one that does not verify; `None` when not even its header verifies.
+fn read(log: &Path) -> io::Result<Option<(End, bool)>> {
     let mut log = BufReader::new(File::open(log)?);
     let mut header = [0; HEADER];
     if !fill(&mut log, &mut header)? {
@@ -56,7 +61,7 @@ fn end(log: &Path) -> io::Result<Option<End>> {
     let mut frames = 0;
     let salts = (word(&header, 4), word(&header, 5));
     let mut frame = vec![0; FRAME + page];
-    let mut ended = false;
+    let (mut ended, mut has_pieces) = (false, false);
     while fill(&mut log, &mut frame)? {
         // What an earlier round of the log left behind has other salts.
         if (word(&frame, 2), word(&frame, 3)) != salts {
@@ -64,7 +69,8 @@ fn end(log: &Path) -> io::Result<Option<End>> {
             continue;
         }
         if ended {
-            return Ok(None);
+            has_pieces = true;
+            break;
         }
         sum.add(frame.get(..8).unwrap_or_default());
         sum.add(frame.get(FRAME..).unwrap_or_default());
@@ -72,7 +78,7 @@ fn end(log: &Path) -> io::Result<Option<End>> {
         frames += u32::from(!ended);
     }
     let salts = header.get(16..24).and_then(|salts| salts.try_into().ok());
-    Ok(salts.map(|salts| End { salts, frames }))
+    Ok(salts.map(|salts| (End { salts, frames }, has_pieces)))
 }
 
 /// Reads as much as there is room for; false at the end of the file.
