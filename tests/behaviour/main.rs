@@ -52,5 +52,6 @@ mod testing;
 mod till;
 mod transactions;
 mod undone;
+mod unpolled;
 mod upstreams;
 mod user_code;
