@@ -81,7 +81,11 @@ impl<T: Send + Sync + 'static> Carried<T> {
             place,
             inner: Mutex::new(inner),
         });
-        let carrier = tokio.spawn(Carrier(Arc::clone(&shared))).abort_handle();
+        let carrier = Carrier {
+            shared: Arc::clone(&shared),
+            stoppable: false,
+        };
+        let carrier = tokio.spawn(carrier).abort_handle();
         Self { shared, carrier }
     }
 }
@@ -121,20 +125,43 @@ impl<T> Drop for Carried<T> {
 }
 
 /// Polls a run on.
-struct Carrier<T>(Arc<Shared<T>>);
+struct Carrier<T> {
+    shared: Arc<Shared<T>>,
+    /// Whether it is woken when the run is stopped: it has waited before.
+    stoppable: bool,
+}
+
+impl<T> Carrier<T> {
+    /// Polls the run, unless it was stopped, as what called it may have been since: that is polled no more, and drops it soon.
+    fn poll_run(&mut self, running: &mut Running<T>, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        let Shared { scope, place, .. } = &*self.shared;
+        if !scope.is_stopped(*place) {
+            if let Poll::Ready(outcome) = running.poll_run(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            let is_first = !std::mem::replace(&mut self.stoppable, true);
+            if !(is_first && scope.wait_stoppable(*place, cx.waker())) {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(running.abandon())
+    }
+}
 
 impl<T> Future for Carrier<T> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let shared = &self.0;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = Arc::clone(&self.shared);
         let stands = mem::replace(&mut shared.lock().stands, Stands::Polled);
         let Stands::Waiting(mut running) = stands else {
             shared.lock().stands = stands;
             return Poll::Ready(());
         };
-        if let Poll::Ready(outcome) = running.poll_run(cx) {
-            shared.end(outcome);
+        if let Poll::Ready(ended) = self.poll_run(&mut running, cx) {
+            if let Some(outcome) = ended {
+                shared.end(outcome);
+            }
             return Poll::Ready(());
         }
         let mut inner = shared.lock();
@@ -150,17 +177,17 @@ impl<T> Future for Carrier<T> {
 
 impl<T> Drop for Carrier<T> {
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
+        let mut inner = self.shared.lock();
         match mem::replace(&mut inner.stands, Stands::Polled) {
             // The tokio runtime ends before the run does.
             Stands::Waiting(mut running) => {
                 drop(inner);
                 if let Some(outcome) = running.abandon() {
-                    self.0.end(outcome);
+                    self.shared.end(outcome);
                 }
             }
             stands => inner.stands = stands,
         }
-        self.0.scope.leave();
+        self.shared.scope.leave();
     }
 }
