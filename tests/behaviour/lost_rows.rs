@@ -121,7 +121,8 @@ async fn leave_pieces(directory: &Path) {
     }
     let (frame, end) = (24 + 4_096, before[1].len());
     assert!(pieces.len() > end + 10 * frame, "{} {end}", pieces.len());
-    let log = [&before[1], &vec![7; frame], &pieces[end + frame..]].concat();
+    let (_, pieces) = pieces.split_at(end + frame);
+    let log = [&before[1], &vec![7; frame], pieces].concat();
     std::fs::write(&names[1], log).unwrap();
 }
 

@@ -87,6 +87,15 @@ impl SqliteJournal {
         Ok(journal)
     }
 
+    /// Whether the log of a directory's journal has all that it once had, or there is none; to be asked while no process owns the directory. Where it lacks something, what
+    /// was written last is missing, which whoever opens the journal for writing notes in it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn log_is_whole(directory: impl AsRef<Path>) -> std::io::Result<bool> {
+        log::is_broken(&directory.as_ref().join(files::FILE)).map(|is_broken| !is_broken)
+    }
+
     fn new(directory: &Path, writer: Option<Writer>) -> Self {
         let file = directory.join(files::FILE);
         let readers = Readers::new(open::to_read(&file), file.clone());
