@@ -32,6 +32,29 @@ impl Traffic {
     }
 }
 
+#[cfg(any(feature = "prometheus", feature = "otel"))]
+impl Traffic {
+    /// Records that there are any of, by their direction.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let records = [
+            ("in", self.records_in),
+            ("out", self.records_out),
+            ("rejected", self.records_rejected),
+        ];
+        records.into_iter().filter(|(_, count)| *count > 0)
+    }
+
+    /// Bytes that there are any of, by their direction.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let bytes = [
+            ("in", self.bytes_in),
+            ("out", self.bytes_out),
+            ("file", self.file_bytes),
+        ];
+        bytes.into_iter().filter(|(_, count)| *count > 0)
+    }
+}
+
 impl AddAssign for Traffic {
     fn add_assign(&mut self, more: Self) {
         self.records_in += more.records_in;

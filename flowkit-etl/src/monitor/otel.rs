@@ -119,27 +119,7 @@ impl Otlp {
             let message = "the collector of OpenTelemetry cannot be reached so: it takes an address such as `http://collector:4318`, and headers that can be such";
             Error::new(ErrorKind::Options, message).because(error)
         };
-        // After the scheme and before the path, there is room for a user and a password.
-        if self
-            .endpoint
-            .split('/')
-            .nth(2)
-            .is_none_or(|host| host.contains('@'))
-        {
-            let message = "this is no address of a collector: it takes one such as `http://collector:4318`, and what lets one in as a header";
-            return Err(Error::new(ErrorKind::Options, message));
-        }
-        for (name, value) in &self.headers {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            let fits = value
-                .expose_secret()
-                .bytes()
-                .all(|byte| matches!(byte, b' '..=b'~'));
-            if name.is_empty() || !name.bytes().all(plain) || !fits {
-                let message = format!("{name:?} with its value cannot be a header: a line break, perhaps");
-                return Err(Error::new(ErrorKind::Options, message));
-            }
-        }
+        self.check()?;
         let at = |path: &str| format!("{}/{path}", self.endpoint.trim_end_matches('/'));
         let headers: HashMap<String, String> = self
             .headers
@@ -176,6 +156,32 @@ impl Otlp {
             .with_resource(resource)
             .build();
         Ok(OpenTelemetry::of(meters, tracers))
+    }
+
+    /// Whether the address and the headers can be such. What cannot be a header would be left out without a word.
+    fn check(&self) -> Result<()> {
+        // After the scheme and before the path, there is room for a user and a password.
+        if self
+            .endpoint
+            .split('/')
+            .nth(2)
+            .is_none_or(|host| host.contains('@'))
+        {
+            let message = "this is no address of a collector: it takes one such as `http://collector:4318`, and what lets one in as a header";
+            return Err(Error::new(ErrorKind::Options, message));
+        }
+        for (name, value) in &self.headers {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            let fits = value
+                .expose_secret()
+                .bytes()
+                .all(|byte| matches!(byte, b' '..=b'~'));
+            if name.is_empty() || !name.bytes().all(plain) || !fits {
+                let message = format!("{name:?} with its value cannot be a header: a line break, perhaps");
+                return Err(Error::new(ErrorKind::Options, message));
+            }
+        }
+        Ok(())
     }
 
     /// What an error says, without what only we and the collector know.
@@ -345,17 +351,16 @@ impl Exporter for OpenTelemetry {
             What::Retried => of.retries.add(1, &labels),
             What::RolledBack => {}
             What::Passed(traffic) => {
-                let add = |counter: &Counter<u64>, direction: &str, count| {
-                    if count > 0 {
-                        counter.add(count, &with("direction", direction.to_owned()));
-                    }
-                };
-                add(&self.instruments.records, "in", traffic.records_in);
-                add(&self.instruments.records, "out", traffic.records_out);
-                add(&self.instruments.records, "rejected", traffic.records_rejected);
-                add(&self.instruments.bytes, "in", traffic.bytes_in);
-                add(&self.instruments.bytes, "out", traffic.bytes_out);
-                add(&self.instruments.bytes, "file", traffic.file_bytes);
+                for (direction, count) in traffic.records() {
+                    self.instruments
+                        .records
+                        .add(count, &with("direction", direction.into()));
+                }
+                for (direction, count) in traffic.bytes() {
+                    self.instruments
+                        .bytes
+                        .add(count, &with("direction", direction.into()));
+                }
             }
             #[cfg(feature = "quality")]
             What::Measured(report) => {

@@ -296,22 +296,16 @@ impl Exporter for Prometheus {
             What::Retried => self.add(names.retries, labels, 1),
             What::RolledBack => {}
             What::Passed(traffic) => {
-                let records = |direction: &str, count| {
+                for (direction, count) in traffic.records() {
                     self.add(
                         "flowkit_records_total",
                         with("direction", direction.into()),
                         count,
                     );
-                };
-                records("in", traffic.records_in);
-                records("out", traffic.records_out);
-                records("rejected", traffic.records_rejected);
-                let bytes = |direction: &str, count| {
+                }
+                for (direction, count) in traffic.bytes() {
                     self.add("flowkit_bytes_total", with("direction", direction.into()), count);
-                };
-                bytes("in", traffic.bytes_in);
-                bytes("out", traffic.bytes_out);
-                bytes("file", traffic.file_bytes);
+                }
             }
             #[cfg(feature = "quality")]
             What::Measured(report) => {

@@ -375,24 +375,24 @@ async fn a_channel_is_spared_what_is_too_much_and_told_how_much_that_was() {
     assert_eq!(held_back.count(), 3);
 }
 
+/// A channel that is away at first, is broken twice, and then is away for ever.
+fn moody(asked: u32) -> Result<(), Failure> {
+    match asked {
+        0..3 => Err(unavailable()),
+        3 => Err(Failure {
+            after: Some(Duration::from_secs(40)),
+            ..unavailable()
+        }),
+        4 => Ok(()),
+        5 => Err(Error::new(ErrorKind::Access, "who are you?").into()),
+        6 => panic!("this channel is broken"),
+        _ => Err(unavailable()),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_alert_that_cannot_be_delivered_is_tried_again_recorded_and_delays_no_run() {
-    let channel = Noted::replying(|asked| {
-        async move {
-            match asked {
-                0..3 => Err(unavailable()),
-                3 => Err(Failure {
-                    after: Some(Duration::from_secs(40)),
-                    ..unavailable()
-                }),
-                4 => Ok(()),
-                5 => Err(Error::new(ErrorKind::Access, "who are you?").into()),
-                6 => panic!("this channel is broken"),
-                _ => Err(unavailable()),
-            }
-        }
-        .boxed()
-    });
+    let channel = Noted::replying(|asked| async move { moody(asked) }.boxed());
     let delivery = Delivery::new()
         .attempts(5)
         .backoff(Duration::from_secs(10), MINUTE);

@@ -12,12 +12,14 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::receiver::{Answer, Receiver};
+use crate::receiver::{Answer, Posted, Receiver};
 
 /// A `%` in it stays one.
 const CANARY: &str = "canary-hunter%412";
@@ -157,60 +159,66 @@ async fn a_collector_of_opentelemetry_receives_the_figures_and_the_spans_of_runs
             .iter()
             .all(|posted| posted.header("x-token") == Some(CANARY))
     );
-    let metrics: Vec<_> = posted
-        .iter()
-        .filter(|posted| posted.path == "/v1/metrics")
-        .flat_map(|posted| {
-            ExportMetricsServiceRequest::decode(&posted.body[..])
-                .unwrap()
-                .resource_metrics
-        })
-        .collect();
-    let service = &metrics[0].resource.as_ref().unwrap().attributes;
-    assert!(
-        service
-            .iter()
-            .any(|attribute| attribute.key == "service.name" && format!("{attribute:?}").contains("plants"))
-    );
-    let metrics: Vec<_> = metrics
-        .into_iter()
-        .flat_map(|of| of.scope_metrics)
-        .flat_map(|scope| scope.metrics)
-        .collect();
-    let sum = |name: &str, label: &str| -> i64 {
-        let metric = metrics.iter().rfind(|metric| metric.name == name).unwrap();
-        let Some(Data::Sum(sum)) = &metric.data else {
-            panic!("{name} is a sum: {metric:?}")
-        };
-        let points = sum
-            .data_points
-            .iter()
-            .filter(|point| format!("{:?}", point.attributes).contains(label));
-        points
-            .map(|point| match point.value {
-                Some(Value::AsInt(value)) => value,
-                _ => 0,
-            })
-            .sum()
-    };
+    let metrics = metrics_in(&posted);
+    let sum = |name: &str, label: &str| sum_of(&metrics, name, label);
     assert_eq!(sum("flowkit.flow.started", "harvest"), 2);
     assert_eq!(sum("flowkit.flow.running", "harvest"), 0);
     assert_eq!(sum("flowkit.task.ended", "Failed"), 1);
     assert_eq!(sum("flowkit.task.errors", "Failed/Unavailable"), 1);
     assert_eq!(sum("flowkit.records", "weigh"), 9);
-    assert!(
-        metrics
-            .iter()
-            .any(|metric| metric.name == "flowkit.quality.figure")
-    );
-    assert!(
-        metrics.iter().any(|metric| metric.name == "flowkit.task.duration"
-            && matches!(metric.data, Some(Data::Histogram(_))))
-    );
+    let of = |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap();
+    assert!(matches!(of("flowkit.quality.figure").data, Some(Data::Gauge(_))));
+    assert!(matches!(
+        of("flowkit.task.duration").data,
+        Some(Data::Histogram(_))
+    ));
 
-    let spans: Vec<_> = posted
-        .iter()
-        .filter(|posted| posted.path == "/v1/traces")
+    let spans = spans_in(&posted);
+    let flow = spans.iter().find(|span| span.name == "flow_run").unwrap();
+    let within = |span: &&Span| span.trace_id == flow.trace_id && span.parent_span_id == flow.span_id;
+    let count = spans.iter().filter(within).count();
+    assert!(
+        count >= 2,
+        "the tasks' spans are within that of their flow: {spans:?}"
+    );
+}
+
+fn metrics_in(posted: &[Posted]) -> Vec<Metric> {
+    let posted = posted.iter().filter(|posted| posted.path == "/v1/metrics");
+    let mut metrics = Vec::new();
+    for posted in posted {
+        for of in ExportMetricsServiceRequest::decode(&posted.body[..])
+            .unwrap()
+            .resource_metrics
+        {
+            let resource = format!("{:?}", of.resource);
+            assert!(
+                resource.contains("service.name") && resource.contains("plants"),
+                "{resource}"
+            );
+            metrics.extend(of.scope_metrics.into_iter().flat_map(|scope| scope.metrics));
+        }
+    }
+    metrics
+}
+
+/// What the points come to that have a label of this value.
+fn sum_of(metrics: &[Metric], name: &str, label: &str) -> i64 {
+    let metric = metrics.iter().rfind(|metric| metric.name == name).unwrap();
+    let Some(Data::Sum(sum)) = &metric.data else {
+        panic!("{name} is a sum: {metric:?}")
+    };
+    let labelled = |point: &&NumberDataPoint| format!("{:?}", point.attributes).contains(label);
+    let value = |point: &NumberDataPoint| match point.value {
+        Some(Value::AsInt(value)) => value,
+        _ => 0,
+    };
+    sum.data_points.iter().filter(labelled).map(value).sum()
+}
+
+fn spans_in(posted: &[Posted]) -> Vec<Span> {
+    let posted = posted.iter().filter(|posted| posted.path == "/v1/traces");
+    posted
         .flat_map(|posted| {
             ExportTraceServiceRequest::decode(&posted.body[..])
                 .unwrap()
@@ -218,15 +226,7 @@ async fn a_collector_of_opentelemetry_receives_the_figures_and_the_spans_of_runs
         })
         .flat_map(|of| of.scope_spans)
         .flat_map(|scope| scope.spans)
-        .collect();
-    let flow = spans.iter().find(|span| span.name == "flow_run").unwrap();
-    let of_flow = spans
-        .iter()
-        .filter(|span| span.trace_id == flow.trace_id && span.parent_span_id == flow.span_id);
-    assert!(
-        of_flow.clone().count() >= 2,
-        "the tasks' spans are within that of their flow: {spans:?}"
-    );
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
