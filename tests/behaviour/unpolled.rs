@@ -2,7 +2,7 @@
 //! kept from that.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flowkit::ResumeOptions;
@@ -151,4 +151,63 @@ async fn neither_is_the_journal_from_who_reads_it_beside_others() {
         }
     };
     before_long(all).await;
+}
+
+/// What is at work, as it is dropped with its body.
+struct AtWork(Arc<AtomicUsize>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[task]
+async fn dig(turns: u64, #[resource] at_work: &Arc<AtomicUsize>) -> u64 {
+    at_work.fetch_add(1, Ordering::SeqCst);
+    let _at_work = AtWork(Arc::clone(at_work));
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    turns
+}
+
+/// Gives most of them up, each at another moment, some while another thread polls them.
+#[flow]
+async fn hurried(count: u64) -> u64 {
+    let mut done = 0;
+    for n in 0..count {
+        tokio::select! {
+            biased;
+            dug = dig(n % 40).into_future() => done += u64::from(dug.is_ok()),
+            () = yields(n % 7) => {}
+        }
+    }
+    done
+}
+
+async fn yields(turns: u64) {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flow_ends_after_what_it_gave_up_whoever_polled_that() {
+    let at_work = Arc::new(AtomicUsize::new(0));
+    let builder = Runtime::builder().resource(Arc::clone(&at_work));
+    let runtime = builder.build().await.unwrap();
+    for _ in 0..20 {
+        let run = runtime.run(hurried(400)).await;
+        assert_eq!(at_work.load(Ordering::SeqCst), 0);
+        let done = *run.result().unwrap();
+        let count = |state| run.tasks().iter().filter(|task| task.state == state).count() as u64;
+        let (completed, cancelled) = (count(State::Completed), count(State::Cancelled));
+        // One whose turn to give up came first never began.
+        assert!(completed + cancelled <= 400);
+        assert!(
+            completed >= done && done > 0 && cancelled > 0,
+            "{done} {completed} {cancelled}"
+        );
+    }
 }
