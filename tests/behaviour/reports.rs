@@ -10,10 +10,13 @@ struct Rows(u64);
 /// What was reported: flow, name of the flow run, task, name of the run, rows.
 type Told = (&'static str, String, Option<&'static str>, String, u64);
 
+/// A flow, the tags of its run, and whether another flow called it.
+type Ended = (&'static str, Vec<String>, bool);
+
 #[derive(Clone, Default)]
 struct Reports {
     told: Arc<Mutex<Vec<Told>>>,
-    flows: Arc<Mutex<Vec<(&'static str, Vec<String>, bool)>>>,
+    flows: Arc<Mutex<Vec<Ended>>>,
 }
 
 impl Observer for Reports {

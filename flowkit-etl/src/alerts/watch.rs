@@ -254,7 +254,7 @@ impl Watch {
                 run: Some(run),
                 at: seen.at,
                 summary: judged.summary,
-                details: report.to_string(),
+                details: checks_of(report),
             };
             match judged.bad {
                 true => told.extend(self.raise(finding, now)),
@@ -324,6 +324,13 @@ impl Watch {
         };
         Some((finding.rule, alert))
     }
+}
+
+/// The checks of a report, line by line. Its examples are records, which are not sent around.
+#[cfg(feature = "quality")]
+fn checks_of(report: &crate::quality::QualityReport) -> String {
+    let lines: Vec<String> = report.checks.iter().map(ToString::to_string).collect();
+    format!("{} rows\n{}", report.rows, lines.join("\n"))
 }
 
 /// What a rule thinks of a report.

@@ -331,6 +331,10 @@ async fn quality_that_does_not_do_is_told_of_by_check_and_by_figure() {
     );
     let failed = told.iter().find(|alert| alert.rule == "quality failed").unwrap();
     assert!(
+        !failed.details.contains("row "),
+        "no record is sent around: {failed:?}"
+    );
+    assert!(
         failed.details.contains("FAIL") && failed.summary.contains(&check),
         "{failed:?}"
     );

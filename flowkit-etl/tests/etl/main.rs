@@ -71,6 +71,15 @@ mod models;
 ))]
 mod monitoring;
 #[cfg(all(
+    feature = "monitor",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "objects",
+    feature = "sqlite"
+))]
+mod passing;
+#[cfg(all(
     feature = "pipeline",
     feature = "csv",
     feature = "validation",
