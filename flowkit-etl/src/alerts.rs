@@ -199,7 +199,7 @@ impl AlertsBuilder {
             })
             .collect();
         let judge = Judge {
-            watch: Watch::new(self.rules, Instant::now()),
+            watch: Watch::new(self.rules, Instant::now(), self.clock.now()),
             routes,
             lines,
             clock: self.clock.clone(),

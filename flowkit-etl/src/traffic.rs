@@ -13,7 +13,7 @@ use crate::in_run::InRun;
 pub struct Traffic {
     /// Records that sources read. A task that is tried again reads again, and both counts.
     pub records_in: u64,
-    /// Records that were committed by sinks. A load that is known to have been made before adds none.
+    /// Records that were committed by sinks, and rows of tables that models are. A load that is known to have been made before adds none.
     pub records_out: u64,
     /// Records that were set aside.
     pub records_rejected: u64,

@@ -1,7 +1,7 @@
 //! What is worth an alert.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long the same is not told again, unless said otherwise.
 pub const DEFAULT_WINDOW: Duration = Duration::from_secs(3600);
@@ -26,7 +26,8 @@ pub struct Rule {
 pub(super) enum Finds {
     Failed,
     Long(Duration),
-    Silent(Duration),
+    /// No success for so long, since the last one that is known, or since the beginning.
+    Silent(Duration, Option<SystemTime>),
     /// Checks that failed, or warned too; of one report, or of any.
     #[cfg(feature = "quality")]
     Bad {
@@ -67,13 +68,21 @@ impl Rule {
         )
     }
 
-    /// No run of a flow succeeded for this long, since the last one, or since alerts were started. It is told again after each [window](Self::once_per) in which that goes on, and resolved by a run that succeeds.
+    /// No run of a flow succeeded for this long: since the last one, or since alerts were started, unless [`last_success`](Self::last_success) knows of an earlier one. It is told again after each [window](Self::once_per) in which that goes on, and resolved by a run that succeeds.
     pub fn no_success_within(flow: impl Into<String>, time: Duration) -> Self {
         let rule = Self::new(
             format!("no success within {}", in_words(time)),
-            Finds::Silent(time),
+            Finds::Silent(time, None),
         );
         rule.flow(flow)
+    }
+
+    /// Of [`no_success_within`](Self::no_success_within): when the flow last succeeded in an earlier process. A program that is started again and again would else begin to count each time.
+    pub fn last_success(mut self, at: SystemTime) -> Self {
+        if let Finds::Silent(_, last) = &mut self.finds {
+            *last = Some(at);
+        }
+        self
     }
 
     /// A check of [quality](crate::quality) did not pass, of severity [`Severity::Fail`](crate::quality::Severity::Fail). It is resolved by a report of that name and flow which passes.

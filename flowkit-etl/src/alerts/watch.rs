@@ -16,8 +16,8 @@ pub(super) struct Watch {
     running: HashMap<FlowRunId, Running>,
     /// What will be wrong by then if nothing happens.
     due: BTreeSet<(Instant, Due)>,
-    /// Since when there was no success, for rules that ask.
-    silent: Vec<Instant>,
+    /// When a flow succeeded last, for rules that ask, or the beginning and how long before it that was.
+    silent: Vec<(Instant, Duration)>,
     /// What was found, by rule and subject.
     found: HashMap<(usize, String), Found>,
 }
@@ -59,15 +59,18 @@ struct Finding<'a> {
 }
 
 impl Watch {
-    pub(super) fn new(rules: Vec<Rule>, now: Instant) -> Self {
+    pub(super) fn new(rules: Vec<Rule>, now: Instant, at: SystemTime) -> Self {
         let mut due = BTreeSet::new();
-        for (index, rule) in rules.iter().enumerate() {
-            if let Finds::Silent(time) = rule.finds {
-                due.insert((now + time, Due::Silent(index)));
+        let mut silent = vec![(now, Duration::ZERO); rules.len()];
+        for (index, (rule, silent)) in rules.iter().zip(&mut silent).enumerate() {
+            if let Finds::Silent(time, last) = rule.finds {
+                let before = last.map(|last| at.duration_since(last).unwrap_or_default());
+                silent.1 = before.unwrap_or_default();
+                due.insert((now + time.saturating_sub(silent.1), Due::Silent(index)));
             }
         }
         Self {
-            silent: vec![now; rules.len()],
+            silent,
             rules,
             running: HashMap::new(),
             due,
@@ -160,7 +163,7 @@ impl Watch {
                 }
                 Finds::Failed => state.is_success(),
                 Finds::Long(_) => state.is_success(),
-                Finds::Silent(time) if state.is_success() => {
+                Finds::Silent(time, _) if state.is_success() => {
                     self.heard(index, time, now);
                     true
                 }
@@ -178,7 +181,7 @@ impl Watch {
         self.due.retain(|(_, due)| *due != Due::Silent(rule));
         self.due.insert((now + time, Due::Silent(rule)));
         if let Some(since) = self.silent.get_mut(rule) {
-            *since = now;
+            *since = (now, Duration::ZERO);
         }
     }
 
@@ -212,7 +215,11 @@ impl Watch {
     fn is_silent(&mut self, rule: usize, (now, at): (Instant, SystemTime), told: &mut Vec<(usize, Alert)>) {
         let Some(of) = self.rules.get(rule) else { return };
         let (flow, window) = (of.flow.clone().unwrap_or_default(), of.window);
-        let silent = self.silent.get(rule).map_or(Duration::ZERO, |since| now - *since);
+        let silent = self
+            .silent
+            .get(rule)
+            .map(|(since, before)| (now - *since) + *before)
+            .unwrap_or_default();
         // It is looked at again as often as it may be told.
         self.due
             .insert((now + window.max(Duration::from_secs(1)), Due::Silent(rule)));
@@ -354,7 +361,7 @@ impl Rule {
     }
 
     fn is_about_data(&self) -> bool {
-        !matches!(self.finds, Finds::Failed | Finds::Long(_) | Finds::Silent(_))
+        !matches!(self.finds, Finds::Failed | Finds::Long(_) | Finds::Silent(..))
     }
 
     #[cfg(feature = "quality")]

@@ -12,6 +12,8 @@
 #[cfg(all(feature = "alerts", feature = "quality"))]
 mod alert_channels;
 #[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_delivery;
+#[cfg(all(feature = "alerts", feature = "quality"))]
 mod alerts;
 #[cfg(all(
     feature = "objects",
@@ -70,6 +72,8 @@ mod models;
     feature = "validation"
 ))]
 mod monitoring;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod noted;
 #[cfg(all(
     feature = "monitor",
     feature = "csv",

@@ -1,6 +1,6 @@
 //! Every source and every sink tells the run that it is called in what passes, once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use flowkit::prelude::*;
@@ -12,7 +12,7 @@ use flowkit_etl::sink::{DatasetSink, FileSink, LoadId, ObjectSink, Sink, SqlSink
 use flowkit_etl::source::{
     CsvSource, DatasetSource, JsonLinesSource, ObjectSource, ParquetSource, Source, SqlSource,
 };
-use flowkit_etl::sql::Database;
+use flowkit_etl::sql::{Database, Model, build_models};
 
 use crate::plants::{plants, stream};
 
@@ -66,6 +66,19 @@ async fn read(number: usize, #[resource] pairs: &Pairs) -> Result<usize, Error> 
     Ok(source.open().await?.collect_batches().await?.len())
 }
 
+#[task]
+async fn model(file: PathBuf) -> Result<(), Error> {
+    let database = Database::new(&format!("sqlite:{}", file.display()))?;
+    let few = Model::table("few", "SELECT * FROM plants LIMIT 7");
+    let all = Model::view("everything", "SELECT * FROM plants");
+    build_models(&database, &[few, all]).await.map(drop)
+}
+
+#[flow]
+async fn modelled(file: PathBuf) -> Result<()> {
+    Ok(model(file).await?)
+}
+
 #[flow(run_name = "there and back {number}")]
 async fn there_and_back(number: usize) -> Result<()> {
     assert_eq!(write(number).await?, 10_000);
@@ -97,4 +110,8 @@ async fn what_each_sink_writes_and_each_source_reads_is_counted_once() {
         );
         assert_eq!(wrote.file_bytes > 0, number < 5, "a database has no files");
     }
+    let run = runtime.run(modelled(directory.path().join("plants.db"))).await;
+    run.into_result().unwrap();
+    let made = monitor.snapshot().task("modelled", "model").unwrap().traffic;
+    assert_eq!(made.records_out, 7, "a view has no rows of its own");
 }
