@@ -69,6 +69,8 @@ mod pipelines;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(feature = "query")]
+mod queries;
 #[cfg(all(
     feature = "sensors",
     feature = "sqlite",
