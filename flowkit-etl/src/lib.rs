@@ -48,6 +48,7 @@
 //! | `http` | [`http`] and [`HttpSource`](source::HttpSource): the records of APIs, page after page |
 //! | `objects` | [`object`]: data sets in S3, Google Cloud Storage and Azure |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
+//! | `query` | [`query`]: SQL over batches, by DataFusion, which is many crates |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
 //! | `monitor` | [`monitor`]: what runs do, in figures, from the engine's events alone |
 //! | `prometheus`, `prometheus-listener` | those figures as Prometheus reads them, for your HTTP server or by one of its own |
@@ -83,6 +84,8 @@ pub mod object;
 pub mod pipeline;
 #[cfg(feature = "quality")]
 pub mod quality;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(any(feature = "validation", feature = "quality"))]
 mod records;
 #[cfg(feature = "data")]

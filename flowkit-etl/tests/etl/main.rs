@@ -96,6 +96,8 @@ mod pipelines;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(feature = "query")]
+mod queries;
 #[cfg(any(
     all(feature = "alerts", feature = "quality"),
     all(feature = "prometheus-listener", feature = "otel", feature = "quality")
