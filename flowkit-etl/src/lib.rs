@@ -50,7 +50,13 @@
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `query` | [`query`]: SQL over batches, by DataFusion, which is many crates |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
+//! | `monitor` | [`monitor`]: what runs do, in figures, from the engine's events alone |
+//! | `prometheus`, `prometheus-listener` | those figures as Prometheus reads them, for your HTTP server or by one of its own |
+//! | `otel` | those figures and the spans of runs, sent to a collector of OpenTelemetry |
+//! | `alerts` | [`alerts`]: rules about runs and quality, told by email and webhooks |
 
+#[cfg(feature = "alerts")]
+pub mod alerts;
 #[cfg(any(
     feature = "files",
     feature = "sensors",
@@ -64,8 +70,14 @@ mod dead_letters;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(any(feature = "data", feature = "monitor"))]
+mod in_run;
 #[cfg(any(feature = "files", feature = "sensors"))]
 mod matching;
+#[cfg(feature = "monitor")]
+pub mod monitor;
+#[cfg(any(feature = "monitor", feature = "alerts"))]
+mod names;
 #[cfg(feature = "objects")]
 pub mod object;
 #[cfg(feature = "pipeline")]
@@ -80,6 +92,8 @@ mod records;
 mod reject;
 #[cfg(feature = "data")]
 mod rows;
+#[cfg(any(feature = "monitor", feature = "alerts"))]
+mod said;
 #[cfg(feature = "sensors")]
 pub mod sensor;
 #[cfg(feature = "data")]
@@ -92,6 +106,10 @@ pub mod source;
 pub mod sql;
 #[cfg(feature = "data")]
 mod stream;
+#[cfg(any(feature = "http", feature = "otel", feature = "alerts"))]
+mod tls;
+#[cfg(any(feature = "data", feature = "monitor"))]
+mod traffic;
 #[cfg(feature = "validation")]
 pub mod validation;
 #[cfg(feature = "data")]
@@ -113,5 +131,7 @@ pub use rows::{batch_of, rows_of, schema_of};
 pub use since::Since;
 #[cfg(feature = "data")]
 pub use stream::{BatchStream, DEFAULT_BATCH_ROWS};
+#[cfg(any(feature = "data", feature = "monitor"))]
+pub use traffic::Traffic;
 #[cfg(feature = "data")]
 pub use value::Value;

@@ -152,10 +152,7 @@ impl Endpoint {
 
     /// What sends the requests of one reading.
     pub(crate) fn client(&self) -> Result<Client> {
-        // There must be one for the process. If the program chose one, it is that.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            drop(rustls::crypto::ring::default_provider().install_default());
-        }
+        crate::tls::provide();
         let same_host = Policy::custom(|attempt| {
             let from = attempt.previous().last().map(Url::origin);
             if attempt.previous().len() > 10 || from != Some(attempt.url().origin()) {

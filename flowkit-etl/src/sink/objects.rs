@@ -10,6 +10,7 @@ use crate::since::{Progress, Since};
 use crate::sink::ledger::{Ledger, LoadRecord, PartRecord, directory_name};
 use crate::sink::{Compression, FileFormat, FileSink, LoadId, Loaded, Mode, Sink};
 use crate::stream::BatchStream;
+use crate::traffic::writing;
 
 /// How often a commit is tried while others commit too.
 const TURNS: u32 = 100;
@@ -55,7 +56,7 @@ impl ObjectSink {
             tempfile::tempdir().map_err(|error| Error::io("write into", &std::env::temp_dir(), error))?;
         let file = staging.path().join("part.parquet");
         let written = FileSink::new(&file)
-            .load(load, batches.with_progress(None))
+            .load_all(load, batches.with_progress(None))
             .await?;
         let path = format!("part-{:016x}.parquet", fastrand::u64(..));
         let name = format!("{}/{path}", directory_name(load));
@@ -136,7 +137,7 @@ impl ObjectSink {
 
 impl Sink for ObjectSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
-        self.load_all(load, batches).boxed()
+        writing(batches, |batches| self.load_all(load, batches)).boxed()
     }
 
     fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {

@@ -18,6 +18,7 @@ use crate::source::Source;
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
+use crate::traffic::reading;
 
 /// From how many records columns are inferred, unless said otherwise.
 const INFER_RECORDS: usize = 10_000;
@@ -137,11 +138,12 @@ impl CsvSource {
 
 impl Source for CsvSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        let source = self.clone();
-        async move {
+        let mut source = self.clone();
+        source.setting.rejects = source.setting.rejects.in_current_run();
+        reading(async move {
             let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
             Ok(BatchStream::blocking(schema, batches))
-        }
+        })
         .boxed()
     }
 }

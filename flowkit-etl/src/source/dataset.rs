@@ -13,6 +13,7 @@ use crate::sink::{FileFormat, LoadId, partition};
 use crate::source::Source;
 use crate::source::files::FileBatches;
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
+use crate::traffic::reading;
 
 /// What [`DatasetSink`](crate::sink::DatasetSink) wrote into a directory: all loads that count, in the order of their names, with the columns in their own order and types, also those that it was partitioned by.
 ///
@@ -86,10 +87,10 @@ impl DatasetSource {
 impl Source for DatasetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
         let source = self.clone();
-        async move {
+        reading(async move {
             let (schema, batches) = crate::blocking::run(move || source.open_loads()).await?;
             Ok(BatchStream::blocking(schema, batches))
-        }
+        })
         .boxed()
     }
 }

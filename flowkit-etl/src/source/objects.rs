@@ -12,6 +12,7 @@ use crate::sink::LoadId;
 use crate::sink::ledger::directory_name;
 use crate::source::{ParquetSource, Source};
 use crate::stream::BatchStream;
+use crate::traffic::reading;
 
 /// What [`ObjectSink`](crate::sink::ObjectSink) put into an object store: all loads that count, in the order in which they were committed. Each file is brought to a local temporary file when its turn comes, and read from there.
 ///
@@ -91,7 +92,7 @@ impl ObjectSource {
 
 impl Source for ObjectSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        self.begin().boxed()
+        reading(self.begin()).boxed()
     }
 }
 
@@ -109,7 +110,7 @@ impl Reading {
         self.current = None;
         let file = self.staging.path().join("part.parquet");
         self.bucket.download(name, &file).await?;
-        self.current = Some(ParquetSource::new(file).open().await?);
+        self.current = Some(ParquetSource::new(file).begin().await?);
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::Source;
 use crate::source::files::{self, FileBatches};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
+use crate::traffic::reading;
 
 /// Parquet files, one or all that match a pattern such as `plants/*.parquet`. All have the columns of the first.
 ///
@@ -48,6 +49,13 @@ impl ParquetSource {
         self
     }
 
+    /// Begins to read, for nobody who counts.
+    pub(crate) async fn begin(&self) -> Result<BatchStream> {
+        let source = self.clone();
+        let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
+        Ok(BatchStream::blocking(schema, batches))
+    }
+
     fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
         let files = crate::matching::matching(&self.path)?;
         let schema = match files.first() {
@@ -76,12 +84,7 @@ impl ParquetSource {
 
 impl Source for ParquetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        let source = self.clone();
-        async move {
-            let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
-            Ok(BatchStream::blocking(schema, batches))
-        }
-        .boxed()
+        reading(self.begin()).boxed()
     }
 }
 

@@ -9,6 +9,12 @@
     reason = "in tests"
 )]
 
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_channels;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_delivery;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alerts;
 #[cfg(all(
     feature = "objects",
     feature = "sqlite",
@@ -31,6 +37,8 @@ mod database_faults;
 mod database_values;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
+#[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
+mod exports;
 #[cfg(all(
     feature = "csv",
     feature = "json",
@@ -57,6 +65,25 @@ mod killed;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod models;
 #[cfg(all(
+    feature = "monitor",
+    feature = "pipeline",
+    feature = "csv",
+    feature = "quality",
+    feature = "validation"
+))]
+mod monitoring;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod noted;
+#[cfg(all(
+    feature = "monitor",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "objects",
+    feature = "sqlite"
+))]
+mod passing;
+#[cfg(all(
     feature = "pipeline",
     feature = "csv",
     feature = "validation",
@@ -71,6 +98,11 @@ mod plants;
 mod quality;
 #[cfg(feature = "query")]
 mod queries;
+#[cfg(any(
+    all(feature = "alerts", feature = "quality"),
+    all(feature = "prometheus-listener", feature = "otel", feature = "quality")
+))]
+mod receiver;
 #[cfg(all(
     feature = "sensors",
     feature = "sqlite",
@@ -80,6 +112,8 @@ mod queries;
 mod sensors;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod servers;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod smtp;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(
