@@ -75,6 +75,8 @@ pub mod quality;
 mod records;
 #[cfg(feature = "data")]
 mod reject;
+#[cfg(all(feature = "remote", feature = "files"))]
+mod remote;
 #[cfg(feature = "data")]
 mod rows;
 #[cfg(feature = "sensors")]

@@ -27,9 +27,9 @@ struct Written {
 
 /// What there is.
 pub(crate) async fn read(bucket: &Bucket) -> Result<(Ledger, Version)> {
-    let got = match bucket.store().get(&bucket.path(NAME)).await {
+    let got = match bucket.store().get(&bucket.path(NAME)?).await {
         Err(object_store::Error::NotFound { .. }) => return Ok((Ledger::default(), None)),
-        got => got.map_err(|error| bucket.failed("read the ledger of", error))?,
+        got => got.map_err(|error| bucket.failed("read the ledger of", &bucket.to_string(), &error))?,
     };
     let version = UpdateVersion {
         e_tag: got.meta.e_tag.clone(),
@@ -38,7 +38,7 @@ pub(crate) async fn read(bucket: &Bucket) -> Result<(Ledger, Version)> {
     let bytes = got
         .bytes()
         .await
-        .map_err(|error| bucket.failed("read the ledger of", error))?;
+        .map_err(|error| bucket.failed("read the ledger of", &bucket.to_string(), &error))?;
     let unknown = || {
         Error::new(
             ErrorKind::Format,
@@ -71,8 +71,8 @@ pub(crate) async fn commit(bucket: &Bucket, ledger: Ledger, version: Version) ->
     };
     let put = bucket
         .store()
-        .put_opts(&bucket.path(NAME), text.into(), options)
+        .put_opts(&bucket.path(NAME)?, text.into(), options)
         .await;
     put.map(drop)
-        .map_err(|error| bucket.failed("write the ledger of", error))
+        .map_err(|error| bucket.failed("write the ledger of", &bucket.to_string(), &error))
 }

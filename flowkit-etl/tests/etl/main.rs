@@ -11,6 +11,9 @@
 
 #[cfg(all(
     feature = "objects",
+    feature = "csv",
+    feature = "json",
+    feature = "compression",
     feature = "sqlite",
     feature = "postgres",
     feature = "mysql"
@@ -57,6 +60,14 @@ mod killed;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod models;
 #[cfg(all(
+    feature = "objects",
+    feature = "csv",
+    feature = "json",
+    feature = "compression",
+    feature = "sensors"
+))]
+mod object_files;
+#[cfg(all(
     feature = "pipeline",
     feature = "csv",
     feature = "validation",
@@ -69,6 +80,8 @@ mod pipelines;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(feature = "objects")]
+mod s3_server;
 #[cfg(all(
     feature = "sensors",
     feature = "sqlite",
@@ -80,6 +93,15 @@ mod sensors;
 mod servers;
 #[cfg(feature = "data")]
 mod typed_rows;
+#[cfg(all(
+    feature = "http",
+    feature = "sensors",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "compression"
+))]
+mod url_files;
 #[cfg(all(
     feature = "validation",
     feature = "csv",
