@@ -31,7 +31,7 @@ impl Bucket {
         let text = error.to_string();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let (kind, advice) = match error {
-            _ if says(&NO_BUCKET) => (ErrorKind::NotFound, ": there is no such bucket".to_owned()),
+            _ if is_without_bucket(error) => (ErrorKind::NotFound, ": there is no such bucket".to_owned()),
             _ if says(&MACHINE) => (
                 ErrorKind::Access,
                 format!(": the environment has no credentials: set {}", self.variables()),
@@ -67,6 +67,12 @@ impl Bucket {
             }
         }
     }
+}
+
+/// Whether a store says that there is no such bucket.
+pub(super) fn is_without_bucket(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    NO_BUCKET.iter().any(|word| text.contains(word))
 }
 
 /// What a store said. Of the answers of servers only the code and the message are kept: some answer with all that was sent to them, a session's token among it.

@@ -7,6 +7,7 @@ use object_store::{ObjectMeta, ObjectStoreExt as _};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Bucket;
+use crate::object::failure::is_without_bucket;
 
 /// A star stands for no slash, and no name that begins with a dot.
 const MATCHING: MatchOptions = MatchOptions {
@@ -51,15 +52,13 @@ impl Bucket {
         let (path, name) = (self.path(key)?, format!("{self}/{key}"));
         match self.store().head(&path).await {
             Ok(meta) => Ok(Some(meta)),
-            // What is missing, the object or the bucket, only an answer with a body says.
-            Err(object_store::Error::NotFound { .. }) => match self.store().get(&path).await {
-                Ok(got) => Ok(Some(got.meta)),
-                Err(error) => match self.failed("read", &name, &error) {
-                    error if error.to_string().contains("no such bucket") => Err(error),
-                    error if error.kind() == ErrorKind::NotFound => Ok(None),
-                    error => Err(error),
-                },
-            },
+            // Whether only the object is missing or the bucket too, a list says.
+            Err(object_store::Error::NotFound { .. }) => {
+                match self.store().list_with_delimiter(Some(&path)).await {
+                    Err(error) if is_without_bucket(&error) => Err(self.failed("read", &name, &error)),
+                    _ => Ok(None),
+                }
+            }
             Err(error) => Err(self.failed("read", &name, &error)),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Bucket;
+use crate::object::failure::is_without_bucket;
 use crate::sink::LoadId;
 use crate::sink::ledger::{Ledger, LoadRecord};
 
@@ -28,7 +29,9 @@ struct Written {
 /// What there is.
 pub(crate) async fn read(bucket: &Bucket) -> Result<(Ledger, Version)> {
     let got = match bucket.store().get(&bucket.path(NAME)?).await {
-        Err(object_store::Error::NotFound { .. }) => return Ok((Ledger::default(), None)),
+        Err(error @ object_store::Error::NotFound { .. }) if !is_without_bucket(&error) => {
+            return Ok((Ledger::default(), None));
+        }
         got => got.map_err(|error| bucket.failed("read the ledger of", &bucket.to_string(), &error))?,
     };
     let version = UpdateVersion {

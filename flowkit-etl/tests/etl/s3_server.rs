@@ -65,6 +65,7 @@ impl S3 {
             asked: Arc::default(),
         };
         let serving = Serving {
+            root: server.directory.path().to_owned(),
             service: service.build(),
             turns: Arc::default(),
             faults: server.faults.clone(),
@@ -136,6 +137,7 @@ impl S3 {
 
 #[derive(Clone)]
 struct Serving {
+    root: std::path::PathBuf,
     service: S3Service,
     /// This server looks whether a condition holds and then writes, where S3 does both at once: so it does one request after the other.
     turns: Arc<tokio::sync::Mutex<()>>,
@@ -150,14 +152,19 @@ impl Serving {
     ) -> Result<hyper::Response<s3s::Body>, s3s::HttpError> {
         let fault = self.fault(&request);
         if let Fault::Status(status) = fault {
-            return Ok(failed(status));
+            return Ok(failed(status, "InternalError"));
+        }
+        // This server makes a bucket of what is put there, where S3 says that there is none.
+        let bucket = request.uri().path().split('/').nth(1).unwrap_or_default();
+        if !self.root.join(bucket).is_dir() {
+            return Ok(failed(404, "NoSuchBucket"));
         }
         let answer = {
             let _turn = self.turns.lock().await;
             hyper::service::Service::call(&self.service, request).await?
         };
         Ok(match fault {
-            Fault::Unheard => failed(500),
+            Fault::Unheard => failed(500, "InternalError"),
             Fault::Cut(after) => answer.map(|body| cut(body, after)),
             Fault::Slow(pause) => answer.map(|body| slow(body, pause)),
             Fault::None | Fault::Status(_) => answer,
@@ -181,9 +188,11 @@ impl Serving {
     }
 }
 
-fn failed(status: u16) -> hyper::Response<s3s::Body> {
-    let body = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>We have a problem.</Message></Error>";
-    let mut response = hyper::Response::new(s3s::Body::from(body.to_owned()));
+fn failed(status: u16, code: &str) -> hyper::Response<s3s::Body> {
+    let body = format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>We have a problem.</Message></Error>"
+    );
+    let mut response = hyper::Response::new(s3s::Body::from(body));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap();
     response
 }
