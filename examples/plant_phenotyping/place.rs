@@ -41,7 +41,7 @@ pub(crate) struct Ends {
 #[derive(Debug, Clone)]
 pub(crate) enum From {
     Files(flowkit_etl::source::Location),
-    Database(flowkit_etl::sql::Database),
+    Database(Box<flowkit_etl::sql::Database>),
 }
 
 /// What is written to.
@@ -49,7 +49,7 @@ pub(crate) enum From {
 #[derive(Debug, Clone)]
 pub(crate) enum To {
     Bucket(flowkit_etl::object::Bucket),
-    Database(flowkit_etl::sql::Database),
+    Database(Box<flowkit_etl::sql::Database>),
 }
 
 impl Ends {
@@ -117,7 +117,7 @@ mod with_etl {
     pub(crate) fn read_source(text: &str) -> Result<(Place, Option<From>), Error> {
         if is_database(text) {
             let (place, database) = read_database(text)?;
-            return Ok((place, Some(From::Database(database))));
+            return Ok((place, Some(From::Database(Box::new(database)))));
         }
         if let Some(path) = text.strip_prefix("parquet:") {
             return Ok((Place::Parquet(path.into()), None));
@@ -135,7 +135,7 @@ mod with_etl {
     pub(crate) fn read_destination(text: &str) -> Result<(Place, Option<To>), Error> {
         if is_database(text) {
             let (place, database) = read_database(text)?;
-            return Ok((place, Some(To::Database(database))));
+            return Ok((place, Some(To::Database(Box::new(database)))));
         }
         if let Some(path) = text.strip_prefix("parquet:") {
             return Ok((Place::Parquet(path.into()), None));
@@ -236,7 +236,7 @@ pub(crate) use with_etl::{read_destination, read_source};
 
 /// Reads the place that the command line names.
 #[cfg(not(feature = "etl"))]
-fn read(text: &str) -> Result<(Place, ()), String> {
+pub(crate) fn read(text: &str) -> Result<(Place, ()), String> {
     let kinds = [".parquet", ".gz", ".zst", ".jsonl", ".ndjson"];
     let other = text.contains("://") || text.starts_with("parquet:") || is_database(text);
     if other || kinds.iter().any(|end| text.ends_with(end)) {

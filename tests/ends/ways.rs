@@ -157,18 +157,20 @@ async fn every_way_in_and_every_way_out_gives_the_same_figures() {
         expected
     );
     assert_eq!(table(&into).await, expected);
-    on(Kind::Postgres, |postgres| {
-        let (program, file, expected, figures) = (&program, &file, &expected, plain.figures());
-        async move {
-            fill(&postgres.database, file).await;
-            let address = &postgres.address;
-            let from = format!("{address}?table=season");
-            let said = program.run(Some(&from), address).await;
-            assert_eq!((said.code, said.figures()), (Some(0), figures), "{said:?}");
-            assert_eq!(&table(&postgres.database).await, expected);
-        }
-    })
-    .await;
+    for kind in [Kind::Postgres, Kind::MySql] {
+        on(kind, |there| {
+            let (program, file, expected, figures) = (&program, &file, &expected, plain.figures());
+            async move {
+                fill(&there.database, file).await;
+                let address = &there.address;
+                let from = format!("{address}?table=season");
+                let said = program.run(Some(&from), address).await;
+                assert_eq!((said.code, said.figures()), (Some(0), figures), "{said:?}");
+                assert_eq!(&table(&there.database).await, expected);
+            }
+        })
+        .await;
+    }
 }
 
 /// The columns of the figures, by name and type.

@@ -11,6 +11,7 @@ async fn what_is_wrong_with_an_end_is_told_and_no_secret_is() {
     let web = Server::start(|_, _| Reply::status(403)).await;
     let program = Program::new(directory.path(), &s3.endpoint, "hunter2");
     let locked = Program::new(directory.path(), &s3.endpoint, "wrong-hunter2");
+    let unknown = program.unknown();
     let here = "target/plant_phenotyping/season.csv";
     assert_eq!(program.run(None, "out").await.code, Some(0));
     let forbidden = format!("{}/a.csv?token=hunter2", web.address);
@@ -48,6 +49,12 @@ async fn what_is_wrong_with_an_end_is_told_and_no_secret_is() {
             here,
             "s3://plants/lake",
             "look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
+        (
+            &unknown,
+            "s3://plants/a.csv",
+            "out",
+            "the environment has no credentials: set AWS_ACCESS_KEY_ID",
         ),
         (&program, &forbidden, "out", "answers 403 Forbidden"),
         (&program, here, closed, "127.0.0.1"),

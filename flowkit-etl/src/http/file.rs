@@ -21,6 +21,8 @@ use crate::remote::Remote;
 
 /// What comes of a body is handed on in pieces of this size.
 const PIECE: usize = 256 << 10;
+/// How a body may be encoded: text that is compressed so is read as a compressed file is.
+const READABLE: [&[u8]; 4] = [b"identity", b"gzip", b"x-gzip", b"zstd"];
 /// How long is waited before a body that broke off is gone on with.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -46,7 +48,16 @@ impl UrlFile {
             .await?;
         let headers = answer.headers();
         // Of what the server compresses on its way, neither the length nor a part is that of the file.
-        let compressed = headers.contains_key(CONTENT_ENCODING);
+        let compressed = headers.get(CONTENT_ENCODING);
+        if let Some(how) = compressed
+            && !READABLE
+                .iter()
+                .any(|known| how.as_bytes().eq_ignore_ascii_case(known))
+        {
+            let message = format!("{endpoint} answers in the encoding {how:?}, which it was not asked for");
+            return Err(Error::new(ErrorKind::Encoding, message));
+        }
+        let compressed = compressed.is_some_and(|how| how != "identity");
         let parts = headers
             .get(ACCEPT_RANGES)
             .is_some_and(|ranges| ranges.as_bytes().eq_ignore_ascii_case(b"bytes"));

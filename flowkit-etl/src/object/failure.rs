@@ -22,7 +22,7 @@ const NO_BUCKET: [&str; 3] = [
     "The specified bucket does not exist",
 ];
 /// Where a program on a machine of Amazon's is told its credentials. Elsewhere nobody answers.
-const MACHINE: [&str; 2] = ["169.254.169.254", "169.254.170.2"];
+const MACHINE: [&str; 3] = ["/latest/api/token", "/latest/meta-data/", "169.254.170.2"];
 
 impl Bucket {
     /// What the store said against doing something with what is called so.

@@ -1,4 +1,4 @@
-//! Files into a bucket, and objects out of the world.
+//! Files into a bucket, and objects out of it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -35,9 +35,22 @@ impl Bucket {
         let upload = self.store().put_multipart(&place).await.map_err(failed)?;
         let mut upload = WriteMultipart::new_with_chunk_size(upload, CHUNK);
         while !chunk.is_empty() {
-            upload.wait_for_capacity(IN_FLIGHT).await.map_err(failed)?;
-            upload.write(&chunk);
-            chunk = next().await?;
+            let room = upload.wait_for_capacity(IN_FLIGHT).await.map_err(failed);
+            let following = match room {
+                Ok(()) => {
+                    upload.write(&chunk);
+                    next().await
+                }
+                Err(error) => Err(error),
+            };
+            match following {
+                Ok(following) => chunk = following,
+                Err(error) => {
+                    // Parts that nobody puts together are paid for until somebody looks.
+                    drop(upload.abort().await);
+                    return Err(error);
+                }
+            }
         }
         upload.finish().await.map(drop).map_err(failed)
     }

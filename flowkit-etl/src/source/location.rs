@@ -32,7 +32,7 @@ enum Kind {
     #[cfg(feature = "objects")]
     Objects(Bucket, String),
     #[cfg(feature = "http")]
-    Url(Endpoint),
+    Url(Box<Endpoint>),
 }
 
 impl Location {
@@ -54,7 +54,7 @@ impl Location {
     /// [`ErrorKind::Unavailable`]. So does one that is shorter than the server said; a server that says nothing of it, as before HTTP 1.1, cannot be checked.
     #[cfg(feature = "http")]
     pub fn url(endpoint: &Endpoint) -> Self {
-        Self(Kind::Url(endpoint.clone()))
+        Self(Kind::Url(Box::new(endpoint.clone())))
     }
 
     /// What a text names: a path or pattern; `s3://bucket/key`, `gs://…`, `az://…`, of which the key may also be a prefix or pattern as in [`objects`](Self::objects); `https://…`, `http://…`. What lets one into

@@ -56,7 +56,16 @@ async fn every_format_is_read_from_an_address_whatever_compresses_it() {
             "{name}"
         );
     }
-    let content = file("a.csv", &all).await;
+    // A server that compresses on the way, though it was asked not to.
+    let (content, gzip) = (file("a.csv", &all).await, file("a.csv.gz", &all).await);
+    let server = Server::start(move |_, request| match request.path.as_str() {
+        "/gzip.csv" => Reply::file(request, &gzip, "1").header("Content-Encoding: gzip"),
+        _ => Reply::json("x").header("Content-Encoding: br"),
+    })
+    .await;
+    assert_eq!(rows(&csv(&at(&server, "/gzip.csv"))).await.unwrap(), all);
+    let error = csv(&at(&server, "/br.csv")).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encoding, "{error:?}");
     let server = Server::start(move |_, request| Reply::file(request, &content, "1")).await;
     let nameless = FileSource::at(Location::url(&at(&server, "/download")));
     let error = nameless.open().await.unwrap_err();
