@@ -160,7 +160,7 @@ impl Journal {
     /// Returns when so little waits to be written that more may come. A store that cannot be written keeps nobody waiting.
     pub async fn room(&self) {
         while !self.has_room() {
-            self.0.write_if_next().await;
+            self.0.write_apart().await;
         }
     }
 
@@ -215,8 +215,8 @@ impl Journal {
                     return Ok(());
                 }
             }
-            // Whoever waits writes, if nobody else does: the task for it may sleep on a runtime that nobody drives.
-            self.0.write_if_next().await;
+            // Whoever waits has it written, if nobody else does: the task for it may sleep on a runtime that nobody drives.
+            self.0.write_apart().await;
         }
     }
 
@@ -226,9 +226,14 @@ impl Journal {
     /// When something could not be written or had to be given up, or the files not be put in order.
     pub async fn rest(&self) -> JournalResult<()> {
         self.flush_taken().await?;
-        {
-            let _turn = self.0.turn.lock().await;
-            self.0.store.rest().await?;
+        let inner = Arc::clone(&self.0);
+        let rested = apart(async move {
+            let _turn = inner.turn.lock().await;
+            inner.store.rest().await
+        });
+        match rested.await {
+            Some(rested) => rested?,
+            None => self.0.store.rest().await?,
         }
         self.flush().await
     }
@@ -345,6 +350,15 @@ impl Inner {
         written
     }
 
+    /// The same beside whoever waits for it.
+    async fn write_apart(self: &Arc<Self>) {
+        let inner = Arc::clone(self);
+        let written = apart(async move { inner.write_if_next().await }).await;
+        if written.is_none() {
+            self.write_if_next().await;
+        }
+    }
+
     fn note(&self, outcome: JournalResult<()>) {
         let mut queue = self.lock();
         queue.writes += 1;
@@ -393,6 +407,13 @@ impl Drop for Inner {
         };
         last.write();
     }
+}
+
+/// Does this in a tokio task of its own. Whoever waits for it may stop polling without dropping it, as a loop over `buffer_unordered` does while its body awaits
+/// something else, and what is locked here must not wait for that. `None` where there is no tokio runtime, or it is ending.
+async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let tokio = tokio::runtime::Handle::try_current().ok()?;
+    tokio.spawn(work).await.ok()
 }
 
 /// What a record holds that may be large.

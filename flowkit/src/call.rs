@@ -8,15 +8,18 @@ use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
 
+use crate::carried::Carried;
 use crate::completion::Completion;
 use crate::context::{Ambient, RunContext, current_or_default};
 use crate::definition::Definition;
 use crate::engine::drive::{CallExtras, Drive, Entrance};
+use crate::engine::scope::Scope;
 use crate::engine::slots::Wait;
 use crate::engine::stall::BodyWait;
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::handle::{SubmittedRun, TaskHandle};
+use crate::ids::NodeRef;
 use crate::job::TypedJob;
 use crate::options::TaskOptions;
 use crate::order::IntoOrder;
@@ -161,6 +164,14 @@ pub(crate) struct Running<T> {
 }
 
 impl<T> Running<T> {
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        self.drive.scope()
+    }
+
+    pub(crate) fn place(&self) -> NodeRef {
+        self.drive.place()
+    }
+
     pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
         ready!(self.drive.poll(self.job.as_mut().erased(), cx))?;
         Poll::Ready(self.job.as_mut().take_output().ok_or_else(no_output))
@@ -267,7 +278,8 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
     }
 }
 
-/// The future of an awaited [`TaskCall`]: runs the task in the caller's own tokio task.
+/// The future of an awaited [`TaskCall`]: runs the task in the caller's own tokio task until it first waits for something, and from then on in
+/// one of its own, so that it goes on whether it is polled or not. What the caller has in `tokio::task_local!` is not there in that one.
 ///
 /// Dropping it before its end cancels the run.
 #[must_use = "futures do nothing unless polled"]
@@ -280,6 +292,7 @@ pub struct TaskFuture<T> {
 enum Progress<T> {
     New(Option<TaskCall<T>>),
     Running(Running<T>),
+    Carried(Carried<T>),
     Standalone(BoxFuture<'static, Result<T, Error>>),
 }
 
@@ -287,7 +300,7 @@ impl<T> fmt::Debug for TaskFuture<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self.progress {
             Progress::New(_) => "TaskFuture::New",
-            Progress::Running(_) => "TaskFuture::Running",
+            Progress::Running(_) | Progress::Carried(_) => "TaskFuture::Running",
             Progress::Standalone(_) => "TaskFuture::Standalone",
         })
     }
@@ -310,9 +323,43 @@ impl<T: Send + Sync + 'static> Progress<T> {
                         }
                     };
                 }
-                Self::Running(running) => return running.poll_in_place(cx),
+                Self::Running(running) => {
+                    let polled = running.poll_in_place(cx);
+                    if polled.is_ready() || !self.carry_on() {
+                        return polled;
+                    }
+                }
+                Self::Carried(carried) => return carried.poll(cx),
                 Self::Standalone(future) => return future.as_mut().poll(cx),
             }
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Progress<T> {
+    /// The run waits: lets it go on by itself from now on, unless a blocking body awaits it, or there is nothing to run it on.
+    fn carry_on(&mut self) -> bool {
+        let Ok(tokio) = tokio::runtime::Handle::try_current() else {
+            return false;
+        };
+        match std::mem::replace(self, Self::New(None)) {
+            Self::Running(running) if !running.drive.is_in_blocking() => {
+                *self = Self::Carried(Carried::new(&tokio, running));
+                true
+            }
+            other => {
+                *self = other;
+                false
+            }
+        }
+    }
+
+    /// The run that it waits for.
+    fn run(&self) -> Option<(&Arc<Scope>, NodeRef)> {
+        match self {
+            Self::Running(running) => Some((running.scope(), running.place())),
+            Self::Carried(carried) => Some((carried.scope(), carried.place())),
+            Self::New(_) | Self::Standalone(_) => None,
         }
     }
 }
@@ -331,11 +378,10 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
                 body_wait.over();
                 return Poll::Ready(outcome);
             }
-            let Progress::Running(running) = progress else {
+            let Some((scope, place)) = progress.run() else {
                 return Poll::Pending;
             };
-            let drive = &running.drive;
-            let Err(stalled) = body_wait.pending(|visit| visit(drive.scope(), drive.place())) else {
+            let Err(stalled) = body_wait.pending(|visit| visit(scope, place)) else {
                 return Poll::Pending;
             };
             // The run that was to be awaited is cancelled.

@@ -64,6 +64,7 @@
 
 mod breaker;
 mod call;
+mod carried;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;

@@ -183,10 +183,11 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Pause<T> {
                     without_slots(wait(&point, &self, &run)).await?;
                 }
                 drop(paused);
-                if let Some(life) = run.scope.life.as_ref().filter(|_| self.persist.is_some()) {
-                    let written = life.recorder.journal.flush_of(life.root).await;
-                    written.map_err(|trouble| journal_error(&trouble).in_flow_run(run.scope.id))?;
-                }
+            }
+            // Also if another pause at the same key was given it, or an attempt before this one, and it could not be written then.
+            if let Some(life) = run.scope.life.as_ref().filter(|_| self.persist.is_some()) {
+                let written = life.recorder.journal.flush_of(life.root).await;
+                written.map_err(|trouble| journal_error(&trouble).in_flow_run(run.scope.id))?;
             }
             let input = point.input.get().and_then(|input| input.downcast_ref::<T>());
             input.cloned().ok_or_else(|| {

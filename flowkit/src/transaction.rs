@@ -20,7 +20,8 @@ use crate::engine::slots::without_slots;
 use crate::error::{Error, ErrorKind};
 use crate::hook::{HookRun, Moment};
 use crate::ids::NodeRef;
-use crate::journaling::CallRecord;
+use crate::journaling::replay::Found;
+use crate::journaling::{CallRecord, Original};
 use crate::state::State;
 
 /// Describes a transaction that is not the usual one: see [`transaction`].
@@ -341,40 +342,66 @@ impl Group {
 
 impl Completed {
     /// Undoes it. That it is undone is on the disk before its hooks are called; should the process die before they all have been, the next life that comes to this
-    /// call calls them again. An effect that no hook undoes stands, and so does one whose hooks fail: it does not happen again.
+    /// call calls them again. If it cannot be written there, the hooks are not called, and it stands. An effect that no hook undoes stands, too, and one whose hooks
+    /// fail does not happen again.
     async fn undo(mut self) {
         let (scope, place) = (Arc::clone(&self.scope), self.place);
         let has_hooks = scope.runtime.has_hooks_at(Moment::Rollback, self.definition);
-        let stands = self.definition.has_effect() && scope.life.is_some();
+        let has_effect = self.definition.has_effect() && scope.life.is_some();
+        let stands = if has_effect {
+            Effect::Happened
+        } else {
+            Effect::Failed
+        };
         if !has_hooks {
-            return self.note(if stands { Effect::Happened } else { Effect::Failed });
+            return self.note(stands);
         }
+        let known = self.doubt(Effect::Undoing);
         self.note(Effect::Undoing);
         if let Some(life) = &scope.life
             && !cfg!(flowkit_fault = "undoing-not-awaited")
             && let Err(trouble) = life.recorder.journal.flush_of(life.root).await
         {
-            tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "that a run is being undone could not be recorded: a later life may take it for done");
+            tracing::error!(target: "flowkit", task = self.definition.name(), %trouble, "a run was not undone, since that could not be recorded: what it did stands");
+            if let Some(call) = self.call {
+                life.done.stands(call, known);
+            }
+            return self.note(stands);
         }
         self.run.state = State::RolledBack;
         let undone = hooks::call_at(Moment::Rollback, &scope, Some(place), self.definition, &self.run).await;
+        if undone || !has_effect {
+            return self.note(Effect::Failed);
+        }
         // What undoes an effect and fails may have undone it, and may not.
-        self.note(if undone || !stands {
-            Effect::Failed
-        } else {
-            Effect::Intended
-        });
+        self.doubt(Effect::Intended);
+        self.note(Effect::Intended);
+    }
+
+    /// Has this life doubt whether an effect stands. Gives what it knew of it.
+    fn doubt(&self, effect: Effect) -> Option<Found> {
+        let has_effect = self.definition.has_effect();
+        let (call, life) = (self.call?, self.scope.life.as_ref().filter(|_| has_effect)?);
+        let found = Found {
+            spot: life.spot(self.place),
+            has_result: false,
+            effect,
+            original: Original {
+                started: None,
+                ended: None,
+                attempts: 0,
+            },
+        };
+        life.done.doubt(call, found)
     }
 
     /// Notes what is known of its effect, now that it is rolled back: in this life, and in the journal.
     fn note(&self, effect: Effect) {
         let (scope, place) = (&self.scope, self.place);
-        if let (Some(call), Some(life)) = (self.call, &scope.life) {
-            match effect {
-                Effect::Failed => life.done.undo(call),
-                Effect::Undoing | Effect::Intended => life.done.doubt(call, effect),
-                Effect::None | Effect::Happened => {}
-            }
+        if effect == Effect::Failed
+            && let (Some(call), Some(life)) = (self.call, &scope.life)
+        {
+            life.done.undo(call);
         }
         let record = self.record.as_ref().map(|record| CallRecord {
             effect,

@@ -42,7 +42,7 @@ async fn killed(till: &Arc<Till>) -> (tempfile::TempDir, FlowRunId) {
     let runtime = on_disk(directory.path(), till).await;
     let run = runtime.run(handle_all(vec![1, 2])).await;
     assert_eq!((run.state(), till.charged()), (State::Failed, 1));
-    for file in ["journal.sqlite", "journal.sqlite-wal"] {
+    for file in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-end"] {
         std::fs::copy(directory.path().join(file), copy.path().join(file)).unwrap();
     }
     (copy, run.id())
@@ -78,6 +78,67 @@ async fn a_log_that_was_damaged_repeats_no_effect() {
         unknown += u32::from(is_unknown);
     }
     assert!(unknown > 0, "some of it was of the effect");
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_short_repeats_no_effect_also_after_somebody_looked() {
+    let mut unknown = 0;
+    for sixteenth in 0..16 {
+        for looks in [false, true] {
+            let till = Arc::<Till>::default();
+            let (directory, run) = killed(&till).await;
+            let log = directory.path().join("journal.sqlite-wal");
+            let log = std::fs::File::options().write(true).open(log).unwrap();
+            log.set_len(log.metadata().unwrap().len() * sixteenth / 16)
+                .unwrap();
+            if looks {
+                drop(SqliteJournal::open_read_only(directory.path()).await);
+            }
+            let (charged, is_unknown) = charged_after(directory.path(), &till, run).await;
+            assert_eq!(charged, 1, "{sixteenth}");
+            unknown += u32::from(is_unknown);
+        }
+    }
+    assert!(unknown > 0, "some of it was of the effect");
+}
+
+/// Puts pieces of a commit behind the end of a log, which nobody was told of: a death cut it off, and what was written next wrote over some of it.
+async fn leave_pieces(directory: &Path) {
+    let names =
+        ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-end"].map(|name| directory.join(name));
+    let before = names.each_ref().map(|name| std::fs::read(name).unwrap());
+    let mut journal = SqliteConnectOptions::new()
+        .filename(&names[0])
+        .connect()
+        .await
+        .unwrap();
+    let commit = "CREATE TABLE pieces AS WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 50000) SELECT n FROM n";
+    sqlx::query(commit).execute(&mut journal).await.unwrap();
+    let pieces = std::fs::read(&names[1]).unwrap();
+    journal.close().await.unwrap();
+    for (name, bytes) in names.iter().zip(&before) {
+        std::fs::write(name, bytes).unwrap();
+    }
+    let (frame, end) = (24 + 4_096, before[1].len());
+    assert!(pieces.len() > end + 10 * frame, "{} {end}", pieces.len());
+    let (_, pieces) = pieces.split_at(end + frame);
+    let log = [&before[1], &vec![7; frame], pieces].concat();
+    std::fs::write(&names[1], log).unwrap();
+}
+
+#[tokio::test]
+async fn what_lies_behind_the_end_of_a_log_is_no_loss() {
+    let mut outcomes = Vec::new();
+    for has_pieces in [false, true] {
+        let till = Arc::<Till>::default();
+        let (directory, run) = killed(&till).await;
+        if has_pieces {
+            leave_pieces(directory.path()).await;
+        }
+        outcomes.push(charged_after(directory.path(), &till, run).await);
+    }
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert!(!outcomes[1].1, "nothing of it was lost");
 }
 
 #[tokio::test]

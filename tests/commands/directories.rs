@@ -90,6 +90,30 @@ async fn where_nothing_has_run_yet_that_is_told_with_the_name_of_the_directory()
 }
 
 #[tokio::test]
+async fn a_journal_that_was_deleted_and_left_its_log_is_not_taken_for_none() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("journal.sqlite-wal"), [1; 4_096]).unwrap();
+    for command in LOOKING {
+        let said = say_in(directory.path(), command).await;
+        assert_eq!(said.exit, Exit::Store, "{command:?}: {said:?}");
+        let told = format!("{}{}", said.out, said.err);
+        assert!(told.contains("only its log"), "{command:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_may_be_cut_short_says_so_unless_that_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    for n in 0..20 {
+        say_in(directory.path(), &["run", "doubling", "--n", &n.to_string()]).await;
+    }
+    for (command, is_told) in [(&["runs"][..], true), (&["runs", "--limit", "20"], false)] {
+        let said = say_in(directory.path(), command).await;
+        assert_eq!(said.err.contains("`--limit`"), is_told, "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_doctor_lists_what_was_set_aside_and_says_what_to_do_with_it() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("cache")).unwrap();

@@ -3,9 +3,9 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::SqliteJournal;
 use super::bytes::{put_bytes, put_number, put_signed};
 use super::read::report;
+use super::reading::Reading;
 use crate::record::{AnswerRow, Digest, RunNo, Timestamp};
 use crate::store::JournalResult;
 
@@ -52,7 +52,7 @@ fn read(row: &SqliteRow, place: Digest) -> Option<AnswerRow> {
     (digest(&found) == written).then_some(found)
 }
 
-impl SqliteJournal {
+impl Reading {
     pub(super) async fn read_answer(&self, place: Digest) -> JournalResult<Option<AnswerRow>> {
         let mut lease = self.lease().await?;
         let mut snapshot = self.snapshot(&mut lease).await?;

@@ -28,10 +28,11 @@ impl SqliteJournal {
     }
 
     async fn begin_anew(&self, writer: &mut Writer, reason: &str) -> JournalResult<()> {
-        self.readers.close_idle().await;
+        self.reading.readers.close_idle().await;
         writer.give_up().await;
         open::set_aside(&self.directory, reason)?;
         *self
+            .reading
             .dictionary
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = std::sync::Arc::default();
@@ -51,7 +52,8 @@ impl SqliteJournal {
         let begun = begin(connection, now, crashed).await;
         let (numbers, beginning, named) = begun.map_err(failed(&self.file, "written"))?;
         writer.numbers = Some(numbers);
-        self.blocking("written", move |objects| objects.remove_orphans(&named))
+        self.reading
+            .blocking("written", move |objects| objects.remove_orphans(&named))
             .await?;
         Ok(beginning)
     }

@@ -11,7 +11,9 @@ pub(super) const FILE: &str = "journal.sqlite";
 /// What SQLite puts beside it, by the ends of their names: the log of what is not in the database yet, and the index of that.
 pub(super) const COMPANIONS: [&str; 2] = [LOG, INDEX];
 pub(super) const LOG: &str = "-wal";
-const INDEX: &str = "-shm";
+pub(super) const INDEX: &str = "-shm";
+/// And what we put there: how far the log went.
+pub(super) const NOTE: &str = "-end";
 
 /// A file beside another, by the end of its name.
 pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
@@ -21,7 +23,7 @@ pub(super) fn beside(file: &Path, end: &str) -> PathBuf {
 }
 
 /// What is set aside with a database that cannot be read, by the ends of its names.
-pub(super) const WITH: [&str; 4] = ["", LOG, INDEX, OBJECTS];
+pub(super) const WITH: [&str; 5] = ["", LOG, INDEX, NOTE, OBJECTS];
 pub(super) const OBJECTS: &str = "-objects";
 
 /// A name beside a file that nothing has yet.

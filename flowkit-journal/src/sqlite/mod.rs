@@ -1,18 +1,17 @@
 //! A journal on disk: one SQLite file for the rows, and a file each for large results.
 //!
-//! `open` opens it, `begin` and `write` are what the one `writer` does, `read` and `read_tasks` what anybody may do meanwhile, `prune` clears
+//! `open` opens it, `begin` and `write` are what the one `writer` does, `read` and `read_tasks` what anybody may do meanwhile, in what `reading` holds, `prune` clears
 //! out. `schema` says what the file consists of and `migrate` brings an older one to that, `task_row` how a task run lies in it. `files` notices when one was
-//! deleted or replaced, and `rescue` puts it back; `opened` notices a database without its log.
+//! deleted or replaced, and `rescue` puts it back; `opened` notices a database without its log, and `log` and `end` one whose log is not whole.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use self::dictionary::Dictionary;
-use self::objects::Objects;
 use self::readers::Readers;
+use self::reading::Reading;
 use self::writer::Writer;
 use crate::finished::Finished;
 use crate::record::{AnswerRow, AttemptRow, DefinitionRow, Digest, Record, RunNo, Spot, Timestamp};
@@ -25,6 +24,7 @@ mod answers;
 mod begin;
 mod bytes;
 mod dictionary;
+mod end;
 mod errors;
 mod files;
 mod fit;
@@ -38,6 +38,7 @@ mod prune;
 mod read;
 mod read_tasks;
 mod readers;
+mod reading;
 mod rescue;
 mod schema;
 mod task_row;
@@ -55,13 +56,10 @@ mod writer;
 pub struct SqliteJournal {
     directory: PathBuf,
     file: PathBuf,
-    objects: Objects,
     /// Before the writer, which takes the log away if it is closed last.
-    readers: Readers,
+    reading: Arc<Reading>,
     /// None if it is only looked at.
     writer: Option<tokio::sync::Mutex<Writer>>,
-    /// What readers know.
-    dictionary: Mutex<Arc<Dictionary>>,
 }
 
 impl SqliteJournal {
@@ -85,36 +83,28 @@ impl SqliteJournal {
     pub async fn open_read_only(directory: impl AsRef<Path>) -> JournalResult<Self> {
         let journal = Self::new(directory.as_ref(), None);
         let connection = open::open_to_read(&journal.file).await?;
-        journal.readers.give(connection);
+        journal.reading.readers.give(connection);
         Ok(journal)
+    }
+
+    /// Whether the log of a directory's journal has all that it once had, or there is none; to be asked while no process owns the directory. Where it lacks something, what
+    /// was written last is missing, which whoever opens the journal for writing notes in it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn log_is_whole(directory: impl AsRef<Path>) -> std::io::Result<bool> {
+        log::is_broken(&directory.as_ref().join(files::FILE)).map(|is_broken| !is_broken)
     }
 
     fn new(directory: &Path, writer: Option<Writer>) -> Self {
         let file = directory.join(files::FILE);
+        let readers = Readers::new(open::to_read(&file), file.clone());
         Self {
             directory: directory.to_owned(),
-            objects: Objects::new(directory.join("objects")),
+            reading: Arc::new(Reading::new(directory.to_owned(), file.clone(), readers)),
             writer: writer.map(tokio::sync::Mutex::new),
-            readers: Readers::new(open::to_read(&file), file.clone()),
-            dictionary: Mutex::default(),
             file,
         }
-    }
-
-    fn known(&self) -> Arc<Dictionary> {
-        Arc::clone(&self.dictionary.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Does this where it may block.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        action: &'static str,
-        work: impl FnOnce(&Objects) -> std::io::Result<T> + Send + 'static,
-    ) -> JournalResult<T> {
-        let objects = self.objects.clone();
-        let done = tokio::task::spawn_blocking(move || work(&objects)).await;
-        let done = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        done.map_err(errors::failed_io(&self.directory, action))
     }
 }
 
@@ -128,63 +118,79 @@ impl JournalStore for SqliteJournal {
     }
 
     fn flow(&self, id: u128) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>> {
-        self.read_flow(id).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_flow(id).await })
     }
 
     fn lives(&self, id: u128) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>> {
-        self.read_lives(id).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_lives(id).await })
     }
 
     fn flows<'a>(&'a self, filter: &'a RunFilter) -> BoxFuture<'a, JournalResult<Vec<StoredFlow>>> {
-        self.read_flows(filter).boxed()
+        let filter = filter.clone();
+        self.reading
+            .ask(|reading| async move { reading.read_flows(&filter).await })
     }
 
     fn tree(&self, root: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredFlow>>> {
-        self.read_tree(root).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_tree(root).await })
     }
 
     fn life(&self, no: RunNo) -> BoxFuture<'_, JournalResult<Option<StoredFlow>>> {
-        self.read_life(no).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_life(no).await })
     }
 
     fn task(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<StoredTask>>> {
-        self.read_task(spot).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_task(spot).await })
     }
 
     fn tasks(&self, run: RunNo, items: bool) -> BoxFuture<'_, JournalResult<Vec<StoredTask>>> {
-        self.read_tasks(run, items).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_tasks(run, items).await })
     }
 
     fn item_counts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<ItemCount>>> {
-        self.count_items(run).boxed()
+        self.reading
+            .ask(|reading| async move { reading.count_items(run).await })
     }
 
     fn edges(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<StoredEdge>>> {
-        self.read_edges(run).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_edges(run).await })
     }
 
     fn attempts(&self, run: RunNo) -> BoxFuture<'_, JournalResult<Vec<AttemptRow>>> {
-        self.read_attempts(run).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_attempts(run).await })
     }
 
     fn logs(&self, run: RunNo, task: Option<Spot>) -> BoxFuture<'_, JournalResult<Vec<StoredLog>>> {
-        self.read_logs(run, task).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_logs(run, task).await })
     }
 
     fn finished(&self, id: u128) -> BoxFuture<'_, JournalResult<Finished>> {
-        self.read_finished(id).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_finished(id).await })
     }
 
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>> {
-        self.read_result(spot).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_result(spot).await })
     }
 
     fn results_from(&self, first: Spot) -> BoxFuture<'_, JournalResult<Vec<KeptResult>>> {
-        self.read_results_from(first).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_results_from(first).await })
     }
 
     fn answer(&self, place: Digest) -> BoxFuture<'_, JournalResult<Option<AnswerRow>>> {
-        self.read_answer(place).boxed()
+        self.reading
+            .ask(|reading| async move { reading.read_answer(place).await })
     }
 
     fn earlier<'a>(
@@ -193,7 +199,9 @@ impl JournalStore for SqliteJournal {
         before: Timestamp,
         limit: u32,
     ) -> BoxFuture<'a, JournalResult<Vec<StoredTask>>> {
-        self.read_earlier(definition, before, limit).boxed()
+        let definition = definition.clone();
+        self.reading
+            .ask(|reading| async move { reading.read_earlier(&definition, before, limit).await })
     }
 
     fn prune<'a>(&'a self, retention: &'a Retention) -> BoxFuture<'a, JournalResult<Pruned>> {
@@ -201,7 +209,7 @@ impl JournalStore for SqliteJournal {
     }
 
     fn size(&self) -> BoxFuture<'_, JournalResult<JournalSize>> {
-        self.measure().boxed()
+        self.reading.ask(|reading| async move { reading.measure().await })
     }
 
     fn rest(&self) -> BoxFuture<'_, JournalResult<()>> {

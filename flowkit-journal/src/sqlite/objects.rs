@@ -1,9 +1,10 @@
 //! Large results: one file each, named by its content, written and synced before a row names it, unlinked after no row does.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The largest result that is kept in its row, in bytes.
 pub(super) const INLINE: usize = 4 * 1024;
@@ -33,17 +34,17 @@ impl Objects {
         (folder, file)
     }
 
-    /// Writes results, each whole or not at all, so that they survive a power failure. One that is there is written anew: it may be damaged.
-    pub(super) fn write(&self, results: &[(Name, std::sync::Arc<[u8]>)]) -> io::Result<()> {
+    /// Writes results, each whole or not at all, so that they survive a power failure. One that is there is written anew if it is damaged.
+    pub(super) fn write(&self, results: &[(Name, Arc<[u8]>)]) -> io::Result<()> {
+        let results: HashMap<&Name, &Arc<[u8]>> = results.iter().map(|(name, bytes)| (name, bytes)).collect();
         let mut folders = HashSet::new();
         for (name, bytes) in results {
             let (folder, file) = self.place(name);
-            fs::create_dir_all(&folder)?;
-            let new = file.with_extension("new");
-            if let Err(error) = write_synced(&new, bytes).and_then(|()| fs::rename(&new, &file)) {
-                // A disk that is full must not keep halves.
-                drop(fs::remove_file(&new));
-                return Err(error);
+            if is_there(&file, bytes) {
+                // Whoever wrote it may have died before it was synced.
+                File::options().write(true).open(&file)?.sync_all()?;
+            } else {
+                write_whole(&folder, &file, bytes)?;
             }
             folders.insert(folder);
         }
@@ -104,6 +105,24 @@ impl Objects {
         }
         Ok(())
     }
+}
+
+/// Whether a file has these bytes and no others.
+fn is_there(file: &Path, bytes: &[u8]) -> bool {
+    // One that cannot be read is damaged, or whoever writes it anew is told why.
+    fs::read(file).is_ok_and(|there| there == bytes)
+}
+
+/// Writes a file that is there whole or not at all.
+fn write_whole(folder: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let new = file.with_extension("new");
+    let written = write_synced(&new, bytes).and_then(|()| fs::rename(&new, file));
+    if written.is_err() {
+        // A disk that is full must not keep halves.
+        drop(fs::remove_file(&new));
+    }
+    written
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -69,7 +69,7 @@ async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
     let log = beside(file, LOG);
     // Before SQLite makes one, or begins one anew.
     let (is_new, has_log) = (!file.exists(), length(&log) > 0);
-    let is_broken = log::is_broken(&log).map_err(failed_io(&log, "read"))?;
+    let is_broken = log::is_broken(file).map_err(failed_io(&log, "read"))?;
     keep_from_others(file).map_err(failed_io(file, "opened"))?;
     let options = to_write(file).create_if_missing(true);
     let mut connection = options.connect().await.map_err(failed(file, "opened"))?;
@@ -79,7 +79,7 @@ async fn open_here(file: &Path) -> JournalResult<SqliteConnection> {
         return Err(error);
     }
     if is_broken {
-        tracing::error!(target: "flowkit_journal", path = %log.display(), "the journal's log is damaged: what was written last is missing");
+        tracing::error!(target: "flowkit_journal", path = %log.display(), "the journal's log is damaged or was cut short: what was written last is missing");
     }
     if is_broken || (!has_log && opened::report_missing_log(&mut connection, file).await) {
         opened::note_loss(&mut connection)

@@ -46,11 +46,12 @@ impl SqliteJournal {
         writer.stripped = stripped;
         let (mut pruned, forgotten) = slice.map_err(failed(&self.file, "written"))?;
         if !forgotten.is_empty() {
-            self.blocking("written", move |objects| {
-                objects.unlink(&forgotten);
-                Ok(())
-            })
-            .await?;
+            self.reading
+                .blocking("written", move |objects| {
+                    objects.unlink(&forgotten);
+                    Ok(())
+                })
+                .await?;
         }
         if !pruned.more {
             let connection = self.connection(writer).await?;

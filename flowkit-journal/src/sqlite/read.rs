@@ -8,9 +8,10 @@ use sqlx::{AssertSqlSafe, Connection, Row, Sqlite, SqliteConnection, Transaction
 use super::dictionary::Dictionary;
 use super::errors::failed;
 use super::readers::Lease;
+use super::reading::Reading;
 use super::task_row::{item_number, spot_of};
 use super::write::node_number;
-use super::{SqliteJournal, files, flow_row};
+use super::{files, flow_row};
 use crate::record::{AttemptRow, RunNo, Spot, Timestamp};
 use crate::store::{JournalError, JournalResult, JournalSize, RunFilter, StoredEdge, StoredFlow, StoredLog};
 
@@ -27,7 +28,7 @@ pub(super) fn report(what: &'static str, run: Option<i64>) {
 
 const NOT_LEAVING: &str = "f.root NOT IN (SELECT root FROM leaving)";
 
-impl SqliteJournal {
+impl Reading {
     pub(super) fn read_failed(&self) -> impl Fn(sqlx::Error) -> JournalError {
         failed(&self.file, "read")
     }

@@ -4,9 +4,9 @@ use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
-use super::SqliteJournal;
 use super::flow_row;
 use super::read::{Snapshot, report, whole};
+use super::reading::Reading;
 use super::task_row::{self, EPOCH, Kept, Read, SELECTED, item_number};
 use crate::finished::{Finished, Gathering};
 use crate::record::{DefinitionRow, RunNo, Spot, Timestamp};
@@ -163,7 +163,7 @@ impl Snapshot<'_> {
     }
 }
 
-impl SqliteJournal {
+impl Reading {
     pub(super) async fn read_tasks(&self, run: RunNo, items: bool) -> JournalResult<Vec<StoredTask>> {
         let mut lease = self.lease().await?;
         let mut snapshot = self.snapshot(&mut lease).await?;

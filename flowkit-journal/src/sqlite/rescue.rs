@@ -46,7 +46,7 @@ impl SqliteJournal {
                 format!("what was in it could not be written there anew ({trouble}): put it back, or start the program again, which loses what was in it"),
             )
         })?;
-        let _alone = self.readers.alone().await?;
+        let _alone = self.reading.readers.alone().await?;
         // SQLite leaves what lies beside it alone then, since it is no longer there.
         writer.give_up().await;
         put_in_place(&copy, &self.file).map_err(failed_io(&self.file, "written"))?;
@@ -91,7 +91,8 @@ impl SqliteJournal {
         let synced = match written {
             Ok(()) => {
                 let copy = copy.to_owned();
-                self.blocking("written", move |_| fs::File::open(copy)?.sync_all())
+                self.reading
+                    .blocking("written", move |_| fs::File::open(copy)?.sync_all())
                     .await
             }
             Err(trouble) => Err(trouble),
@@ -106,7 +107,7 @@ impl SqliteJournal {
     /// What lies beside the database was deleted or replaced: what is in the log that is open is carried over into the database, and another log begun.
     async fn rescue_log(&self, writer: &mut Writer) -> JournalResult<()> {
         let log = beside(&self.file, LOG);
-        let _alone = self.readers.alone().await?;
+        let _alone = self.reading.readers.alone().await?;
         let displaced = |reason: String| {
             JournalError::Displaced {
             path: log.clone(),

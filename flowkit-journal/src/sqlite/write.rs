@@ -153,7 +153,8 @@ impl SqliteJournal {
         let numbers = writer.numbers.take();
         if !batch.objects.is_empty() {
             let objects = batch.objects.clone();
-            self.blocking("written", move |place| place.write(&objects))
+            self.reading
+                .blocking("written", move |place| place.write(&objects))
                 .await?;
         }
         let failed = failed(&self.file, "written");
@@ -163,12 +164,14 @@ impl SqliteJournal {
         writer.is_broken = written.is_err();
         let (numbers, forgotten) = written.map_err(failed)?;
         writer.numbers = Some(numbers);
+        self.note_end().await;
         if !forgotten.is_empty() {
-            self.blocking("written", move |objects| {
-                objects.unlink(&forgotten);
-                Ok(())
-            })
-            .await?;
+            self.reading
+                .blocking("written", move |objects| {
+                    objects.unlink(&forgotten);
+                    Ok(())
+                })
+                .await?;
         }
         // What went into files that nobody will find was not written.
         self.in_place(writer).await?;

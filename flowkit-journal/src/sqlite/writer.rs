@@ -8,7 +8,7 @@ use tokio::sync::MutexGuard;
 use super::dictionary::Numbers;
 use super::errors::{failed, failed_io};
 use super::files::Files;
-use super::{SqliteJournal, open, opened};
+use super::{SqliteJournal, end, open, opened};
 use crate::record::Spot;
 use crate::store::{JournalError, JournalResult};
 
@@ -128,7 +128,7 @@ impl SqliteJournal {
     /// Closes every connection, in good order, until the next use.
     pub(super) async fn close_all(&self) -> JournalResult<()> {
         let Some(writer) = &self.writer else {
-            self.readers.close_idle().await;
+            self.reading.readers.close_idle().await;
             return Ok(());
         };
         let writer = &mut *writer.lock().await;
@@ -137,8 +137,20 @@ impl SqliteJournal {
         }
         self.in_place(writer).await?;
         // SQLite carries the log over when the last connection is closed.
-        let _alone = self.readers.alone().await;
-        writer.close().await.map_err(failed(&self.file, "closed"))
+        let _alone = self.reading.readers.alone().await;
+        writer.close().await.map_err(failed(&self.file, "closed"))?;
+        end::forget(&self.file);
+        Ok(())
+    }
+
+    /// Notes how far the log goes, now that something was committed.
+    pub(super) async fn note_end(&self) {
+        let file = self.file.clone();
+        let noted = self.reading.blocking("written", move |_| end::note(&file)).await;
+        if let Err(error) = noted {
+            // Nothing is lost by it, unless the log is cut short later.
+            tracing::warn!(target: "flowkit_journal", %error, "how far the journal's log goes could not be noted beside it");
+        }
     }
 
     /// Closes it, and waits until its files are closed as well. Without it they are closed soon after the last use. Whoever asks it afterwards is
@@ -151,7 +163,7 @@ impl SqliteJournal {
         if let Some(writer) = &self.writer {
             writer.lock().await.is_closed = true;
         }
-        self.readers.close().await;
+        self.reading.readers.close().await;
         closed
     }
 }

@@ -10,6 +10,8 @@ use super::trouble::Trouble;
 
 /// The journal's file.
 const JOURNAL: &str = "journal.sqlite";
+/// What of it is not in that yet.
+const LOG: &str = "journal.sqlite-wal";
 
 /// Whether there is a data directory. One that cannot be looked into is not taken for one that is empty.
 pub(super) fn is_there(data_dir: &Path) -> Result<bool, Trouble> {
@@ -24,9 +26,9 @@ pub(super) fn is_there(data_dir: &Path) -> Result<bool, Trouble> {
     }
 }
 
-/// Whether there is a journal in it.
+/// Whether there is a journal in it, or the log of one that was deleted.
 pub(super) fn has_journal(data_dir: &Path) -> Result<bool, Trouble> {
-    has(data_dir, JOURNAL)
+    Ok(has(data_dir, JOURNAL)? || has(data_dir, LOG)?)
 }
 
 /// Whether there is a cache in it.

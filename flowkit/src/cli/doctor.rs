@@ -131,11 +131,21 @@ async fn journal(data_dir: &Path, is_owned: bool) -> Result<(Verdict, String), T
     if !directory::has_journal(data_dir)? {
         return Ok((Verdict::Fine, "none yet".to_owned()));
     }
+    let is_whole = is_owned || SqliteJournal::log_is_whole(data_dir).unwrap_or(true);
     let journal = SqliteJournal::open_read_only(data_dir).await?;
     let looked = look(&journal, is_owned).await;
     // It was only read.
     drop(journal.close().await);
-    looked
+    if is_whole {
+        return looked;
+    }
+    let (_, detail) = looked?;
+    Ok((
+        Verdict::Wrong,
+        format!(
+            "{detail}; its log was damaged or cut short: what was written last is missing, and where a run is resumed, the effects that it may have had count as unknown"
+        ),
+    ))
 }
 
 async fn look(journal: &SqliteJournal, is_owned: bool) -> Result<(Verdict, String), Trouble> {

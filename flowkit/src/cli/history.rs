@@ -54,8 +54,12 @@ impl History {
     }
 
     fn nothing(&self) -> Trouble {
+        let why = match &self.journal {
+            Some(_) => "no run is recorded, or none is kept any more,",
+            None => "no run was ever recorded",
+        };
         Trouble::usage(format!(
-            "no run was ever recorded in `{}`: `--data-dir` or FLOWKIT_HOME names another directory",
+            "{why} in `{}`: `--data-dir` or FLOWKIT_HOME names another directory",
             self.data_dir.display()
         ))
     }

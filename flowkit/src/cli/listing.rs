@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use flowkit_journal::RunFilter;
 use serde_json::{Value, json};
 
@@ -104,8 +105,16 @@ pub(super) async fn runs(
     } else {
         let rows: Vec<_> = runs.iter().map(row).collect();
         screen.table(&["RUN", "FLOW", "STATE", "BEGAN", "TOOK", ""], &rows);
+        if filter.limit.is_some_and(|limit| limit as usize == runs.len()) && !is_said(matches, "limit") {
+            screen.tell("there may be more: `--limit` says how many are shown");
+        }
     }
     Ok(Exit::Completed)
+}
+
+/// Whether an option was given, rather than left as it is by itself.
+fn is_said(matches: &ArgMatches, option: &str) -> bool {
+    matches.value_source(option) == Some(ValueSource::CommandLine)
 }
 
 fn row(run: &Standing) -> Vec<String> {

@@ -29,8 +29,9 @@ pub(crate) fn run<T: Send + Sync + 'static>(
         let guard = RunGuard::begin(&scope)?;
         let outcome = tokio::select! {
             biased;
-            outcome = scoped(scope.ambient(tags, 1), call.into_future()) => outcome,
+            // First, since the run is stopped with it, and would say no more than that.
             () = scope.cancelled() => Err(guard.cancelled_error()),
+            outcome = scoped(scope.ambient(tags, 1), call.into_future()) => outcome,
         };
         guard
             .finish(outcome.as_ref().err().cloned())

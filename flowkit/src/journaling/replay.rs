@@ -146,8 +146,8 @@ impl Replay {
         let follows = || Some(first_item(places.get(&fan_out)?, &task.inputs));
         let place = task.place.or_else(|| task.spot.item.and_then(|_| follows()));
         // An effect that nothing undoes stands, and may do so if what undoes it failed.
-        let is_undone = !matches!(task.effect, Effect::Happened | Effect::Intended);
-        if task.state == State::RolledBack.name() && is_undone {
+        let is_rolled_back = task.state == State::RolledBack.name();
+        if is_rolled_back && !matches!(task.effect, Effect::Happened | Effect::Intended) {
             self.forget(place, &task, effects);
             return;
         }
@@ -172,9 +172,10 @@ impl Replay {
                 attempts: task.attempts,
             },
         };
-        // A later life knows better than an earlier one, unless it knows nothing.
+        // A later life knows better than an earlier one, unless it knows nothing. One that failed to undo it knows that nobody knows.
+        let is_in_doubt = is_rolled_back && task.effect == Effect::Intended;
         let known = self.by_place.entry(place).or_insert(found);
-        if found.has_result || !known.has_result {
+        if found.has_result || !known.has_result || is_in_doubt {
             *known = found;
         }
     }

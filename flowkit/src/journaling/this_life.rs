@@ -42,10 +42,18 @@ impl ThisLife {
         }
     }
 
-    /// Notes that nobody knows whether the effect of the call at this place stands: it is being undone, or what undoes it failed.
-    pub(crate) fn doubt(&self, place: Digest, effect: Effect) {
-        if let Some(found) = self.lock().effects.get_mut(&place) {
-            found.effect = effect;
+    /// Notes that nobody knows whether the effect of the call at this place stands: it is being undone, or what undoes it failed. Also of one of which only an
+    /// earlier life knew. Gives what was known of it in this one.
+    pub(crate) fn doubt(&self, place: Digest, found: Found) -> Option<Found> {
+        self.lock().effects.insert(place, found)
+    }
+
+    /// Notes that what was to be undone was not, and stands: what was known of it counts again.
+    pub(crate) fn stands(&self, place: Digest, known: Option<Found>) {
+        let mut done = self.lock();
+        match known {
+            Some(known) => drop(done.effects.insert(place, known)),
+            None => drop(done.effects.remove(&place)),
         }
     }
 

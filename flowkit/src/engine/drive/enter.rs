@@ -39,6 +39,16 @@ pub(crate) enum Entrance {
     Item { node: NodeRef, item: u32 },
 }
 
+impl Entrance {
+    /// Takes a place in the graph for a run.
+    fn take(self, scope: &Scope, run: NewRun) -> NodeRef {
+        match self {
+            Self::Node => scope.add(run),
+            Self::Item { node, item } => scope.add_item(node, item, run.name, run.tags, run.edges),
+        }
+    }
+}
+
 impl Drive {
     /// Enters a run in the graph of the context's flow run. Its inputs are submitted, its body has not begun.
     pub(crate) fn new(
@@ -63,17 +73,15 @@ impl Drive {
         let may_close = stall::may_close(&scope, matches!(entrance, Entrance::Item { .. }), &edges);
         let tags = with_ambient(tags, &caller.around().tags);
         let is_plain = options.is_none() && orders.is_empty() && is_plain(definition, &caller);
-        let place = match entrance {
-            Entrance::Node => scope.add(NewRun {
-                definition,
-                parent: caller.place,
-                kind: NodeKind::Task,
-                name,
-                tags,
-                edges,
-            }),
-            Entrance::Item { node, item } => scope.add_item(node, item, name, tags, edges),
+        let run = NewRun {
+            definition,
+            parent: caller.place,
+            kind: NodeKind::Task,
+            name,
+            tags,
+            edges,
         };
+        let place = entrance.take(&scope, run);
         let stalled = may_close.then(|| stall::of_entered(&scope, place)).flatten();
         let more =
             (!is_plain).then(|| Box::new(More::of(definition, options.as_ref(), orders, &caller, place)));

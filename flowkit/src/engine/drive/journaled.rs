@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use flowkit_journal::JournalResult;
 use flowkit_journal::record::{Digest, Effect};
@@ -84,6 +85,33 @@ impl Drive {
         journaled.record.inputs = inputs.unwrap_or_default();
         journaled.keeps = job.is_kept();
         None
+    }
+
+    /// Waits for the journal, or for what it has the run do again.
+    pub(super) fn poll_journal(&mut self, job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
+        Poll::Ready(match &mut self.phase {
+            Phase::Restore(read) => {
+                let (read, found) = ready!(read.as_mut().poll(cx));
+                self.after_restore(job, read, &found)
+            }
+            Phase::Moved(read) => {
+                let moved = ready!(read.as_mut().poll(cx));
+                self.after_moved(job, moved)
+            }
+            Phase::Undo(undo) => {
+                let undone = ready!(undo.as_mut().poll(cx));
+                self.after_undo(&*job, undone)
+            }
+            Phase::Intend(intend) => {
+                let written = ready!(intend.as_mut().poll(cx));
+                self.after_intend(written)
+            }
+            Phase::Commit(commit) => {
+                let written = ready!(commit.as_mut().poll(cx));
+                self.after_commit(written)
+            }
+            _ => return Poll::Pending,
+        })
     }
 
     /// Finds out whether an earlier life of the flow run, or an earlier attempt in this one, completed the call.

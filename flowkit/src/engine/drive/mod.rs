@@ -217,17 +217,8 @@ impl Drive {
     fn poll_phase(&mut self, mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Step> {
         let step = match &mut self.phase {
             Phase::Inputs => ready!(self.poll_inputs(job.as_mut(), cx)),
-            Phase::Restore(read) => {
-                let (read, found) = ready!(read.as_mut().poll(cx));
-                self.after_restore(job, read, &found)
-            }
-            Phase::Moved(read) => {
-                let moved = ready!(read.as_mut().poll(cx));
-                self.after_moved(job, moved)
-            }
-            Phase::Undo(undo) => {
-                let undone = ready!(undo.as_mut().poll(cx));
-                self.after_undo(&*job, undone)
+            Phase::Restore(_) | Phase::Moved(_) | Phase::Undo(_) | Phase::Intend(_) | Phase::Commit(_) => {
+                ready!(self.poll_journal(job, cx))
             }
             Phase::Stalled(error) => {
                 let error = error.clone();
@@ -252,10 +243,6 @@ impl Drive {
             }
             Phase::Rate(_) => ready!(self.poll_rate(cx)),
             Phase::Slots => ready!(self.poll_slots(cx)),
-            Phase::Intend(intend) => {
-                let written = ready!(intend.as_mut().poll(cx));
-                self.after_intend(written)
-            }
             Phase::Begin => ready!(self.begin_attempt(job, cx)),
             Phase::Attempt { .. } => ready!(self.poll_attempt(job, cx)),
             Phase::Delay(delay) => {
@@ -269,10 +256,6 @@ impl Drive {
             Phase::Keep(keep) => {
                 let trouble = ready!(keep.0.as_mut().poll(cx));
                 self.after_keep(trouble)
-            }
-            Phase::Commit(commit) => {
-                let written = ready!(commit.as_mut().poll(cx));
-                self.after_commit(written)
             }
             Phase::Ended => return Poll::Pending,
         };

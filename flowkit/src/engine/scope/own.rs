@@ -1,6 +1,6 @@
 //! The flow run's own state: its attempts, its pauses, its end.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::{Outcome, Scope};
@@ -120,9 +120,14 @@ impl Scope {
 
     /// Has the journal forget some of what it need not keep, after the end.
     pub(crate) async fn clear_journal(&self) {
-        if let Some(life) = &self.life {
-            let now = self.epoch.wall_time(self.epoch.stamp());
-            life.recorder.clear_out(now).await;
+        let Some(life) = &self.life else { return };
+        let (recorder, now) = (
+            Arc::clone(&life.recorder),
+            self.epoch.wall_time(self.epoch.stamp()),
+        );
+        // Whoever awaits the flow may stop polling it, and others wait until this is over.
+        if let Ok(tokio) = tokio::runtime::Handle::try_current() {
+            drop(tokio.spawn(async move { recorder.clear_out(now).await }).await);
         }
     }
 }

@@ -1,0 +1,193 @@
+//! A task that is awaited, and waits: it is carried on in a tokio task of its own.
+//!
+//! Whoever awaits it may stop polling it without dropping it, as a loop over `buffer_unordered` does while its body awaits something else. Were the run
+//! polled by its caller alone, it would keep the slot that it holds, or its place in a queue, from what the caller awaits meanwhile, and both would
+//! wait for ever.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::call::Running;
+use crate::engine::scope::Scope;
+use crate::error::Error;
+use crate::ids::NodeRef;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A run that is carried on, held by whoever awaits it: dropped before its end, it is cancelled.
+pub(crate) struct Carried<T> {
+    shared: Arc<Shared<T>>,
+    carrier: AbortHandle,
+}
+
+struct Shared<T> {
+    scope: Arc<Scope>,
+    place: NodeRef,
+    inner: Mutex<Inner<T>>,
+}
+
+struct Inner<T> {
+    stands: Stands<T>,
+    awaiter: Option<Waker>,
+}
+
+enum Stands<T> {
+    /// The run waits to be polled.
+    Waiting(Running<T>),
+    /// The carrier polls it.
+    Polled,
+    Ended(Result<T, Error>),
+    /// Nobody awaits it any more, or somebody was given its outcome.
+    Over,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run has ended: tells whoever awaits it.
+    fn end(&self, outcome: Result<T, Error>) {
+        let mut inner = self.lock();
+        if matches!(inner.stands, Stands::Over) {
+            return;
+        }
+        inner.stands = Stands::Ended(outcome);
+        let awaiter = inner.awaiter.take();
+        drop(inner);
+        if let Some(awaiter) = awaiter {
+            awaiter.wake();
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Carried<T> {
+    /// Carries a run on.
+    pub(crate) fn new(tokio: &Handle, running: Running<T>) -> Self {
+        let (scope, place) = (Arc::clone(running.scope()), running.place());
+        // The flow ends after it, also if it is dropped in the middle of being polled.
+        scope.enter();
+        let inner = Inner {
+            stands: Stands::Waiting(running),
+            awaiter: None,
+        };
+        let shared = Arc::new(Shared {
+            scope,
+            place,
+            inner: Mutex::new(inner),
+        });
+        let carrier = Carrier {
+            shared: Arc::clone(&shared),
+            stoppable: false,
+        };
+        let carrier = tokio.spawn(carrier).abort_handle();
+        Self { shared, carrier }
+    }
+}
+
+impl<T> Carried<T> {
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        &self.shared.scope
+    }
+
+    pub(crate) fn place(&self) -> NodeRef {
+        self.shared.place
+    }
+
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<T, Error>> {
+        let mut inner = self.shared.lock();
+        match mem::replace(&mut inner.stands, Stands::Over) {
+            Stands::Ended(outcome) => Poll::Ready(outcome),
+            stands => {
+                inner.stands = stands;
+                match &mut inner.awaiter {
+                    Some(awaiter) => awaiter.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<T> Drop for Carried<T> {
+    fn drop(&mut self) {
+        let stands = mem::replace(&mut self.shared.lock().stands, Stands::Over);
+        // What it runs when it is dropped is the user's.
+        drop(stands);
+        self.carrier.abort();
+    }
+}
+
+/// Polls a run on.
+struct Carrier<T> {
+    shared: Arc<Shared<T>>,
+    /// Whether it is woken when the run is stopped: it has waited before.
+    stoppable: bool,
+}
+
+impl<T> Carrier<T> {
+    /// Polls the run, unless it was stopped, as what called it may have been since: that is polled no more, and drops it soon.
+    fn poll_run(&mut self, running: &mut Running<T>, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+        let Shared { scope, place, .. } = &*self.shared;
+        if !scope.is_stopped(*place) {
+            if let Poll::Ready(outcome) = running.poll_run(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            let is_first = !std::mem::replace(&mut self.stoppable, true);
+            if !(is_first && scope.wait_stoppable(*place, cx.waker())) {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(running.abandon())
+    }
+}
+
+impl<T> Future for Carrier<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = Arc::clone(&self.shared);
+        let stands = mem::replace(&mut shared.lock().stands, Stands::Polled);
+        let Stands::Waiting(mut running) = stands else {
+            shared.lock().stands = stands;
+            return Poll::Ready(());
+        };
+        if let Poll::Ready(ended) = self.poll_run(&mut running, cx) {
+            if let Some(outcome) = ended {
+                shared.end(outcome);
+            }
+            return Poll::Ready(());
+        }
+        let mut inner = shared.lock();
+        if matches!(inner.stands, Stands::Over) {
+            drop(inner);
+            drop(running);
+            return Poll::Ready(());
+        }
+        inner.stands = Stands::Waiting(running);
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Carrier<T> {
+    fn drop(&mut self) {
+        let mut inner = self.shared.lock();
+        match mem::replace(&mut inner.stands, Stands::Polled) {
+            // The tokio runtime ends before the run does.
+            Stands::Waiting(mut running) => {
+                drop(inner);
+                if let Some(outcome) = running.abandon() {
+                    self.shared.end(outcome);
+                }
+            }
+            stands => inner.stands = stands,
+        }
+        self.shared.scope.leave();
+    }
+}
