@@ -14,7 +14,7 @@ use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
 
 /// What [`DatasetSink`](crate::sink::DatasetSink) wrote into a directory: all loads that count, in the order of their names, with the columns in their own order and types, also those that it was partitioned by.
 ///
-/// What is read is what was there when it was opened. A load that is replaced meanwhile is removed, and then the reading fails with [`ErrorKind::NotFound`].
+/// What is read is what was there when it was opened. A load that is replaced meanwhile is removed, and then the reading fails with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
 #[derive(Debug, Clone)]
 pub struct DatasetSource {
     root: PathBuf,
