@@ -1,6 +1,6 @@
 //! Every way in and every way out gives the same figures, of a generated season, or of the file that `FLOWKIT_SEASON` names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowkit_etl::BatchStream;
@@ -12,7 +12,7 @@ use flowkit_etl::sql::Database;
 use serde::{Deserialize, Serialize};
 
 use crate::http_server::{Reply, Server};
-use crate::program::Program;
+use crate::program::{Program, Said};
 use crate::s3_server::S3;
 use crate::servers::{Kind, on};
 
@@ -72,25 +72,72 @@ async fn fill(database: &Database, file: &Path) {
         .unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_way_in_and_every_way_out_gives_the_same_figures() {
-    let directory = tempfile::tempdir().unwrap();
-    let place = |name: &str| directory.path().join(name);
-    let s3 = S3::start().await;
-    let program = Program::new(directory.path(), &s3.endpoint, "hunter2");
-    let mut plain = program.run(None, "out").await;
-    let file = place("target/plant_phenotyping/season.csv");
-    if let Some(season) = std::env::var_os("FLOWKIT_SEASON") {
-        std::fs::copy(season, &file).unwrap();
-        plain = program.run(file.to_str(), "out").await;
-    }
-    assert_eq!(plain.code, Some(0), "{plain:?}");
-    assert!(plain.figures().len() > 1, "{plain:?}");
-    let text = std::fs::read(&file).unwrap();
-    let expected = figures(&CsvSource::new(place("out/plants.csv")).schema(columns())).await;
-    assert!(expected.len() > 10);
+/// A season, and what the program makes of it from a CSV file into CSV files.
+struct Season {
+    directory: tempfile::TempDir,
+    s3: S3,
+    program: Program,
+    file: PathBuf,
+    plain: Said,
+    expected: Vec<Figure>,
+}
 
-    // The same season in each form, here, in the bucket, and behind an address.
+impl Season {
+    async fn begin() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let s3 = S3::start().await;
+        let program = Program::new(directory.path(), &s3.endpoint, "hunter2");
+        let mut plain = program.run(None, "out").await;
+        let file = directory.path().join("target/plant_phenotyping/season.csv");
+        if let Some(season) = std::env::var_os("FLOWKIT_SEASON") {
+            std::fs::copy(season, &file).unwrap();
+            plain = program.run(file.to_str(), "out").await;
+        }
+        assert_eq!(plain.code, Some(0), "{plain:?}");
+        assert!(plain.figures().len() > 1, "{plain:?}");
+        let mut season = Self {
+            directory,
+            s3,
+            program,
+            file,
+            plain,
+            expected: Vec::new(),
+        };
+        season.expected = season.written("out").await;
+        assert!(season.expected.len() > 10);
+        season
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The figures in CSV files.
+    async fn written(&self, directory: &str) -> Vec<Figure> {
+        let file = self.place(directory).join("plants.csv");
+        figures(&CsvSource::new(file).schema(columns())).await
+    }
+
+    /// The season as a file of this name has it.
+    async fn as_file(&self, name: &str) -> Vec<u8> {
+        let sink = FileSink::new(self.place(name));
+        sink.load(&load(), season(&self.file).await).await.unwrap();
+        std::fs::read(self.place(name)).unwrap()
+    }
+
+    /// Runs the program, which must say what it said of the CSV file.
+    async fn runs(&self, source: &str, destination: &str) {
+        let said = self.program.run(Some(source), destination).await;
+        let way = format!("{source} to {destination}");
+        assert_eq!(said.code, Some(0), "{way}: {said:?}");
+        assert_eq!(said.figures(), self.plain.figures(), "{way}");
+        assert!(!format!("{said:?}").contains("hunter2"), "{way}: {said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_in_gives_the_same_figures() {
+    let season = Season::begin().await;
     let mut sources = Vec::new();
     for name in [
         "season.csv.gz",
@@ -98,76 +145,72 @@ async fn every_way_in_and_every_way_out_gives_the_same_figures() {
         "season.jsonl",
         "season.parquet",
     ] {
-        FileSink::new(place(name))
-            .load(&load(), season(&file).await)
-            .await
-            .unwrap();
-        s3.put(&format!("in/{name}"), std::fs::read(place(name)).unwrap())
-            .await;
+        let content = season.as_file(name).await;
+        season.s3.put(&format!("in/{name}"), content).await;
         sources.extend([name.to_owned(), format!("s3://plants/in/{name}")]);
     }
-    s3.put("in/season.csv", text.clone()).await;
-    let half = halves(&text);
-    s3.put("parts/1.csv", half.0).await;
-    s3.put("parts/2.csv", half.1).await;
-    let parquet = std::fs::read(place("season.parquet")).unwrap();
+    let text = std::fs::read(&season.file).unwrap();
+    let (first, second) = halves(&text);
+    for (key, content) in [
+        ("in/season.csv", text.clone()),
+        ("parts/1.csv", first),
+        ("parts/2.csv", second),
+    ] {
+        season.s3.put(key, content).await;
+    }
+    let parquet = std::fs::read(season.place("season.parquet")).unwrap();
     let web = Server::start(move |_, request| match request.path.as_str() {
         "/season.csv?token=hunter2" => Reply::file(request, &text, "1"),
         "/season.parquet" => Reply::file(request, &parquet, "1"),
         _ => Reply::status(404),
     })
     .await;
-    sources.extend([
-        "s3://plants/in/season.csv".to_owned(),
-        "s3://plants/in/*.csv".to_owned(),
-        "s3://plants/parts/".to_owned(),
-        "target/*/season.csv".to_owned(),
-        "parquet:season.parquet".to_owned(),
-        format!("{}/season.csv?token=hunter2", web.address),
-        format!("{}/season.parquet", web.address),
-    ]);
-    let sqlite = Database::new(&format!("sqlite:{}", place("in.db").display())).unwrap();
-    fill(&sqlite, &file).await;
-    sources.push("sqlite:in.db?table=season".to_owned());
+    let sqlite = Database::new(&format!("sqlite:{}", season.place("in.db").display())).unwrap();
+    fill(&sqlite, &season.file).await;
+    let others = [
+        "s3://plants/in/season.csv",
+        "s3://plants/in/*.csv",
+        "s3://plants/parts/",
+        "target/*/season.csv",
+        "parquet:season.parquet",
+        "sqlite:in.db?table=season",
+    ];
+    sources.extend(others.map(str::to_owned));
+    sources.push(format!("{}/season.csv?token=hunter2", web.address));
+    sources.push(format!("{}/season.parquet", web.address));
     for source in &sources {
-        let said = program.run(Some(source), "again").await;
-        assert_eq!(said.code, Some(0), "{source}: {said:?}");
-        assert_eq!(said.figures(), plain.figures(), "{source}");
-        let again = figures(&CsvSource::new(place("again/plants.csv")).schema(columns())).await;
-        assert_eq!(again, expected, "{source}");
-        assert!(!format!("{said:?}").contains("hunter2"), "{source}: {said:?}");
+        season.runs(source, "again").await;
+        assert_eq!(season.written("again").await, season.expected, "{source}");
     }
+}
 
-    // And out again, from the bucket, each twice: the second run is in place of the first.
-    let source = Some("s3://plants/in/season.csv.gz");
-    let into = Database::new(&format!("sqlite:{}", place("out.db").display())).unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_out_gives_the_same_figures_and_a_second_run_is_in_place_of_the_first() {
+    let season = Season::begin().await;
+    let content = season.as_file("season.csv.gz").await;
+    season.s3.put("in/season.csv.gz", content).await;
     for destination in ["parquet:lake", "s3://plants/lake/maize", "sqlite:out.db"] {
         for _ in 0..2 {
-            let said = program.run(source, destination).await;
-            assert_eq!(
-                (said.code, said.figures()),
-                (Some(0), plain.figures()),
-                "{destination}: {said:?}"
-            );
+            season.runs("s3://plants/in/season.csv.gz", destination).await;
         }
     }
-    assert_eq!(figures(&DatasetSource::new(place("lake/plants"))).await, expected);
-    assert_eq!(
-        figures(&ObjectSource::new(&s3.bucket("lake/maize/plants"))).await,
-        expected
-    );
-    assert_eq!(table(&into).await, expected);
+    let lake = DatasetSource::new(season.place("lake/plants"));
+    assert_eq!(figures(&lake).await, season.expected);
+    let lake = ObjectSource::new(&season.s3.bucket("lake/maize/plants"));
+    assert_eq!(figures(&lake).await, season.expected);
+    let database = Database::new(&format!("sqlite:{}", season.place("out.db").display())).unwrap();
+    assert_eq!(table(&database).await, season.expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_of_databases_are_ways_in_and_out() {
+    let season = &Season::begin().await;
     for kind in [Kind::Postgres, Kind::MySql] {
-        on(kind, |there| {
-            let (program, file, expected, figures) = (&program, &file, &expected, plain.figures());
-            async move {
-                fill(&there.database, file).await;
-                let address = &there.address;
-                let from = format!("{address}?table=season");
-                let said = program.run(Some(&from), address).await;
-                assert_eq!((said.code, said.figures()), (Some(0), figures), "{said:?}");
-                assert_eq!(&table(&there.database).await, expected);
-            }
+        on(kind, |there| async move {
+            fill(&there.database, &season.file).await;
+            let from = format!("{}?table=season", there.address);
+            season.runs(&from, &there.address).await;
+            assert_eq!(table(&there.database).await, season.expected);
         })
         .await;
     }

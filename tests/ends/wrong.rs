@@ -1,5 +1,7 @@
 //! What cannot be an end, or cannot be reached, is told with what to do, and never with a secret.
 
+use std::path::Path;
+
 use crate::http_server::{Reply, Server};
 use crate::program::Program;
 use crate::s3_server::S3;
@@ -70,19 +72,21 @@ async fn what_is_wrong_with_an_end_is_told_and_no_secret_is() {
         );
     }
     // Nothing of it is in what was recorded either.
+    assert!(search(directory.path()) > 0);
+}
+
+/// Looks for a secret in all files below a directory, and gives how many there are.
+fn search(directory: &Path) -> usize {
     let mut looked = 0;
-    let mut directories = vec![directory.path().to_owned()];
-    while let Some(next) = directories.pop() {
-        for entry in std::fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if let Ok(bytes) = std::fs::read(&path) {
-                looked += 1;
-                let found = bytes.windows(7).any(|window| window == b"hunter2");
-                assert!(!found, "a secret is in {}", path.display());
-            }
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            looked += search(&path);
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            looked += 1;
+            let found = bytes.windows(7).any(|window| window == b"hunter2");
+            assert!(!found, "a secret is in {}", path.display());
         }
     }
-    assert!(looked > 0);
+    looked
 }
