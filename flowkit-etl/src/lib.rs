@@ -48,8 +48,15 @@
 //! | `http` | [`http`] and [`HttpSource`](source::HttpSource): the records of APIs, page after page; with the features of formats, files at addresses |
 //! | `objects` | [`object`]: files and data sets in S3, Google Cloud Storage and Azure. It brings `parquet` |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
+//! | `query` | [`query`]: SQL over batches, by DataFusion, which is many crates |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
+//! | `monitor` | [`monitor`]: what runs do, in figures, from the engine's events alone |
+//! | `prometheus`, `prometheus-listener` | those figures as Prometheus reads them, for your HTTP server or by one of its own |
+//! | `otel` | those figures and the spans of runs, sent to a collector of OpenTelemetry |
+//! | `alerts` | [`alerts`]: rules about runs and quality, told by email and webhooks |
 
+#[cfg(feature = "alerts")]
+pub mod alerts;
 #[cfg(any(
     feature = "files",
     feature = "sensors",
@@ -63,14 +70,22 @@ mod dead_letters;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(any(feature = "data", feature = "monitor"))]
+mod in_run;
 #[cfg(any(feature = "files", feature = "sensors"))]
 mod matching;
+#[cfg(feature = "monitor")]
+pub mod monitor;
+#[cfg(any(feature = "monitor", feature = "alerts"))]
+mod names;
 #[cfg(feature = "objects")]
 pub mod object;
 #[cfg(feature = "pipeline")]
 pub mod pipeline;
 #[cfg(feature = "quality")]
 pub mod quality;
+#[cfg(feature = "query")]
+pub mod query;
 #[cfg(any(feature = "validation", feature = "quality"))]
 mod records;
 #[cfg(feature = "data")]
@@ -79,6 +94,8 @@ mod reject;
 mod remote;
 #[cfg(feature = "data")]
 mod rows;
+#[cfg(any(feature = "monitor", feature = "alerts"))]
+mod said;
 #[cfg(feature = "sensors")]
 pub mod sensor;
 #[cfg(feature = "data")]
@@ -91,6 +108,10 @@ pub mod source;
 pub mod sql;
 #[cfg(feature = "data")]
 mod stream;
+#[cfg(any(feature = "http", feature = "otel", feature = "alerts"))]
+mod tls;
+#[cfg(any(feature = "data", feature = "monitor"))]
+mod traffic;
 #[cfg(feature = "validation")]
 pub mod validation;
 #[cfg(feature = "data")]
@@ -112,5 +133,7 @@ pub use rows::{batch_of, rows_of, schema_of};
 pub use since::Since;
 #[cfg(feature = "data")]
 pub use stream::{BatchStream, DEFAULT_BATCH_ROWS};
+#[cfg(any(feature = "data", feature = "monitor"))]
+pub use traffic::Traffic;
 #[cfg(feature = "data")]
 pub use value::Value;

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt;
 
 use crate::error::Result;
+use crate::in_run::InRun;
 use crate::stream::BatchStream;
 
 use measure::Measures;
@@ -117,9 +118,14 @@ impl Quality {
             measures.observe(&batch)?;
             Ok(batch)
         });
-        let judge = move || match judging {
-            true => judged.report().into_result().map(drop),
-            false => Ok(()),
+        let run = InRun::current();
+        let judge = move || {
+            let report = judged.report();
+            run.tell(&report);
+            match judging {
+                true => report.into_result().map(drop),
+                false => Ok(()),
+            }
         };
         Ok((passing.then_judge(judge), measured))
     }

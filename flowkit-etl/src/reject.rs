@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::in_run::InRun;
+use crate::traffic::Traffic;
 
 /// Values of rejected records are told up to this many characters.
 const LONGEST_VALUE: usize = 200;
@@ -117,6 +119,8 @@ pub const DEFAULT_KEPT: usize = 1000;
 #[derive(Clone)]
 pub struct Rejects {
     shared: Arc<Mutex<Kept>>,
+    /// The run that whoever holds this clone works in, if that is known.
+    run: InRun,
 }
 
 struct Kept {
@@ -144,6 +148,7 @@ impl Rejects {
                 kept: VecDeque::new(),
                 first: None,
             })),
+            run: InRun::default(),
         }
     }
 
@@ -172,6 +177,15 @@ impl Rejects {
         self.lock().at_most = usize::MAX;
     }
 
+    /// The same, for what works in the present run, but perhaps in other tasks and threads.
+    #[cfg(any(feature = "csv", feature = "json", feature = "validation"))]
+    pub(crate) fn in_current_run(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            run: InRun::current(),
+        }
+    }
+
     /// Counts records that are good.
     pub fn accept(&self, records: u64) {
         self.lock().records += records;
@@ -188,6 +202,15 @@ impl Rejects {
         }
         if kept.kept.len() < kept.at_most {
             kept.kept.push_back(reject);
+        }
+        drop(kept);
+        let rejected = Traffic {
+            records_rejected: 1,
+            ..Traffic::default()
+        };
+        match self.run.is_observed() {
+            true => self.run.tell(&rejected),
+            false => rejected.report(),
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::since::Progress;
+use crate::traffic::Counted;
 
 /// How many rows a batch has, unless said otherwise.
 pub const DEFAULT_BATCH_ROWS: usize = 8192;
@@ -28,6 +29,8 @@ pub struct BatchStream {
     ended: bool,
     /// How far an incremental extraction came, for the sink that keeps it.
     progress: Option<Progress>,
+    /// Who counts what passes here.
+    counted: Vec<Counted>,
 }
 
 /// A task that makes batches. Nobody is left to take them when this is dropped.
@@ -47,6 +50,7 @@ impl BatchStream {
             batches: Box::pin(batches),
             ended: false,
             progress: None,
+            counted: Vec::new(),
         }
     }
 
@@ -113,6 +117,16 @@ impl BatchStream {
         self
     }
 
+    /// With its batches counted, too.
+    #[cfg_attr(
+        not(any(feature = "files", feature = "sql")),
+        allow(dead_code, reason = "by what reads and writes")
+    )]
+    pub(crate) fn counted(mut self, counted: Counted) -> Self {
+        self.counted.push(counted);
+        self
+    }
+
     /// Each batch as a function leaves it. The schema is that of what it returns.
     pub fn map_batches<F>(self, schema: SchemaRef, mut each: F) -> Self
     where
@@ -174,6 +188,9 @@ impl Stream for BatchStream {
         };
         let next = next.map(|batch| batch.and_then(|batch| fitting(&self.schema, batch)));
         self.ended = !matches!(next, Some(Ok(_)));
+        if let Some(Ok(batch)) = &next {
+            self.counted.iter().for_each(|counted| counted.count(batch));
+        }
         Poll::Ready(next)
     }
 }

@@ -163,7 +163,8 @@ impl Validation {
     ///
     /// # Errors
     /// When records with its columns cannot be checked at all.
-    pub fn apply(self, stream: BatchStream) -> Result<BatchStream> {
+    pub fn apply(mut self, stream: BatchStream) -> Result<BatchStream> {
+        self.rejects = self.rejects.in_current_run();
         let schema = self.check.columns(stream.schema())?;
         let (tolerance, rejects) = (self.tolerance, self.rejects.clone());
         let mut before = 0;

@@ -334,16 +334,14 @@ impl<T: Send + Sync + 'static> Progress<T> {
             }
         }
     }
-}
 
-impl<T: Send + Sync + 'static> Progress<T> {
-    /// The run waits: lets it go on by itself from now on, unless a blocking body awaits it, or there is nothing to run it on.
+    /// The run waits: lets it go on by itself from now on, unless there is nothing to run it on.
     fn carry_on(&mut self) -> bool {
         let Ok(tokio) = tokio::runtime::Handle::try_current() else {
             return false;
         };
         match std::mem::replace(self, Self::New(None)) {
-            Self::Running(running) if !running.drive.is_in_blocking() => {
+            Self::Running(running) => {
                 *self = Self::Carried(Carried::new(&tokio, running));
                 true
             }

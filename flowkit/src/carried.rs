@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::call::Running;
+use crate::call::{Running, no_output};
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::ids::NodeRef;
@@ -185,6 +185,11 @@ impl<T> Drop for Carrier<T> {
                 if let Some(outcome) = running.abandon() {
                     self.shared.end(outcome);
                 }
+            }
+            // What polled it panicked, which is a bug of ours.
+            Stands::Polled => {
+                drop(inner);
+                self.shared.end(Err(no_output()));
             }
             stands => inner.stands = stands,
         }

@@ -261,6 +261,59 @@ impl CurrentRun {
         self.0.is_abandoned() || self.0.scope.is_closed()
     }
 
+    /// Whether the runtime has observers, which are told of [reports](Self::report). If not, nothing need be put together for them.
+    pub fn is_observed(&self) -> bool {
+        self.0.scope.is_watched()
+    }
+
+    /// Tells the runtime's observers something about this run: how many rows were read, how good they are. It is an event,
+    /// [`EventKind::Reported`](crate::EventKind::Reported), and nothing else comes of it.
+    ///
+    /// The engine knows nothing of what is reported; who observes finds it by its type. It may be called from other tasks and threads that
+    /// work for this run, also when that has ended.
+    ///
+    /// ```
+    /// use flowkit::prelude::*;
+    /// use flowkit::{Event, EventKind};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use std::sync::Arc;
+    ///
+    /// struct Rows(u64);
+    ///
+    /// #[task]
+    /// async fn load() {
+    ///     if let Some(run) = flowkit::current_run() {
+    ///         run.report(&Rows(7));
+    ///     }
+    /// }
+    ///
+    /// #[derive(Default)]
+    /// struct Loaded(AtomicU64);
+    ///
+    /// impl flowkit::Observer for Loaded {
+    ///     fn on_event(&self, event: &Event<'_>) {
+    ///         if let EventKind::Reported { report, .. } = &event.kind
+    ///             && let Some(Rows(rows)) = report.downcast_ref()
+    ///         {
+    ///             self.0.fetch_add(*rows, Ordering::Relaxed);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let loaded = Arc::new(Loaded::default());
+    /// Runtime::builder().observe(loaded.clone()).build().await?.scope(async { load().await }).await?;
+    /// assert_eq!(loaded.0.load(Ordering::Relaxed), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report(&self, report: &(dyn std::any::Any + Send + Sync)) {
+        if self.is_observed() {
+            self.0.scope.tell_report(self.0.place, report);
+        }
+    }
+
     /// The name of the flow run.
     pub fn flow_run_name(&self) -> String {
         self.0.scope.name().to_owned()

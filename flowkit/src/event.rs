@@ -1,9 +1,12 @@
 //! The notable moments of a run, told to observers as they happen.
 
+use std::any::Any;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::breaker::BreakerState;
+use crate::definition::Definition;
+use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::ids::{FlowRunId, TaskRunId};
 use crate::state::State;
@@ -19,6 +22,24 @@ pub struct Event<'a> {
     pub flow_run_name: &'a str,
     /// What happened.
     pub kind: EventKind<'a>,
+    pub(crate) scope: &'a Scope,
+}
+
+impl Event<'_> {
+    /// The flow whose run it is, whatever the run itself is named.
+    pub fn flow(&self) -> &'static Definition {
+        self.scope.definition
+    }
+
+    /// The run in another flow that stands for this one, if it is a subflow.
+    pub fn parent(&self) -> Option<TaskRunId> {
+        self.scope.parent().map(|(scope, place)| scope.task_run_id(place))
+    }
+
+    /// The tags of the flow run, those of its definition, its call and its surroundings together, sorted. They are put together when this is asked.
+    pub fn flow_run_tags(&self) -> Vec<String> {
+        self.scope.own_tags()
+    }
 }
 
 /// What happened.
@@ -101,6 +122,17 @@ pub enum EventKind<'a> {
         name: &'a str,
         /// What the hook did.
         error: &'a str,
+    },
+    /// What a body works with reported something, through [`CurrentRun::report`](crate::CurrentRun::report).
+    Reported {
+        /// The task run; none for the body of the flow itself.
+        id: Option<TaskRunId>,
+        /// Its name, or that of the flow run.
+        name: &'a str,
+        /// The name of its task, or of the flow.
+        task: &'static str,
+        /// What it reported, of a type that reporter and observer both know: `report.downcast_ref::<Rows>()`.
+        report: &'a (dyn Any + Send + Sync),
     },
     /// A task that is cached ran, or ended, without its cache. It is not an error of the task.
     Uncached {

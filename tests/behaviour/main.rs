@@ -39,6 +39,7 @@ mod places;
 mod recorder;
 mod released;
 mod repeated;
+mod reports;
 mod resume;
 mod retention;
 mod retries;

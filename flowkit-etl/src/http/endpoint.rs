@@ -353,10 +353,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn built(client: ClientBuilder) -> Result<Client> {
-    // There must be one for the process. If the program chose one, it is that.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
+    crate::tls::provide();
     client.build().map_err(|error| {
         Error::new(ErrorKind::Options, "no client of HTTP can be made").because(error.without_url())
     })

@@ -17,6 +17,7 @@ use crate::sink::shape::Shape;
 use crate::sink::staging::Staging;
 use crate::sink::{LoadId, Loaded, Mode, Sink};
 use crate::stream::BatchStream;
+use crate::traffic::writing;
 
 /// The file that whoever commits a load holds locked.
 const LOCK: &str = ".lock";
@@ -145,7 +146,7 @@ impl DatasetSink {
 
 impl Sink for DatasetSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
-        async move {
+        writing(batches, move |batches| async move {
             let (sink, name, schema) = (self.clone(), load.clone(), batches.schema().clone());
             let repeated = blocking::run(move || {
                 let ledger = Ledger::read(&sink.root)?;
@@ -164,7 +165,7 @@ impl Sink for DatasetSink {
                 sink.write(name, batches, progress.as_ref())
             })
             .await
-        }
+        })
         .boxed()
     }
 

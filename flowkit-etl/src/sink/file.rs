@@ -13,6 +13,7 @@ use crate::sink::output::Output;
 use crate::sink::staging::Staging;
 use crate::sink::{LoadId, Loaded, Sink};
 use crate::stream::BatchStream;
+use crate::traffic::writing;
 
 /// One file, in place of one that may be there: a reader sees the whole former one or the whole new one. Its name says its format, `plants.csv.gz` or `plants.parquet`.
 ///
@@ -39,6 +40,20 @@ impl FileSink {
         self
     }
 
+    /// Writes all of a stream, for nobody who counts.
+    pub(super) async fn load_all(&self, load: &LoadId, batches: BatchStream) -> Result<Loaded> {
+        let format = self.format.map_or_else(|| FileFormat::of_name(&self.path), Ok)?;
+        if self.path.is_dir() {
+            let message = format!("{} is a directory: name a file in it", self.path.display());
+            return Err(Error::new(ErrorKind::Access, message));
+        }
+        if let Some(progress) = batches.progress() {
+            return Err(progress.unkept());
+        }
+        let (sink, load) = (self.clone(), load.clone());
+        drain(batches, move |batches| sink.write(load, batches, format)).await
+    }
+
     fn write(&self, load: LoadId, batches: Batches, format: (FileFormat, Compression)) -> Result<Loaded> {
         let staging = Staging::within(durable::directory_of(&self.path))?;
         let part = staging.directory().join("part");
@@ -62,18 +77,6 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
-        async move {
-            let format = self.format.map_or_else(|| FileFormat::of_name(&self.path), Ok)?;
-            if self.path.is_dir() {
-                let message = format!("{} is a directory: name a file in it", self.path.display());
-                return Err(Error::new(ErrorKind::Access, message));
-            }
-            if let Some(progress) = batches.progress() {
-                return Err(progress.unkept());
-            }
-            let (sink, load) = (self.clone(), load.clone());
-            drain(batches, move |batches| sink.write(load, batches, format)).await
-        }
-        .boxed()
+        writing(batches, |batches| self.load_all(load, batches)).boxed()
     }
 }

@@ -15,6 +15,7 @@ use crate::sink::ledger::{Ledger, LoadRecord, PartRecord, directory_name};
 use crate::sink::shape::Shape;
 use crate::sink::{Compression, FileFormat, LoadId, Loaded, Mode, Sink};
 use crate::stream::BatchStream;
+use crate::traffic::writing;
 
 /// How often a commit is tried while others commit too.
 const TURNS: u32 = 100;
@@ -192,7 +193,7 @@ fn name_of(load: &LoadId, part: &PartRecord) -> String {
 
 impl Sink for ObjectSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
-        self.load_all(load, batches).boxed()
+        writing(batches, |batches| self.load_all(load, batches)).boxed()
     }
 
     fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {

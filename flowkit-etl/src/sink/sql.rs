@@ -7,6 +7,7 @@ use crate::since::Since;
 use crate::sink::{LoadId, Loaded, Mode, Sink};
 use crate::sql::{Database, Session, TableName};
 use crate::stream::BatchStream;
+use crate::traffic::writing;
 
 mod ledger;
 mod target;
@@ -180,7 +181,7 @@ fn loaded(load: &LoadId, rows: u64, repeated: bool) -> Loaded {
 
 impl Sink for SqlSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
-        self.load_all(load, batches).boxed()
+        writing(batches, |batches| self.load_all(load, batches)).boxed()
     }
 
     fn since<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<Since>> {

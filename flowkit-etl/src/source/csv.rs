@@ -18,6 +18,7 @@ use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
 use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
+use crate::traffic::reading;
 
 /// From how many records columns are inferred, unless said otherwise.
 const INFER_RECORDS: usize = 10_000;
@@ -141,12 +142,13 @@ impl CsvSource {
 
 impl Source for CsvSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        let source = self.clone();
-        async move {
+        let mut source = self.clone();
+        source.setting.rejects = source.setting.rejects.in_current_run();
+        reading(async move {
             let files = source.location.find().await?;
             let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
             Ok(BatchStream::blocking(schema, batches))
-        }
+        })
         .boxed()
     }
 }

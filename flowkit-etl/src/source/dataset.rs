@@ -11,6 +11,7 @@ use crate::sink::ledger::{self, Ledger};
 use crate::source::files::FileBatches;
 use crate::source::{Input, Source, loads};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
+use crate::traffic::reading;
 
 /// What [`DatasetSink`](crate::sink::DatasetSink) wrote into a directory: all loads that count, in the order of their names, with the columns in their own order and types, also those that it was partitioned by.
 ///
@@ -60,10 +61,10 @@ impl DatasetSource {
 impl Source for DatasetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
         let source = self.clone();
-        async move {
+        reading(async move {
             let (schema, batches) = crate::blocking::run(move || source.open_loads()).await?;
             Ok(BatchStream::blocking(schema, batches))
-        }
+        })
         .boxed()
     }
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::sink::FileFormat;
 use crate::source::{Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
+use crate::traffic::reading;
 
 /// Files of any format, one or all that a [`Location`] names. The name of the first one says the format, `plants.csv.gz` or `plants.parquet`, unless it is [given](Self::format). It is the other end of [`FileSink`](crate::sink::FileSink);
 /// what more can be said of a format is said by its own source.
@@ -96,6 +97,6 @@ impl FileSource {
 
 impl Source for FileSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        self.begin().boxed()
+        reading(self.begin()).boxed()
     }
 }

@@ -17,6 +17,7 @@ use crate::http::{Endpoint, Page, Pages};
 use crate::since::Since;
 use crate::source::Source;
 use crate::stream::BatchStream;
+use crate::traffic::reading;
 use crate::value::Value;
 
 /// The records of an HTTP API that answers in JSON, page after page. A page at a time is in memory.
@@ -137,7 +138,7 @@ impl HttpSource {
 
 impl Source for HttpSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        self.begin().boxed()
+        reading(self.begin()).boxed()
     }
 }
 

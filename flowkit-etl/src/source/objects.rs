@@ -8,6 +8,7 @@ use crate::sink::LoadId;
 use crate::sink::ledger::directory_name;
 use crate::source::{Input, Source, loads};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
+use crate::traffic::reading;
 
 /// What [`ObjectSink`](crate::sink::ObjectSink) put into an object store: all loads that count, in the order in which they were committed, with the columns in their own order and types, also those that it was partitioned by. Text is streamed, and
 /// of Parquet files the wanted parts are brought, a row group at a time.
@@ -62,6 +63,6 @@ impl ObjectSource {
 
 impl Source for ObjectSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        self.begin().boxed()
+        reading(self.begin()).boxed()
     }
 }

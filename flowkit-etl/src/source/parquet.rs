@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::files::{self, FileBatches};
 use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
+use crate::traffic::reading;
 
 /// Parquet files, one or all that match a pattern such as `plants/*.parquet`, here or [elsewhere](Self::at). All have the columns of the first.
 ///
@@ -81,11 +82,11 @@ impl ParquetSource {
 impl Source for ParquetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
         let source = self.clone();
-        async move {
+        reading(async move {
             let files = source.location.find().await?;
             let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
             Ok(BatchStream::blocking(schema, batches))
-        }
+        })
         .boxed()
     }
 }

@@ -14,6 +14,7 @@ use crate::since::Since;
 use crate::source::Source;
 use crate::sql::{Database, Dialect, Read, Session, TableName};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, WAITING, columns};
+use crate::traffic::reading;
 use crate::value::Value;
 
 /// The rows of a table, or of a query with parameters. They are read as they are asked for, however many there are.
@@ -177,7 +178,7 @@ impl Following {
 
 impl Source for SqlSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        async move {
+        reading(async move {
             let read = self.read()?;
             let session = self.database.connect().await?;
             let (opened, opening) = oneshot::channel();
@@ -194,7 +195,7 @@ impl Source for SqlSource {
                 Some(schema) => converted(batches, schema.clone()),
                 None => Ok(batches),
             }
-        }
+        })
         .boxed()
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sql::dialect::{Dialect, TableName};
 use crate::sql::session::{Read, Session};
 use crate::sql::{Database, ModelTest};
+use crate::traffic::Traffic;
 use crate::value::Value;
 
 /// A table or view that the database makes of others by a query: the T of ELT.
@@ -102,6 +103,13 @@ pub async fn build_models(database: &Database, models: &[Model]) -> Result<Vec<M
     for model in models {
         let report = model.build(database).await?;
         tracing::info!(target: "flowkit_etl", model = model.name, rows = report.rows, tests = report.tests.len(), "a model was built");
+        if !model.view {
+            let made = Traffic {
+                records_out: report.rows,
+                ..Traffic::default()
+            };
+            made.report();
+        }
         reports.push(report);
     }
     Ok(reports)

@@ -9,6 +9,12 @@
     reason = "in tests"
 )]
 
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_channels;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_delivery;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod alerts;
 #[cfg(all(
     feature = "objects",
     feature = "csv",
@@ -34,6 +40,8 @@ mod database_faults;
 mod database_values;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
+#[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
+mod exports;
 #[cfg(all(
     feature = "csv",
     feature = "json",
@@ -60,6 +68,16 @@ mod killed;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod models;
 #[cfg(all(
+    feature = "monitor",
+    feature = "pipeline",
+    feature = "csv",
+    feature = "quality",
+    feature = "validation"
+))]
+mod monitoring;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod noted;
+#[cfg(all(
     feature = "objects",
     feature = "csv",
     feature = "json",
@@ -67,6 +85,15 @@ mod models;
     feature = "sensors"
 ))]
 mod object_files;
+#[cfg(all(
+    feature = "monitor",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "objects",
+    feature = "sqlite"
+))]
+mod passing;
 #[cfg(all(
     feature = "pipeline",
     feature = "csv",
@@ -80,6 +107,13 @@ mod pipelines;
 mod plants;
 #[cfg(feature = "quality")]
 mod quality;
+#[cfg(feature = "query")]
+mod queries;
+#[cfg(any(
+    all(feature = "alerts", feature = "quality"),
+    all(feature = "prometheus-listener", feature = "otel", feature = "quality")
+))]
+mod receiver;
 #[cfg(feature = "objects")]
 mod s3_server;
 #[cfg(all(
@@ -91,6 +125,8 @@ mod s3_server;
 mod sensors;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod servers;
+#[cfg(all(feature = "alerts", feature = "quality"))]
+mod smtp;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

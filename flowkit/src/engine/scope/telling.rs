@@ -1,5 +1,6 @@
 //! What observers are told, which is put together only if there are any.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::{Change, Scope};
@@ -23,6 +24,7 @@ impl Scope {
                 flow_run: self.id,
                 flow_run_name: self.name(),
                 kind: kind(),
+                scope: self,
             });
         }
     }
@@ -35,6 +37,29 @@ impl Scope {
     /// Tells observers of an event that happens now.
     pub(crate) fn tell_now(&self, kind: EventKind<'_>) {
         self.tell(self.epoch.stamp(), || kind);
+    }
+
+    /// Tells observers what the body of a run reports, or that of the flow itself.
+    pub(crate) fn tell_report(&self, place: Option<NodeRef>, report: &(dyn Any + Send + Sync)) {
+        let Some(place) = place else {
+            return self.tell_now(EventKind::Reported {
+                id: None,
+                name: self.name(),
+                task: self.definition.name(),
+                report,
+            });
+        };
+        let (name, task) = {
+            let graph = self.graph();
+            let task = graph.node(place).map_or("", |node| node.definition.name());
+            (graph.name(place), task)
+        };
+        self.tell_now(EventKind::Reported {
+            id: Some(self.task_run_id(place)),
+            name: &name,
+            task,
+            report,
+        });
     }
 
     pub(super) fn tell_state(

@@ -1,0 +1,409 @@
+//! What rules find in what was seen. It knows no clock but is told the time, and tells nobody but gives alerts back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use flowkit::FlowRunId;
+use tokio::time::Instant;
+
+use super::alert::{Alert, Status};
+use super::rule::{Finds, Rule, in_words};
+use super::seen::{Run, Seen, What};
+
+/// Rules, and what they found. An alert is given with the index of its rule.
+pub(super) struct Watch {
+    rules: Vec<Rule>,
+    running: HashMap<FlowRunId, Running>,
+    /// What will be wrong by then if nothing happens.
+    due: BTreeSet<(Instant, Due)>,
+    /// When a flow succeeded last, for rules that ask, or the beginning and how long before it that was.
+    silent: Vec<(Instant, Duration)>,
+    /// What was found, by rule and subject.
+    found: HashMap<(usize, String), Found>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// This run takes too long for this rule.
+    Long(FlowRunId, usize),
+    /// No success for too long for this rule.
+    Silent(usize),
+}
+
+struct Running {
+    run: Run,
+    /// What is due for it.
+    due: Vec<(Instant, Due)>,
+    /// The rules by which it was told to take too long.
+    told: Vec<usize>,
+}
+
+/// Something wrong, as it was told last.
+struct Found {
+    told: Instant,
+    /// How often it was found since then.
+    repeated: u64,
+    /// Whether it is wrong still.
+    raised: bool,
+}
+
+/// Something to tell, of a rule about a subject.
+struct Finding<'a> {
+    rule: usize,
+    subject: String,
+    flow: &'a str,
+    run: Option<&'a Run>,
+    at: SystemTime,
+    summary: String,
+    details: String,
+}
+
+impl Watch {
+    pub(super) fn new(rules: Vec<Rule>, now: Instant, at: SystemTime) -> Self {
+        let mut due = BTreeSet::new();
+        let mut silent = vec![(now, Duration::ZERO); rules.len()];
+        for (index, (rule, silent)) in rules.iter().zip(&mut silent).enumerate() {
+            if let Finds::Silent(time, last) = rule.finds {
+                let before = last.map(|last| at.duration_since(last).unwrap_or_default());
+                silent.1 = before.unwrap_or_default();
+                due.insert((now + time.saturating_sub(silent.1), Due::Silent(index)));
+            }
+        }
+        Self {
+            silent,
+            rules,
+            running: HashMap::new(),
+            due,
+            found: HashMap::new(),
+        }
+    }
+
+    /// When [`due`](Self::due) is worth a call.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What is wrong since nothing happened.
+    pub(super) fn due(&mut self, now: Instant, at: SystemTime) -> Vec<(usize, Alert)> {
+        let mut told = Vec::new();
+        while let Some((when, due)) = self.due.first().copied().filter(|(when, _)| *when <= now) {
+            self.due.remove(&(when, due));
+            match due {
+                Due::Long(run, rule) => self.is_long(run, rule, (now, at), &mut told),
+                Due::Silent(rule) => self.is_silent(rule, (now, at), &mut told),
+            }
+        }
+        told
+    }
+
+    /// What rules find in something that was seen.
+    pub(super) fn seen(&mut self, seen: Seen, now: Instant) -> Vec<(usize, Alert)> {
+        let mut told = Vec::new();
+        match &seen.what {
+            What::Began => self.begun(seen.run, now),
+            What::Ended { .. } => self.ended(&seen, now, &mut told),
+            #[cfg(feature = "quality")]
+            What::Measured(report) => self.measured(&seen, report, now, &mut told),
+        }
+        told
+    }
+
+    fn begun(&mut self, run: Run, now: Instant) {
+        let mut due = Vec::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            if let Finds::Long(threshold) = rule.finds
+                && rule.concerns(&run)
+            {
+                due.push((now + threshold, Due::Long(run.id, index)));
+            }
+        }
+        if !due.is_empty() {
+            self.due.extend(due.iter().copied());
+            let told = Vec::new();
+            self.running.insert(run.id, Running { run, due, told });
+        }
+    }
+
+    fn ended(&mut self, seen: &Seen, now: Instant, told: &mut Vec<(usize, Alert)>) {
+        let What::Ended { state, took, error } = &seen.what else {
+            return;
+        };
+        let run = &seen.run;
+        let running = self.running.remove(&run.id);
+        for due in running.iter().flat_map(|running| &running.due) {
+            self.due.remove(due);
+        }
+        let told_of = running.map(|running| running.told).unwrap_or_default();
+        for index in self.concerned(run) {
+            let Some(finds) = self.rules.get(index).map(|rule| rule.finds.clone()) else {
+                continue;
+            };
+            let finding = |summary, details| Finding {
+                rule: index,
+                subject: run.flow.clone(),
+                flow: &run.flow,
+                run: Some(run),
+                at: seen.at,
+                summary,
+                details,
+            };
+            let well = match finds {
+                Finds::Failed if state.is_failure() => {
+                    let (line, report) = error.clone().unwrap_or_default();
+                    let summary = format!("{} is {state}: {line}", run.flow);
+                    told.extend(self.raise(finding(summary, report), now));
+                    continue;
+                }
+                Finds::Long(threshold) if *took > threshold => {
+                    if !told_of.contains(&index) {
+                        let summary = format!("{} took {}", run.flow, in_words(*took));
+                        told.extend(self.raise(finding(summary, String::new()), now));
+                    }
+                    continue;
+                }
+                Finds::Failed => state.is_success(),
+                Finds::Long(_) => state.is_success(),
+                Finds::Silent(time, _) if state.is_success() => {
+                    self.heard(index, time, now);
+                    true
+                }
+                _ => false,
+            };
+            if well {
+                let summary = format!("{} is {state}, in {}", run.flow, in_words(*took));
+                told.extend(self.resolve(finding(summary, String::new())));
+            }
+        }
+    }
+
+    /// A flow succeeded.
+    fn heard(&mut self, rule: usize, time: Duration, now: Instant) {
+        self.due.retain(|(_, due)| *due != Due::Silent(rule));
+        self.due.insert((now + time, Due::Silent(rule)));
+        if let Some(since) = self.silent.get_mut(rule) {
+            *since = (now, Duration::ZERO);
+        }
+    }
+
+    fn is_long(
+        &mut self,
+        id: FlowRunId,
+        rule: usize,
+        (now, at): (Instant, SystemTime),
+        told: &mut Vec<(usize, Alert)>,
+    ) {
+        let Some(running) = self.running.get_mut(&id) else {
+            return;
+        };
+        running.told.push(rule);
+        let run = running.run.clone();
+        let Some(Finds::Long(threshold)) = self.rules.get(rule).map(|rule| rule.finds.clone()) else {
+            return;
+        };
+        let finding = Finding {
+            rule,
+            subject: run.flow.clone(),
+            flow: &run.flow,
+            run: Some(&run),
+            at,
+            summary: format!("{} goes on after {}", run.flow, in_words(threshold)),
+            details: String::new(),
+        };
+        told.extend(self.raise(finding, now));
+    }
+
+    fn is_silent(&mut self, rule: usize, (now, at): (Instant, SystemTime), told: &mut Vec<(usize, Alert)>) {
+        let Some(of) = self.rules.get(rule) else { return };
+        let (flow, window) = (of.flow.clone().unwrap_or_default(), of.window);
+        let silent = self
+            .silent
+            .get(rule)
+            .map(|(since, before)| (now - *since) + *before)
+            .unwrap_or_default();
+        // It is looked at again as often as it may be told.
+        self.due
+            .insert((now + window.max(Duration::from_secs(1)), Due::Silent(rule)));
+        let finding = Finding {
+            rule,
+            subject: flow.clone(),
+            flow: &flow,
+            run: None,
+            at,
+            summary: format!("{flow} has not succeeded for {}", in_words(silent)),
+            details: String::new(),
+        };
+        told.extend(self.raise(finding, now));
+    }
+
+    #[cfg(feature = "quality")]
+    fn measured(
+        &mut self,
+        seen: &Seen,
+        report: &crate::quality::QualityReport,
+        now: Instant,
+        told: &mut Vec<(usize, Alert)>,
+    ) {
+        let run = &seen.run;
+        for index in self.concerned(run) {
+            let Some(rule) = self.rules.get(index) else {
+                continue;
+            };
+            let Some(judged) = rule.judges(report) else {
+                continue;
+            };
+            let about = judged
+                .check
+                .map_or_else(String::new, |check| format!(" / {check}"));
+            let finding = Finding {
+                rule: index,
+                subject: format!("{} / {}{about}", run.flow, report.name),
+                flow: &run.flow,
+                run: Some(run),
+                at: seen.at,
+                summary: judged.summary,
+                details: checks_of(report),
+            };
+            match judged.bad {
+                true => told.extend(self.raise(finding, now)),
+                false => told.extend(self.resolve(finding)),
+            }
+        }
+    }
+
+    fn concerned(&self, run: &Run) -> Vec<usize> {
+        let rules = self.rules.iter().enumerate();
+        rules
+            .filter(|(_, rule)| rule.concerns(run))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Something is wrong: it is told, unless it was lately.
+    fn raise(&mut self, finding: Finding<'_>, now: Instant) -> Option<(usize, Alert)> {
+        let window = self.rules.get(finding.rule)?.window;
+        let key = (finding.rule, finding.subject.clone());
+        let found = self.found.get_mut(&key);
+        let mut repeated = 0;
+        if let Some(found) = found {
+            found.raised = true;
+            if now.saturating_duration_since(found.told) < window {
+                found.repeated += 1;
+                return None;
+            }
+            repeated = found.repeated;
+        }
+        let found = Found {
+            told: now,
+            repeated: 0,
+            raised: true,
+        };
+        self.found.insert(key, found);
+        self.alert(finding, Status::Raised, repeated)
+    }
+
+    /// It is well: that is told if it was wrong, and the rule asks for it.
+    fn resolve(&mut self, finding: Finding<'_>) -> Option<(usize, Alert)> {
+        let key = (finding.rule, finding.subject.clone());
+        let found = self.found.get_mut(&key).filter(|found| found.raised)?;
+        if !self.rules.get(finding.rule)?.resolved {
+            found.raised = false;
+            return None;
+        }
+        let repeated = found.repeated;
+        self.found.remove(&key);
+        self.alert(finding, Status::Resolved, repeated)
+    }
+
+    fn alert(&self, finding: Finding<'_>, status: Status, repeated: u64) -> Option<(usize, Alert)> {
+        let rule = self.rules.get(finding.rule)?;
+        let alert = Alert {
+            status,
+            rule: rule.name.clone(),
+            subject: finding.subject,
+            flow: finding.flow.to_owned(),
+            flow_run: finding.run.map(|run| run.id),
+            flow_run_name: finding.run.map(|run| run.name.clone()),
+            at: finding.at,
+            summary: finding.summary,
+            details: finding.details,
+            repeated,
+            held_back: 0,
+        };
+        Some((finding.rule, alert))
+    }
+}
+
+/// The checks of a report, line by line. Its examples are records, which are not sent around.
+#[cfg(feature = "quality")]
+fn checks_of(report: &crate::quality::QualityReport) -> String {
+    let lines: Vec<String> = report.checks.iter().map(ToString::to_string).collect();
+    format!("{} rows\n{}", report.rows, lines.join("\n"))
+}
+
+/// What a rule thinks of a report.
+#[cfg(feature = "quality")]
+struct Judged<'a> {
+    bad: bool,
+    /// The check, if the rule is about one.
+    check: Option<&'a str>,
+    summary: String,
+}
+
+impl Rule {
+    /// Whether it is about a run.
+    fn concerns(&self, run: &Run) -> bool {
+        let of_flow = match &self.flow {
+            Some(flow) => *flow == run.flow,
+            // What is measured in a subflow is measured nowhere else.
+            None => !run.called || self.is_about_data(),
+        };
+        of_flow && self.tags.iter().all(|tag| run.tags.contains(tag))
+    }
+
+    fn is_about_data(&self) -> bool {
+        !matches!(self.finds, Finds::Failed | Finds::Long(_) | Finds::Silent(..))
+    }
+
+    #[cfg(feature = "quality")]
+    fn judges<'a>(&'a self, report: &crate::quality::QualityReport) -> Option<Judged<'a>> {
+        use crate::quality::Verdict;
+        match &self.finds {
+            Finds::Bad {
+                report: name,
+                warnings,
+            } if name.as_ref().is_none_or(|name| *name == report.name) => {
+                let bad = |verdict: Verdict| match verdict {
+                    Verdict::Pass => false,
+                    Verdict::Warn => *warnings,
+                    Verdict::Fail => true,
+                };
+                let checks = report.checks.iter().filter(|check| bad(check.verdict));
+                let said: Vec<String> = checks.map(ToString::to_string).collect();
+                let summary = match said.is_empty() {
+                    true => format!("the quality of {} does", report.name),
+                    false => format!("the quality of {} does not do: {}", report.name, said.join("; ")),
+                };
+                Some(Judged {
+                    bad: !said.is_empty(),
+                    check: None,
+                    summary,
+                })
+            }
+            Finds::Below { check, figure } => {
+                let outcome = report.checks.iter().find(|outcome| outcome.check == *check)?;
+                let measured = outcome
+                    .measured
+                    .map_or_else(|| "not measured".to_owned(), |figure| figure.to_string());
+                Some(Judged {
+                    bad: outcome.measured.is_none_or(|measured| measured < *figure),
+                    check: Some(check),
+                    summary: format!(
+                        "{check} of {} is {measured}, and is to be at least {figure}",
+                        report.name
+                    ),
+                })
+            }
+            _ => None,
+        }
+    }
+}

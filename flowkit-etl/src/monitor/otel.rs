@@ -1,0 +1,392 @@
+//! The figures, and the spans of runs, on their way to a collector of OpenTelemetry.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use flowkit::Secret;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider, UpDownCounter};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::Exporter;
+use super::moments::{Moment, What, kind_of};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often metrics are sent, unless said otherwise.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where OpenTelemetry goes: a collector that takes OTLP over HTTP.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct Otlp {
+    endpoint: String,
+    headers: Vec<(String, Secret<String>)>,
+    service: String,
+    interval: Duration,
+    timeout: Duration,
+}
+
+/// Exports to OpenTelemetry: as an [`Exporter`] the figures, as a [layer](Self::layer) the spans of runs. Clones are the same.
+///
+/// ```no_run
+/// use flowkit::{Runtime, Secret};
+/// use flowkit_etl::monitor::{Monitor, OpenTelemetry};
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// # async fn story() -> Result<(), Box<dyn std::error::Error>> {
+/// let token = Secret::new(std::env::var("COLLECTOR_TOKEN")?);
+/// let otel = OpenTelemetry::to("https://collector.example:4318").header("authorization", token).service("plants").build()?;
+/// tracing::subscriber::set_global_default(tracing_subscriber::registry().with(otel.layer()))?;
+/// let monitor = Monitor::builder().export(otel.clone()).build();
+/// let runtime = Runtime::builder().observe(monitor).build().await?;
+/// // … and at the program's end
+/// otel.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What is sent is gathered and sent by threads of its own, so that no run waits for the collector. If that is not there, what it misses is dropped: a warning of the target `opentelemetry` says so.
+#[derive(Clone)]
+pub struct OpenTelemetry {
+    instruments: Instruments,
+    meters: SdkMeterProvider,
+    tracers: SdkTracerProvider,
+}
+
+/// What is measured.
+#[derive(Clone)]
+struct Instruments {
+    flows: OfRuns,
+    tasks: OfRuns,
+    records: Counter<u64>,
+    bytes: Counter<u64>,
+    #[cfg_attr(
+        not(feature = "quality"),
+        allow(dead_code, reason = "only quality is measured so")
+    )]
+    quality: Gauge<f64>,
+}
+
+#[derive(Clone)]
+struct OfRuns {
+    started: Counter<u64>,
+    ended: Counter<u64>,
+    running: UpDownCounter<i64>,
+    retries: Counter<u64>,
+    errors: Counter<u64>,
+    duration: Histogram<f64>,
+}
+
+impl Otlp {
+    /// A header of each request, to be let in.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Secret<String>>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// What the program is called there; "flowkit" unless said otherwise.
+    pub fn service(mut self, name: impl Into<String>) -> Self {
+        self.service = name.into();
+        self
+    }
+
+    /// How often metrics are sent; [`DEFAULT_INTERVAL`] unless said otherwise.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// How long a request may take; 10 seconds unless said otherwise.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Begins to send.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn build(self) -> Result<OpenTelemetry> {
+        crate::tls::provide();
+        let cannot = |error: String| {
+            let message = "the collector of OpenTelemetry cannot be reached so: it takes an address such as `http://collector:4318`, and headers that can be such";
+            Error::new(ErrorKind::Options, message).because(error)
+        };
+        self.check()?;
+        let at = |path: &str| format!("{}/{path}", self.endpoint.trim_end_matches('/'));
+        let headers: HashMap<String, String> = self
+            .headers
+            .iter()
+            // They are decoded once more, as those of the environment are.
+            .map(|(name, value)| (name.clone(), value.expose_secret().replace('%', "%25")))
+            .collect();
+        let metrics = MetricExporter::builder()
+            .with_http()
+            .with_endpoint(at("v1/metrics"))
+            .with_timeout(self.timeout)
+            .with_headers(headers.clone())
+            .build()
+            .map_err(|error| cannot(self.without_secrets(&error.to_string())))?;
+        let spans = SpanExporter::builder()
+            .with_http()
+            .with_endpoint(at("v1/traces"))
+            .with_timeout(self.timeout)
+            .with_headers(headers)
+            .build()
+            .map_err(|error| cannot(self.without_secrets(&error.to_string())))?;
+        let resource = Resource::builder()
+            .with_service_name(self.service.clone())
+            .build();
+        let reader = PeriodicReader::builder(metrics)
+            .with_interval(self.interval)
+            .build();
+        let meters = SdkMeterProvider::builder()
+            .with_reader(reader)
+            .with_resource(resource.clone())
+            .build();
+        let tracers = SdkTracerProvider::builder()
+            .with_batch_exporter(spans)
+            .with_resource(resource)
+            .build();
+        Ok(OpenTelemetry::of(meters, tracers))
+    }
+
+    /// Whether the address and the headers can be such. What cannot be a header would be left out without a word.
+    fn check(&self) -> Result<()> {
+        // After the scheme and before the path, there is room for a user and a password.
+        if self
+            .endpoint
+            .split('/')
+            .nth(2)
+            .is_none_or(|host| host.contains('@'))
+        {
+            let message = "this is no address of a collector: it takes one such as `http://collector:4318`, and what lets one in as a header";
+            return Err(Error::new(ErrorKind::Options, message));
+        }
+        for (name, value) in &self.headers {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            let fits = value
+                .expose_secret()
+                .bytes()
+                .all(|byte| matches!(byte, b' '..=b'~'));
+            if name.is_empty() || !name.bytes().all(plain) || !fits {
+                let message = format!("{name:?} with its value cannot be a header: a line break, perhaps");
+                return Err(Error::new(ErrorKind::Options, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What an error says, without what only we and the collector know.
+    fn without_secrets(&self, text: &str) -> String {
+        let secrets = self.headers.iter().map(|(_, value)| value.expose_secret());
+        secrets
+            .filter(|secret| !secret.is_empty())
+            .fold(text.to_owned(), |text, secret| {
+                text.replace(secret.as_str(), "[secret]")
+            })
+    }
+}
+
+impl OpenTelemetry {
+    /// To a collector at this address, the one below which `v1/metrics` and `v1/traces` are: `http://collector:4318`.
+    pub fn to(endpoint: impl Into<String>) -> Otlp {
+        Otlp {
+            endpoint: endpoint.into(),
+            headers: Vec::new(),
+            service: "flowkit".to_owned(),
+            interval: DEFAULT_INTERVAL,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// To wherever these providers send it.
+    pub fn of(meters: SdkMeterProvider, tracers: SdkTracerProvider) -> Self {
+        let scope = InstrumentationScope::builder("flowkit")
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        let meter = meters.meter_with_scope(scope);
+        Self {
+            instruments: Instruments::of(&meter),
+            meters,
+            tracers,
+        }
+    }
+
+    /// A layer of `tracing_subscriber` that sends the spans of flow runs, task runs and whatever the program has within them. Which spans are sent is said by a filter:
+    /// `otel.layer().with_filter(LevelFilter::INFO)`.
+    pub fn layer<S>(&self) -> OpenTelemetryLayer<S, SdkTracer>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        OpenTelemetryLayer::new(self.tracers.tracer("flowkit"))
+    }
+
+    /// Sends what there is now.
+    ///
+    /// # Errors
+    /// When the collector does not take it.
+    pub async fn flush(&self) -> Result<()> {
+        let this = self.clone();
+        blocking(move || this.meters.force_flush().and(this.tracers.force_flush())).await
+    }
+
+    /// Sends what there is, and nothing after it.
+    ///
+    /// # Errors
+    /// When the collector does not take it.
+    pub async fn shutdown(&self) -> Result<()> {
+        let this = self.clone();
+        blocking(move || {
+            let meters = this.meters.shutdown();
+            meters.and(this.tracers.shutdown())
+        })
+        .await
+    }
+}
+
+/// The providers wait for threads of theirs.
+async fn blocking(
+    work: impl FnOnce() -> opentelemetry_sdk::error::OTelSdkResult + Send + 'static,
+) -> Result<()> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let cannot = |error: String| {
+        Error::new(
+            ErrorKind::Unavailable,
+            "not all could be sent to the collector of OpenTelemetry",
+        )
+        .because(error)
+    };
+    match done {
+        Ok(sent) => sent.map_err(|error| cannot(error.to_string())),
+        Err(error) => Err(cannot(error.to_string())),
+    }
+}
+
+impl Instruments {
+    fn of(meter: &Meter) -> Self {
+        Self {
+            flows: OfRuns::of(meter, "flow"),
+            tasks: OfRuns::of(meter, "task"),
+            records: meter
+                .u64_counter("flowkit.records")
+                .with_unit("{record}")
+                .with_description("Records that were read (in), committed (out) and set aside (rejected).")
+                .build(),
+            bytes: meter
+                .u64_counter("flowkit.bytes")
+                .with_unit("By")
+                .with_description("Bytes that were read (in) and committed (out), as they lie in memory, and of files that were committed (file).")
+                .build(),
+            quality: meter
+                .f64_gauge("flowkit.quality.figure")
+                .with_description("The figure of a check of quality, as measured last.")
+                .build(),
+        }
+    }
+}
+
+impl OfRuns {
+    fn of(meter: &Meter, of: &str) -> Self {
+        let counter = |what: &str, description: &'static str| {
+            let counter = meter.u64_counter(format!("flowkit.{of}.{what}"));
+            counter.with_unit("{run}").with_description(description).build()
+        };
+        Self {
+            started: counter("started", "Runs that began."),
+            ended: counter("ended", "Runs that ended, by state."),
+            running: meter
+                .i64_up_down_counter(format!("flowkit.{of}.running"))
+                .with_unit("{run}")
+                .with_description("Runs that go on.")
+                .build(),
+            retries: counter("retries", "Attempts after the first."),
+            errors: counter("errors", "Runs that ended with an error, by kind."),
+            duration: meter
+                .f64_histogram(format!("flowkit.{of}.duration"))
+                .with_unit("s")
+                .with_description("How long runs took, with all attempts.")
+                .build(),
+        }
+    }
+}
+
+impl Exporter for OpenTelemetry {
+    fn export(&self, moment: &Moment<'_>) {
+        let mut labels = vec![KeyValue::new("flow", moment.flow.to_owned())];
+        if let Some(task) = moment.task {
+            labels.push(KeyValue::new("task", task.to_owned()));
+        }
+        let with = |name: &'static str, value: String| {
+            let mut labels = labels.clone();
+            labels.push(KeyValue::new(name, value));
+            labels
+        };
+        let of = match moment.task {
+            Some(_) => &self.instruments.tasks,
+            None => &self.instruments.flows,
+        };
+        match &moment.what {
+            What::Started { .. } => {
+                of.started.add(1, &labels);
+                of.running.add(1, &labels);
+            }
+            What::Ended { state, took, error } => {
+                of.ended.add(1, &with("state", state.to_string()));
+                if let Some(error) = error {
+                    of.errors.add(1, &with("kind", kind_of(error)));
+                }
+                if let Some(took) = took {
+                    of.running.add(-1, &labels);
+                    of.duration.record(took.as_secs_f64(), &labels);
+                }
+            }
+            What::Retried => of.retries.add(1, &labels),
+            What::RolledBack => {}
+            What::Passed(traffic) => {
+                for (direction, count) in traffic.records() {
+                    self.instruments
+                        .records
+                        .add(count, &with("direction", direction.into()));
+                }
+                for (direction, count) in traffic.bytes() {
+                    self.instruments
+                        .bytes
+                        .add(count, &with("direction", direction.into()));
+                }
+            }
+            #[cfg(feature = "quality")]
+            What::Measured(report) => {
+                for check in &report.checks {
+                    let mut labels = with("report", report.name.clone());
+                    labels.push(KeyValue::new("check", check.check.clone()));
+                    if let Some(figure) = check.measured {
+                        self.instruments.quality.record(figure, &labels);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Otlp")
+            .field("headers", &self.headers)
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OpenTelemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenTelemetry").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,256 @@
+//! What a monitor counts reaches Prometheus and collectors of OpenTelemetry.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use flowkit::prelude::*;
+use flowkit::{Secret, SeededIds, TokioClock};
+use flowkit_etl::monitor::{Monitor, OpenTelemetry, Prometheus, Traffic};
+use flowkit_etl::quality::{Check, Quality};
+use flowkit_etl::{BatchStream, Error, ErrorKind};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::receiver::{Answer, Posted, Receiver};
+
+/// A `%` in it stays one.
+const CANARY: &str = "canary-hunter%412";
+
+#[derive(Serialize, Deserialize)]
+struct Plant {
+    name: String,
+}
+
+#[task(retries = 1, retry_delay = "2s")]
+async fn weigh(number: u32) -> Result<u32, Error> {
+    let traffic = Traffic {
+        records_in: 3,
+        bytes_in: 24,
+        ..Traffic::default()
+    };
+    traffic.report();
+    match number {
+        0 => Ok(0),
+        _ => Err(Error::new(ErrorKind::Unavailable, "the scales are \"closed\"")),
+    }
+}
+
+#[task]
+async fn measure() -> Result<f64, Error> {
+    let plants = ["a", "b", "a", "a"].map(|name| Plant { name: name.into() });
+    let checks = Quality::new("harvest").check(Check::unique(["name"]).at_least(0.1));
+    let report = checks.measure(BatchStream::from_rows(plants.into())?).await?;
+    Ok(report.checks[0].measured.unwrap())
+}
+
+#[flow]
+async fn harvest(number: u32) -> Result<f64> {
+    let measured = measure().await?;
+    weigh(number).await?;
+    Ok(measured)
+}
+
+async fn harvested(monitor: Monitor) -> f64 {
+    let clock = TokioClock::starting_at(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let builder = Runtime::builder().clock(clock).ids(SeededIds::new(1));
+    let runtime = builder.observe(monitor).build().await.unwrap();
+    let measured = runtime.run(harvest(0u32)).await.into_result().unwrap();
+    assert_eq!(runtime.run(harvest(1u32)).await.state(), State::Failed);
+    measured
+}
+
+#[tokio::test(start_paused = true)]
+async fn prometheus_is_given_all_of_it_as_text() {
+    let prometheus = Prometheus::new();
+    let monitor = Monitor::builder().export(prometheus.clone()).build();
+    let measured = harvested(monitor).await;
+    let text = prometheus.render();
+    let expected = [
+        "flowkit_flow_runs_started_total{flow=\"harvest\"} 2".to_owned(),
+        "flowkit_flow_runs_ended_total{flow=\"harvest\",state=\"Completed\"} 1".to_owned(),
+        "flowkit_flow_runs_ended_total{flow=\"harvest\",state=\"Failed\"} 1".to_owned(),
+        "flowkit_flow_runs_running{flow=\"harvest\"} 0".to_owned(),
+        "flowkit_task_runs_ended_total{flow=\"harvest\",task=\"weigh\",state=\"Failed\"} 1".to_owned(),
+        "flowkit_task_run_retries_total{flow=\"harvest\",task=\"weigh\"} 1".to_owned(),
+        "flowkit_task_run_errors_total{flow=\"harvest\",task=\"weigh\",kind=\"Failed/Unavailable\"} 1"
+            .to_owned(),
+        "flowkit_task_run_duration_seconds_bucket{flow=\"harvest\",task=\"weigh\",le=\"1\"} 1".to_owned(),
+        "flowkit_task_run_duration_seconds_bucket{flow=\"harvest\",task=\"weigh\",le=\"5\"} 2".to_owned(),
+        "flowkit_task_run_duration_seconds_count{flow=\"harvest\",task=\"weigh\"} 2".to_owned(),
+        "flowkit_records_total{flow=\"harvest\",task=\"weigh\",direction=\"in\"} 9".to_owned(),
+        "flowkit_bytes_total{flow=\"harvest\",task=\"weigh\",direction=\"in\"} 72".to_owned(),
+        "# HELP flowkit_records_total Records that were read (in), committed (out) and set aside (rejected)."
+            .to_owned(),
+        "# TYPE flowkit_records_total counter".to_owned(),
+        "# TYPE flowkit_task_run_duration_seconds histogram".to_owned(),
+    ];
+    for line in expected {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    let figure = text
+        .lines()
+        .find(|line| line.starts_with("flowkit_quality_figure{"))
+        .unwrap();
+    assert!(
+        figure.contains("report=\"harvest\"") && figure.ends_with(&format!(" {measured}")),
+        "{figure}"
+    );
+    let last = "flowkit_flow_last_success_timestamp_seconds{flow=\"harvest\"} 1000000";
+    assert!(text.contains(last), "{text}");
+    assert!(Prometheus::with_buckets(&[]).is_err());
+}
+
+#[tokio::test]
+async fn a_server_of_its_own_answers_prometheus_and_a_taken_port_is_an_error() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    let error = Prometheus::listening(address).unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    drop(port);
+    let prometheus = Prometheus::listening(address).unwrap();
+    harvested(Monitor::builder().export(prometheus).build()).await;
+    let text = asked(address).await;
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(
+        text.contains("flowkit_flow_runs_started_total{flow=\"harvest\"} 2"),
+        "{text}"
+    );
+}
+
+async fn asked(address: SocketAddr) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_of_opentelemetry_receives_the_figures_and_the_spans_of_runs() {
+    let collector = Receiver::start(|_, _| Answer::status(200)).await;
+    let otlp = OpenTelemetry::to(collector.url("/"))
+        .header("x-token", CANARY.to_owned())
+        .service("plants");
+    assert!(!format!("{otlp:?}").contains(CANARY), "{otlp:?}");
+    let otel = otlp.build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(otel.layer());
+    let monitor = Monitor::builder().export(otel.clone()).build();
+    {
+        let _here = tracing::subscriber::set_default(subscriber);
+        harvested(monitor).await;
+    }
+    otel.shutdown().await.unwrap();
+
+    let posted = collector.posted();
+    assert!(
+        posted
+            .iter()
+            .all(|posted| posted.header("x-token") == Some(CANARY))
+    );
+    let metrics = metrics_in(&posted);
+    let sum = |name: &str, label: &str| sum_of(&metrics, name, label);
+    assert_eq!(sum("flowkit.flow.started", "harvest"), 2);
+    assert_eq!(sum("flowkit.flow.running", "harvest"), 0);
+    assert_eq!(sum("flowkit.task.ended", "Failed"), 1);
+    assert_eq!(sum("flowkit.task.errors", "Failed/Unavailable"), 1);
+    assert_eq!(sum("flowkit.records", "weigh"), 9);
+    let of = |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap();
+    assert!(matches!(of("flowkit.quality.figure").data, Some(Data::Gauge(_))));
+    assert!(matches!(
+        of("flowkit.task.duration").data,
+        Some(Data::Histogram(_))
+    ));
+
+    let spans = spans_in(&posted);
+    let flow = spans.iter().find(|span| span.name == "flow_run").unwrap();
+    let within = |span: &&Span| span.trace_id == flow.trace_id && span.parent_span_id == flow.span_id;
+    let count = spans.iter().filter(within).count();
+    assert!(
+        count >= 2,
+        "the tasks' spans are within that of their flow: {spans:?}"
+    );
+}
+
+fn metrics_in(posted: &[Posted]) -> Vec<Metric> {
+    let posted = posted.iter().filter(|posted| posted.path == "/v1/metrics");
+    let mut metrics = Vec::new();
+    for posted in posted {
+        for of in ExportMetricsServiceRequest::decode(&posted.body[..])
+            .unwrap()
+            .resource_metrics
+        {
+            let resource = format!("{:?}", of.resource);
+            assert!(
+                resource.contains("service.name") && resource.contains("plants"),
+                "{resource}"
+            );
+            metrics.extend(of.scope_metrics.into_iter().flat_map(|scope| scope.metrics));
+        }
+    }
+    metrics
+}
+
+/// What the points come to that have a label of this value.
+fn sum_of(metrics: &[Metric], name: &str, label: &str) -> i64 {
+    let metric = metrics.iter().rfind(|metric| metric.name == name).unwrap();
+    let Some(Data::Sum(sum)) = &metric.data else {
+        panic!("{name} is a sum: {metric:?}")
+    };
+    let labelled = |point: &&NumberDataPoint| format!("{:?}", point.attributes).contains(label);
+    let value = |point: &NumberDataPoint| match point.value {
+        Some(Value::AsInt(value)) => value,
+        _ => 0,
+    };
+    sum.data_points.iter().filter(labelled).map(value).sum()
+}
+
+fn spans_in(posted: &[Posted]) -> Vec<Span> {
+    let posted = posted.iter().filter(|posted| posted.path == "/v1/traces");
+    posted
+        .flat_map(|posted| {
+            ExportTraceServiceRequest::decode(&posted.body[..])
+                .unwrap()
+                .resource_spans
+        })
+        .flat_map(|of| of.scope_spans)
+        .flat_map(|scope| scope.spans)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_not_there_changes_nothing_about_the_runs_and_shows_no_secret() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nowhere = format!("http://{}", port.local_addr().unwrap());
+    drop(port);
+    let otel = OpenTelemetry::to(nowhere)
+        .header("x-token", Secret::new(CANARY.to_owned()))
+        .timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    harvested(Monitor::builder().export(otel.clone()).build()).await;
+    let error = otel.shutdown().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
+
+    let broken = OpenTelemetry::to("http://collector:4318").header("x-token", format!("{CANARY}\n"));
+    let error = broken.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Options);
+    assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
+    for wrong in ["collector", &format!("http://user:{CANARY}@collector:4318")] {
+        let error = OpenTelemetry::to(wrong).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Options);
+        assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
+    }
+}
