@@ -22,7 +22,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What is measured: each job by us and by the crates beneath.
-const JOBS: [&str; 4] = ["csv-to-parquet", "quality-of-parquet", "parquet-to-postgres", "postgres-to-parquet"];
+const JOBS: [&str; 4] = [
+    "csv-to-parquet",
+    "quality-of-parquet",
+    "parquet-to-postgres",
+    "postgres-to-parquet",
+];
 const TURNS: usize = 3;
 /// The job that a child is to do.
 const JOB: &str = "FLOWKIT_BENCH_JOB";

@@ -8,11 +8,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::files::{INDEX, LOG, NOTE, beside, length};
+use sqlx::{Row, SqliteConnection};
 
-/// How long the part of the index is that says where the log ends, and of which log. It is there twice. The format is that of
-/// <https://www.sqlite.org/walformat.html#the_wal_index_file_format>.
-const INDEXED: usize = 48;
+use super::files::{LOG, NOTE, beside, length};
+
+/// How long the header of a log is, and where in it the salts are.
+const HEADER: usize = 32;
+const SALTS: usize = 16;
 /// How long the note is.
 const NOTED: usize = 16;
 
@@ -26,19 +28,6 @@ pub(super) struct End {
 }
 
 impl End {
-    /// What the index of an open database says; `None` while it says nothing that can be relied upon.
-    fn indexed(file: &Path) -> io::Result<Option<Self>> {
-        let mut index = [0; 2 * INDEXED];
-        File::open(beside(file, INDEX))?.read_exact(&mut index)?;
-        let (first, second) = index.split_at(INDEXED);
-        let (Some(frames), Some(salts)) = (part(first, 16), part(first, 32)) else {
-            return Ok(None);
-        };
-        // SQLite keeps it in the order of bytes of the machine.
-        let frames = u32::from_ne_bytes(frames);
-        Ok((first == second).then_some(Self { salts, frames }))
-    }
-
     /// What was noted beside the log of a database; `None` when nothing was, or something else.
     pub(super) fn noted(file: &Path) -> Option<Self> {
         let mut note = [0; NOTED];
@@ -66,19 +55,35 @@ fn part<const N: usize>(bytes: &[u8], from: usize) -> Option<[u8; N]> {
     bytes.get(from..from + N)?.try_into().ok()
 }
 
-/// Notes where the log of an open database ends now.
+/// How many frames the log of an open database has; `None` when it has no log.
+///
+/// SQLite is asked. Its index, which says so too, must not be opened: closing a file drops all locks that the process has on it, and those on the index keep others from
+/// taking it for their own.
+pub(super) async fn frames(connection: &mut SqliteConnection) -> Result<Option<u32>, sqlx::Error> {
+    // It counts and does nothing.
+    let row = sqlx::query("PRAGMA wal_checkpoint(NOOP)")
+        .fetch_one(connection)
+        .await?;
+    Ok(u32::try_from(row.try_get::<i64, _>(1)?).ok())
+}
+
+/// Notes that the log of a database has so many frames now. SQLite locks nothing in the log itself.
 ///
 /// # Errors
 /// When that cannot be read or written. What was committed is so regardless.
-pub(super) fn note(file: &Path) -> io::Result<()> {
-    let Some(end) = End::indexed(file)? else {
+pub(super) fn note(file: &Path, frames: u32) -> io::Result<()> {
+    let mut header = [0; HEADER];
+    File::open(beside(file, LOG))?.read_exact(&mut header)?;
+    let Some(salts) = part(&header, SALTS) else {
         return Ok(());
     };
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(beside(file, NOTE))?.write_all(&end.to_bytes())
+    options
+        .open(beside(file, NOTE))?
+        .write_all(&End { salts, frames }.to_bytes())
 }
 
 /// Takes the note away, where the log is gone as well.

@@ -11,7 +11,7 @@ pub(super) const FILE: &str = "journal.sqlite";
 /// What SQLite puts beside it, by the ends of their names: the log of what is not in the database yet, and the index of that.
 pub(super) const COMPANIONS: [&str; 2] = [LOG, INDEX];
 pub(super) const LOG: &str = "-wal";
-pub(super) const INDEX: &str = "-shm";
+const INDEX: &str = "-shm";
 /// And what we put there: how far the log went.
 pub(super) const NOTE: &str = "-end";
 

@@ -161,10 +161,12 @@ impl SqliteJournal {
         let is_again = std::mem::replace(&mut writer.is_unconfirmed, true);
         let connection = self.connection(writer).await?;
         let written = write(connection, numbers, &batch, is_again).await;
+        if written.is_ok() {
+            self.note_end(connection).await;
+        }
         writer.is_broken = written.is_err();
         let (numbers, forgotten) = written.map_err(failed)?;
         writer.numbers = Some(numbers);
-        self.note_end().await;
         if !forgotten.is_empty() {
             self.reading
                 .blocking("written", move |objects| {

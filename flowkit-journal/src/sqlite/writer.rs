@@ -144,9 +144,18 @@ impl SqliteJournal {
     }
 
     /// Notes how far the log goes, now that something was committed.
-    pub(super) async fn note_end(&self) {
-        let file = self.file.clone();
-        let noted = self.reading.blocking("written", move |_| end::note(&file)).await;
+    pub(super) async fn note_end(&self, connection: &mut SqliteConnection) {
+        let frames = end::frames(connection).await;
+        let noted = match frames.map_err(failed(&self.file, "read")) {
+            Ok(None) => return,
+            Ok(Some(frames)) => {
+                let file = self.file.clone();
+                self.reading
+                    .blocking("written", move |_| end::note(&file, frames))
+                    .await
+            }
+            Err(error) => Err(error),
+        };
         if let Err(error) = noted {
             // Nothing is lost by it, unless the log is cut short later.
             tracing::warn!(target: "flowkit_journal", %error, "how far the journal's log goes could not be noted beside it");
