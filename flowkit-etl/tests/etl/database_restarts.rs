@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use flowkit::prelude::*;
+use flowkit_etl::arrow_array::RecordBatch;
 use flowkit_etl::sink::{LoadId, Loaded, Sink, SqlSink};
 use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::sql::Database;
@@ -12,6 +12,7 @@ use flowkit_etl::{BatchStream, Error, ErrorKind};
 use futures::StreamExt;
 use futures::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::databases::{count, load, rows};
 use crate::plants::{plants, stream};
@@ -129,7 +130,7 @@ async fn a_server_that_restarts_amid_readings_makes_errors_of_them_and_not_ends(
             assert!(error.is_transient());
         }
         let batches = source.open().await.unwrap().collect_batches().await.unwrap();
-        let read: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+        let read: usize = batches.iter().map(RecordBatch::num_rows).sum();
         assert_eq!(read, 100_000, "{kind:?}");
     })
     .await;

@@ -280,12 +280,15 @@ fn start_mariadb() -> Option<Started> {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let port = free_port();
     let socket = format!("--socket={}", directory.join("socket").display());
+    // One that starts again clears away all temporary tables that it finds, those of others too.
+    let temporary = format!("--tmpdir={}", directory.display());
     let arguments = [
         text(&serve),
         "--no-defaults".into(),
         data,
         format!("--port={port}"),
         socket,
+        temporary,
         "--bind-address=127.0.0.1".into(),
     ];
     let address = format!("mysql://root@127.0.0.1:{port}/mysql");
