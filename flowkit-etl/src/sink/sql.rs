@@ -124,7 +124,7 @@ impl SqlSink {
         }
         let make = !there;
         if make && !self.database.dialect().makes_tables_in_transactions() {
-            session.execute(&target.create()?, &[]).await?;
+            target.make(session.as_mut()).await?;
         }
         let done = self
             .in_transaction(session.as_mut(), load, &mut batches, (&target, &ledger, make))
@@ -154,7 +154,7 @@ impl SqlSink {
             return Ok(loaded(load, rows, true));
         }
         if make && dialect.makes_tables_in_transactions() {
-            session.execute(&target.create()?, &[]).await?;
+            target.make(session).await?;
         }
         if self.mode == Mode::Replace {
             session.execute(&target.clear(), &[]).await?;

@@ -1,5 +1,7 @@
 //! Rows of a database, one after the other, into columns.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -12,6 +14,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql::session::Batches;
 
 /// A batch ends once its texts and bytes are as large as this, however few rows it has.
 const BATCH_BYTES: usize = 16 << 20;
@@ -119,8 +122,12 @@ pub(crate) struct Reading<'a, R> {
 }
 
 impl<'a, R: Send + 'a> Reading<'a, R> {
-    /// The batches, as they are asked for.
-    pub(crate) fn batches(self) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'a> {
+    /// The columns, and the batches as they are asked for.
+    pub(crate) fn begin(self) -> Result<Batches<'a>> {
+        Ok((self.schema.clone(), self.batches()?.boxed()))
+    }
+
+    fn batches(self) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'a> {
         let fields = self.schema.fields();
         let columns = fields
             .iter()
@@ -191,6 +198,24 @@ impl<'a, R: Send + 'a> Reading<'a, R> {
             Misfit::Library(cause) => error.because(cause),
         }
     }
+}
+
+/// The columns of a result in a database in which their types say what they are, but for how many digits an exact number has: that is known of some.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn described<C: sqlx::Column>(
+    columns: &[C],
+    mut digits: HashMap<usize, DataType>,
+    data_type: fn(&C) -> Result<DataType>,
+) -> Result<SchemaRef> {
+    let mut decided = Vec::with_capacity(columns.len());
+    for (index, column) in columns.iter().enumerate() {
+        let data_type = match digits.remove(&index) {
+            Some(data_type) => data_type,
+            None => data_type(column)?,
+        };
+        decided.push((column.name().to_owned(), data_type));
+    }
+    Ok(schema(decided))
 }
 
 /// A schema of columns that a database named. All may be missing: what a database promises of a table it does not promise of a query.

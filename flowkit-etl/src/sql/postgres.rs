@@ -4,17 +4,16 @@ use std::collections::HashMap;
 
 use arrow_schema::{DataType, TimeUnit};
 use futures::future::{BoxFuture, FutureExt};
-use futures::stream::StreamExt;
 use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgTypeInfo, PgTypeKind, Postgres};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _, SqlSafeStr as _,
-    Statement as _, TypeInfo as _,
+    Arguments as _, AssertSqlSafe, Column as _, Executor as _, Row as _, SqlSafeStr as _, Statement as _,
+    TypeInfo as _,
 };
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Database;
 use crate::sql::columns::{self, Reading};
-use crate::sql::session::{Batches, Destination, Read, Session};
+use crate::sql::session::{self, Batches, Destination, Read, Session};
 use crate::stream::BatchStream;
 use crate::value::Value;
 
@@ -100,24 +99,16 @@ impl Session for PostgresSession {
                 .await
                 .map_err(&failed)?;
             let digits = self.digits(&described).await.map_err(&failed)?;
-            let mut decided = Vec::with_capacity(described.len());
-            for (index, column) in described.iter().enumerate() {
-                let data_type = match digits.get(&index) {
-                    Some(data_type) => data_type.clone(),
-                    None => data_type(column)?,
-                };
-                decided.push((column.name().to_owned(), data_type));
-            }
-            let schema = columns::schema(decided);
+            let schema = columns::described(&described, digits, data_type)?;
             let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(read.statement.clone()), arguments);
-            let reading = Reading {
+            Reading {
                 rows: query.fetch(&mut self.connection),
-                schema: schema.clone(),
+                schema,
                 batch_rows: read.batch_rows,
                 append: decode::append,
                 failed: Box::new(failed),
-            };
-            Ok((schema, reading.batches()?.boxed()))
+            }
+            .begin()
         }
         .boxed()
     }
@@ -131,12 +122,7 @@ impl Session for PostgresSession {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        async move {
-            if let Err(error) = self.connection.close().await {
-                tracing::debug!(target: "flowkit_etl", %error, "a connection did not close well");
-            }
-        }
-        .boxed()
+        session::close(self.connection)
     }
 }
 

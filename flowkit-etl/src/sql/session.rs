@@ -93,6 +93,17 @@ impl dyn Session + '_ {
     }
 }
 
+/// Ends a connection of any kind. What it was for is done by then, so that it matters to nobody if this fails.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(crate) fn close<C: sqlx::Connection + 'static>(connection: C) -> BoxFuture<'static, ()> {
+    async move {
+        if let Err(error) = connection.close().await {
+            tracing::debug!(target: "flowkit_etl", %error, "a connection did not close well");
+        }
+    }
+    .boxed()
+}
+
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 impl Destination {
     /// A statement that inserts so many rows.

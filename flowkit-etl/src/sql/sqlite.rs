@@ -5,15 +5,15 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Column as _, Connection as _, Executor as _, Row as _, Statement as _,
-    TypeInfo as _, ValueRef as _,
+    Arguments as _, AssertSqlSafe, Column as _, Executor as _, Row as _, Statement as _, TypeInfo as _,
+    ValueRef as _,
 };
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Database;
 use crate::sql::columns::{self, Column, Misfit, Reading};
 use crate::sql::plain::Plain;
-use crate::sql::session::{Batches, Destination, Read, Session};
+use crate::sql::session::{self, Batches, Destination, Read, Session};
 use crate::stream::BatchStream;
 use crate::value::Value;
 
@@ -97,14 +97,14 @@ impl Session for SqliteSession {
                 }
             }
             let schema = decide(read, declared, &first)?;
-            let reading = Reading {
+            Reading {
                 rows: stream::iter(first.into_iter().map(Ok)).chain(rows).boxed(),
-                schema: schema.clone(),
+                schema,
                 batch_rows: read.batch_rows,
                 append,
                 failed: Box::new(failed),
-            };
-            Ok((schema, reading.batches()?.boxed()))
+            }
+            .begin()
         }
         .boxed()
     }
@@ -118,12 +118,7 @@ impl Session for SqliteSession {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        async move {
-            if let Err(error) = self.connection.close().await {
-                tracing::debug!(target: "flowkit_etl", %error, "a connection did not close well");
-            }
-        }
-        .boxed()
+        session::close(self.connection)
     }
 }
 

@@ -93,6 +93,21 @@ async fn two_loads_under_one_name_at_a_time_are_one() {
 }
 
 #[tokio::test]
+async fn loads_at_a_time_into_a_table_that_is_not_there_all_come_in() {
+    on_each(|Place { kind, database, .. }| async move {
+        let plants = plants(5_000);
+        let sink = SqlSink::new(&database, "plants");
+        let loads = ["1", "2", "3", "4", "5", "6"].map(load);
+        let loads = loads.iter().map(|load| sink.load(load, stream(&plants)));
+        for loaded in futures::future::try_join_all(loads).await.unwrap() {
+            assert_eq!((loaded.rows, loaded.repeated), (5_000, false), "{kind:?}");
+        }
+        assert_eq!(rows(&database, "plants").await.len(), 30_000, "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_load_that_fails_leaves_what_was_there() {
     on_each(|Place { kind, database, .. }| async move {
         let (former, new) = (plants(100), plants(9_000));

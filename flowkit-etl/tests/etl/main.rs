@@ -36,6 +36,13 @@ mod csv_files;
 mod data_sets;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod database_faults;
+#[cfg(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql",
+    feature = "pipeline"
+))]
+mod database_restarts;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod database_values;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]

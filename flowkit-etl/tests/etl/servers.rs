@@ -3,12 +3,13 @@
 //! `FLOWKIT_TEST_POSTGRES` and `FLOWKIT_TEST_MYSQL` are addresses of a user who may make databases. Where nothing is there, the tests say so and go on without;
 //! with `FLOWKIT_TEST_ALL_SERVERS` set, they fail.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use flowkit_etl::sql::Database;
 
@@ -28,10 +29,86 @@ pub(crate) struct Place {
     pub(crate) address: String,
 }
 
-/// A server that was started, or found. One that was started ends when its input does, which is when this process ends.
+/// A server that was started, or found.
 struct Server {
     address: String,
     _input: Option<ChildStdin>,
+}
+
+/// A server that was started. It ends when its input does: when this is dropped, or when this process ends.
+pub(crate) struct Started {
+    kind: Kind,
+    pub(crate) address: String,
+    input: ChildStdin,
+    said: Receiver<String>,
+}
+
+impl Started {
+    /// A server of a test's own, if it is installed.
+    pub(crate) fn of(kind: Kind) -> Option<Self> {
+        let started = match kind {
+            Kind::Postgres => start_postgres(),
+            _ => start_mariadb(),
+        };
+        if started.is_none() {
+            missing(&format!("{kind:?} is not installed"), kind);
+        }
+        started
+    }
+
+    /// Ends it at once, as it ends when it crashes, and waits until it is gone.
+    pub(crate) fn stop(&mut self) {
+        // PostgreSQL is told to end all its processes at once (`pg_ctl stop -m immediate`), MariaDB is one process.
+        let signal = match self.kind {
+            Kind::Postgres => "QUIT",
+            _ => "KILL",
+        };
+        writeln!(self.input, "{signal}").unwrap();
+        self.wait_until_it_says(GONE);
+    }
+
+    /// Starts it again after it was stopped, and waits until it is ready.
+    pub(crate) fn start(&mut self) {
+        writeln!(self.input).unwrap();
+        self.wait_until_it_says(ready(self.kind));
+    }
+
+    fn wait_until_it_says(&self, what: &str) {
+        let mut said = String::new();
+        while !said.lines().last().is_some_and(|line| line.contains(what)) {
+            let line = self.said.recv();
+            said.push_str(&line.unwrap_or_else(|_| panic!("the server did not say `{what}`: {said}")));
+        }
+    }
+}
+
+/// What is said for a server once it is gone.
+const GONE: &str = "the server is gone";
+
+/// What a server says once it can be used.
+fn ready(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Postgres => "ready to accept connections",
+        _ => "ready for connections",
+    }
+}
+
+impl From<Started> for Server {
+    fn from(started: Started) -> Self {
+        Self {
+            address: started.address,
+            _input: Some(started.input),
+        }
+    }
+}
+
+/// Says what is not tested, or fails where everything must be.
+fn missing(message: &str, kind: Kind) {
+    assert!(
+        std::env::var_os("FLOWKIT_TEST_ALL_SERVERS").is_none(),
+        "{message}"
+    );
+    println!("not tested on {kind:?}: {message}");
 }
 
 /// Tells a story on each kind of database.
@@ -97,17 +174,15 @@ fn server(kind: Kind) -> Option<&'static str> {
             address,
             _input: None,
         }),
-        Err(_) if kind == Kind::Postgres => start_postgres(),
-        Err(_) => start_mariadb(),
+        Err(_) if kind == Kind::Postgres => start_postgres().map(Server::from),
+        Err(_) => start_mariadb().map(Server::from),
     };
     let server = server.get_or_init(found).as_ref();
     if server.is_none() {
-        let message = format!("{kind:?} is not installed, and {variable} names no server");
-        assert!(
-            std::env::var_os("FLOWKIT_TEST_ALL_SERVERS").is_none(),
-            "{message}"
+        missing(
+            &format!("{kind:?} is not installed, and {variable} names no server"),
+            kind,
         );
-        println!("not tested on {kind:?}: {message}");
     }
     server.map(|server| server.address.as_str())
 }
@@ -150,7 +225,7 @@ fn as_user(user: &str, directory: &Path) -> Vec<String> {
         .to_vec()
 }
 
-fn start_postgres() -> Option<Server> {
+fn start_postgres() -> Option<Started> {
     let (make, serve) = (program("initdb")?, program("postgres")?);
     let directory = tempfile::tempdir().unwrap().keep();
     let user = as_user("postgres", &directory);
@@ -178,15 +253,16 @@ fn start_postgres() -> Option<Server> {
         "-k".into(),
         text(&directory),
     ];
-    let input = serve_until_we_end(&user, &arguments, &directory, "ready to accept connections");
     let address = format!("postgres://flowkit@127.0.0.1:{port}/postgres");
-    Some(Server {
-        address,
-        _input: Some(input),
-    })
+    Some(serve_until_we_end(
+        &user,
+        &arguments,
+        &directory,
+        (Kind::Postgres, address),
+    ))
 }
 
-fn start_mariadb() -> Option<Server> {
+fn start_mariadb() -> Option<Started> {
     let (make, serve) = (program("mariadb-install-db")?, program("mariadbd")?);
     let directory = tempfile::tempdir().unwrap().keep();
     let user = as_user("mysql", &directory);
@@ -204,19 +280,24 @@ fn start_mariadb() -> Option<Server> {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let port = free_port();
     let socket = format!("--socket={}", directory.join("socket").display());
+    // One that starts again clears away all temporary tables that it finds, those of others too.
+    let temporary = format!("--tmpdir={}", directory.display());
     let arguments = [
         text(&serve),
         "--no-defaults".into(),
         data,
         format!("--port={port}"),
         socket,
+        temporary,
         "--bind-address=127.0.0.1".into(),
     ];
-    let input = serve_until_we_end(&user, &arguments, &directory, "ready for connections");
-    Some(Server {
-        address: format!("mysql://root@127.0.0.1:{port}/mysql"),
-        _input: Some(input),
-    })
+    let address = format!("mysql://root@127.0.0.1:{port}/mysql");
+    Some(serve_until_we_end(
+        &user,
+        &arguments,
+        &directory,
+        (Kind::MySql, address),
+    ))
 }
 
 fn text(path: &Path) -> String {
@@ -232,11 +313,21 @@ fn run(user: &[String], arguments: &[String]) -> std::process::Output {
         .unwrap()
 }
 
-/// Starts a server, and waits until it says that it is ready. A shell beside it ends it, and clears up, once its own input has ended.
-fn serve_until_we_end(user: &[String], arguments: &[String], directory: &Path, ready: &str) -> ChildStdin {
-    let script = "directory=$1; shift; \"$@\" </dev/null & server=$!; read -r _; kill -KILL $server; wait $server; rm -rf \"$directory\"";
+/// What runs a server: each line that it is told ends the server by that signal, and the next one starts it again. Once there is no more to be told, the server ends, and what it made is
+/// cleared away.
+const SCRIPT: &str = "directory=$1; gone=$2; shift 2; \"$@\" </dev/null & server=$!
+while read -r signal; do kill -$signal $server; wait $server; echo \"$gone\" >&2; read -r _ || break; \"$@\" </dev/null & server=$!; done
+kill -KILL $server; wait $server; rm -rf \"$directory\"";
+
+/// Starts a server, and waits until it says that it is ready. A shell beside it ends it once its own input has ended.
+fn serve_until_we_end(
+    user: &[String],
+    arguments: &[String],
+    directory: &Path,
+    (kind, address): (Kind, String),
+) -> Started {
     let mut child = Command::new("sh")
-        .args(["-c", script, "sh", &text(directory)])
+        .args(["-c", SCRIPT, "sh", &text(directory), GONE])
         .args(user)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -244,19 +335,24 @@ fn serve_until_we_end(user: &[String], arguments: &[String], directory: &Path, r
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = String::new();
     let mut output = BufReader::new(child.stderr.take().unwrap());
-    while !said.lines().last().is_some_and(|line| line.contains(ready)) {
-        assert!(
-            output.read_line(&mut said).unwrap() > 0,
-            "the server did not start: {said}"
-        );
-    }
     let input = child.stdin.take().unwrap();
-    // Somebody must read on, so that the server can write.
+    let (say, said) = channel();
+    // Somebody must read on, so that the server can write, also when nobody listens any more.
     std::thread::spawn(move || {
-        std::io::copy(&mut output, &mut std::io::sink()).unwrap();
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line).unwrap() > 0 {
+            drop(say.send(String::from_utf8_lossy(&line).into_owned()));
+            line.clear();
+        }
         child.wait().unwrap();
     });
-    input
+    let started = Started {
+        kind,
+        address,
+        input,
+        said,
+    };
+    started.wait_until_it_says(ready(kind));
+    started
 }

@@ -89,11 +89,14 @@ impl Ledger {
             Err(error) => return Err(error),
         }
         let statement = format!("CREATE TABLE IF NOT EXISTS {table} ({columns})");
-        match session.execute(&statement, &[]).await {
+        let Err(error) = session.execute(&statement, &[]).await else {
+            return Ok(());
+        };
+        // Somebody else was making it, and PostgreSQL does not wait for that.
+        match session.columns(&probe).await {
             Ok(_) => Ok(()),
-            // Somebody else was making it, and PostgreSQL does not wait for that.
-            Err(_) if session.columns(&probe).await.is_ok() => Ok(()),
-            Err(error) => Err(error),
+            Err(missing) if missing.kind() == ErrorKind::NotFound => Err(error),
+            Err(broken) => Err(broken),
         }
     }
 

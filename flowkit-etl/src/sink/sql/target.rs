@@ -9,6 +9,8 @@ use crate::value::Value;
 
 /// Where rows of an upsert wait in PostgreSQL, whose `COPY` knows no conflicts.
 const STAGE: &str = "flowkit_stage";
+/// Where a transaction in PostgreSQL goes back to when a table cannot be made.
+const MAKING: &str = "flowkit_making";
 /// The column that says which of them came last.
 const ORDER: &str = "flowkit_row";
 
@@ -53,7 +55,7 @@ impl Target {
     }
 
     /// The statement that makes the table.
-    pub(super) fn create(&self) -> Result<String> {
+    fn create(&self) -> Result<String> {
         let mut parts = Vec::with_capacity(self.columns.len() + 1);
         for field in self.schema.fields() {
             let key = self.keys.contains(field.name());
@@ -73,6 +75,25 @@ impl Target {
             self.table,
             parts.join(", ")
         ))
+    }
+
+    /// Makes the table, which was not there. If somebody else makes it meanwhile, it is that one, once it can take the rows.
+    pub(super) async fn make(&self, session: &mut dyn Session) -> Result<()> {
+        let statement = self.create()?;
+        if self.dialect != Dialect::Postgres {
+            return session.execute(&statement, &[]).await.map(drop);
+        }
+        // It waits for the other one to commit, and then refuses, whatever `IF NOT EXISTS` says; and the transaction must go on.
+        session.execute(&format!("SAVEPOINT {MAKING}"), &[]).await?;
+        let Err(error) = session.execute(&statement, &[]).await else {
+            return Ok(());
+        };
+        let back = format!("ROLLBACK TO SAVEPOINT {MAKING}");
+        session.execute(&back, &[]).await?;
+        match self.check(session).await? {
+            true => Ok(()),
+            false => Err(error),
+        }
     }
 
     /// Whether the table is there; and then, that it can take the rows.
