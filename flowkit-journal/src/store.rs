@@ -90,8 +90,8 @@ impl JournalError {
     }
 }
 
-/// What a task run returned, and which.
-pub type KeptResult = (Spot, Vec<u8>);
+/// Which task run, and what it returned, if that is kept and small.
+pub type KeptResult = (Spot, Option<Vec<u8>>);
 
 /// The result of asking a journal.
 pub type JournalResult<T> = Result<T, JournalError>;
@@ -380,7 +380,7 @@ pub trait JournalStore: fmt::Debug + Send + Sync + 'static {
     /// When the journal cannot be read.
     fn result(&self, spot: Spot) -> BoxFuture<'_, JournalResult<Option<Vec<u8>>>>;
 
-    /// What the items of a fan-out returned, from `first` on, as far as it is kept and small: a slice, for who will ask for the next ones too. A store
+    /// The items of a fan-out from `first` on, and what they returned, as far as that is kept and small: a slice, for who will ask for the next ones too. A store
     /// that has nothing to gain from reading ahead gives none.
     ///
     /// # Errors

@@ -223,7 +223,7 @@ impl Worker {
     }
 
     async fn attempt(&self, alert: &Alert) -> Result<(), Failure> {
-        let sending = AssertUnwindSafe(self.channel.send(alert)).catch_unwind();
+        let sending = AssertUnwindSafe(async { self.channel.send(alert).await }).catch_unwind();
         match tokio::time::timeout(self.delivery.timeout, sending).await {
             Ok(Ok(sent)) => sent,
             Ok(Err(_)) => Err(Error::new(ErrorKind::Options, "the channel panicked").into()),

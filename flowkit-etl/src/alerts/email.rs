@@ -195,9 +195,9 @@ impl Email {
     }
 }
 
-/// What is beneath an error of the connection: none of it is what the server said.
+/// What is beneath an error of the connection; of an answer that cannot be read nothing, since that quotes what the server said.
 fn causes(error: &lettre::transport::smtp::Error) -> String {
-    let mut cause = std::error::Error::source(error);
+    let mut cause = std::error::Error::source(error).filter(|_| !error.is_response());
     let mut words = vec![
         if error.is_tls() {
             "its encryption"

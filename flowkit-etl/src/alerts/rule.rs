@@ -37,6 +37,7 @@ pub(super) enum Finds {
     /// The figure of a check below this.
     #[cfg(feature = "quality")]
     Below {
+        report: Option<String>,
         check: String,
         figure: f64,
     },
@@ -60,7 +61,7 @@ impl Rule {
         Self::new("run failed".to_owned(), Finds::Failed)
     }
 
-    /// A flow run takes longer than this. It is told while the run goes on, and once for each run. It is resolved by a run of that flow which takes no longer.
+    /// A flow run takes longer than this. It is told while the run goes on, once for a flow in each [window](Self::once_per). It is resolved by a run of that flow which succeeds and takes no longer.
     pub fn took_over(threshold: Duration) -> Self {
         Self::new(
             format!("took over {}", in_words(threshold)),
@@ -99,13 +100,19 @@ impl Rule {
     #[cfg(feature = "quality")]
     pub fn quality_below(check: impl Into<String>, figure: f64) -> Self {
         let check = check.into();
-        Self::new(format!("{check} below {figure}"), Finds::Below { check, figure })
+        let name = format!("{check} below {figure}");
+        let finds = Finds::Below {
+            report: None,
+            check,
+            figure,
+        };
+        Self::new(name, finds)
     }
 
     /// Of quality: only reports of this name.
     #[cfg(feature = "quality")]
     pub fn report(mut self, name: impl Into<String>) -> Self {
-        if let Finds::Bad { report, .. } = &mut self.finds {
+        if let Finds::Bad { report, .. } | Finds::Below { report, .. } = &mut self.finds {
             *report = Some(name.into());
         }
         self

@@ -45,7 +45,11 @@ impl Channel for Slack {
 }
 
 fn text(alert: &Alert) -> String {
-    format!("*{}*\n{}", escaped(&alert.title()), escaped(&cut(&alert.text())))
+    format!(
+        "*{}*\n{}",
+        escaped(&cut(&alert.title())),
+        escaped(&cut(&alert.text()))
+    )
 }
 
 /// Without characters that mean something to Slack: mentions and links begin with `<`.

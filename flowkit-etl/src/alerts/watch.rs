@@ -66,7 +66,8 @@ impl Watch {
             if let Finds::Silent(time, last) = rule.finds {
                 let before = last.map(|last| at.duration_since(last).unwrap_or_default());
                 silent.1 = before.unwrap_or_default();
-                due.insert((now + time.saturating_sub(silent.1), Due::Silent(index)));
+                let silence = now.checked_add(time.saturating_sub(silent.1));
+                due.extend(silence.map(|at| (at, Due::Silent(index))));
             }
         }
         Self {
@@ -114,7 +115,9 @@ impl Watch {
             if let Finds::Long(threshold) = rule.finds
                 && rule.concerns(&run)
             {
-                due.push((now + threshold, Due::Long(run.id, index)));
+                // One that is too far away is never due.
+                let long = now.checked_add(threshold);
+                due.extend(long.map(|at| (at, Due::Long(run.id, index))));
             }
         }
         if !due.is_empty() {
@@ -179,7 +182,8 @@ impl Watch {
     /// A flow succeeded.
     fn heard(&mut self, rule: usize, time: Duration, now: Instant) {
         self.due.retain(|(_, due)| *due != Due::Silent(rule));
-        self.due.insert((now + time, Due::Silent(rule)));
+        let silence = now.checked_add(time);
+        self.due.extend(silence.map(|at| (at, Due::Silent(rule))));
         if let Some(since) = self.silent.get_mut(rule) {
             *since = (now, Duration::ZERO);
         }
@@ -221,8 +225,8 @@ impl Watch {
             .map(|(since, before)| (now - *since) + *before)
             .unwrap_or_default();
         // It is looked at again as often as it may be told.
-        self.due
-            .insert((now + window.max(Duration::from_secs(1)), Due::Silent(rule)));
+        let again = now.checked_add(window.max(Duration::from_secs(1)));
+        self.due.extend(again.map(|at| (at, Due::Silent(rule))));
         let finding = Finding {
             rule,
             subject: flow.clone(),
@@ -389,7 +393,11 @@ impl Rule {
                     summary,
                 })
             }
-            Finds::Below { check, figure } => {
+            Finds::Below {
+                report: name,
+                check,
+                figure,
+            } if name.as_ref().is_none_or(|name| *name == report.name) => {
                 let outcome = report.checks.iter().find(|outcome| outcome.check == *check)?;
                 let measured = outcome
                     .measured

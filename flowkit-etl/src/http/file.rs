@@ -32,8 +32,10 @@ pub(crate) struct UrlFile {
     client: Client,
     name: String,
     length: Option<u64>,
-    /// What says which version it is, if parts of that version can be asked for.
+    /// What says which version it is.
     version: Option<HeaderValue>,
+    /// Whether parts of that version can be asked for.
+    in_parts: bool,
     /// The answer, until somebody takes its body.
     answer: Mutex<Option<Response>>,
 }
@@ -61,11 +63,12 @@ impl UrlFile {
         let parts = headers
             .get(ACCEPT_RANGES)
             .is_some_and(|ranges| ranges.as_bytes().eq_ignore_ascii_case(b"bytes"));
-        let version = version_of(headers).filter(|_| parts && !compressed);
+        let version = version_of(headers);
         Ok(Self {
             endpoint: endpoint.clone(),
             name: endpoint.to_string(),
             length: answer.content_length().filter(|_| !compressed),
+            in_parts: version.is_some() && parts && !compressed,
             version: version.cloned(),
             client,
             answer: Mutex::new(Some(answer)),
@@ -223,7 +226,7 @@ impl Body {
                 None => broken,
             }
         };
-        if file.version.is_none() || self.broke >= file.endpoint.most_retries() {
+        if !file.in_parts || self.broke >= file.endpoint.most_retries() {
             return Err(broken());
         }
         self.broke += 1;
@@ -253,7 +256,7 @@ impl Remote for UrlFile {
     }
 
     fn length(&self) -> BoxFuture<'_, Result<Option<u64>>> {
-        std::future::ready(Ok(self.length.filter(|_| self.version.is_some()))).boxed()
+        std::future::ready(Ok(self.length.filter(|_| self.in_parts))).boxed()
     }
 
     fn range(&self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {

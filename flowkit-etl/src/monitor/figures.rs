@@ -8,6 +8,12 @@ use serde::Serialize;
 
 use crate::traffic::Traffic;
 
+/// Up to how many seconds runs take, by buckets of a histogram.
+#[cfg(any(feature = "prometheus", feature = "otel"))]
+pub(super) const DURATION_BUCKETS: [f64; 12] = [
+    0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
+];
+
 /// What runs of a flow or of a task did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Figures {

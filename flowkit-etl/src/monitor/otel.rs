@@ -313,6 +313,7 @@ impl OfRuns {
                 .f64_histogram(format!("flowkit.{of}.duration"))
                 .with_unit("s")
                 .with_description("How long runs took, with all attempts.")
+                .with_boundaries(super::figures::DURATION_BUCKETS.to_vec())
                 .build(),
         }
     }

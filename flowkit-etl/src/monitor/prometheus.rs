@@ -13,9 +13,7 @@ use super::moments::{Moment, What, kind_of};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The upper bounds of the buckets of durations, in seconds, unless said otherwise.
-pub const DEFAULT_BUCKETS: [f64; 12] = [
-    0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
-];
+pub const DEFAULT_BUCKETS: [f64; 12] = super::figures::DURATION_BUCKETS;
 
 /// After so many durations the recorder is told to put them into their buckets, so that they do not gather when nobody asks.
 const UPKEEP: u64 = 4096;

@@ -1,5 +1,7 @@
 //! Which objects a key, a prefix or a pattern names.
 
+use std::collections::HashSet;
+
 use futures::TryStreamExt;
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path;
@@ -95,10 +97,21 @@ impl Bucket {
 
     async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>> {
         let listed: Result<Vec<ObjectMeta>, _> = self.store().list(Some(prefix)).try_collect().await;
-        listed.map_err(|error| self.unlisted(&error))
+        let mut listed = listed.map_err(|error| self.unlisted(&error))?;
+        // What browsers of buckets put there for a folder: an empty object of its name.
+        let folders: HashSet<Path> = listed.iter().flat_map(|meta| above(&meta.location)).collect();
+        listed.retain(|meta| meta.size > 0 || !folders.contains(&meta.location));
+        Ok(listed)
     }
 
     fn unlisted(&self, error: &object_store::Error) -> Error {
         self.failed("list", &self.to_string(), error)
     }
+}
+
+/// The places above one.
+fn above(place: &Path) -> impl Iterator<Item = Path> {
+    let parts: Vec<_> = place.parts().collect();
+    let ends = 1..parts.len();
+    ends.map(move |end| parts.iter().take(end).cloned().collect())
 }

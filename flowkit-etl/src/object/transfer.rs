@@ -52,6 +52,11 @@ impl Bucket {
                 }
             }
         }
+        // `finish` would leave the parts there if one of the last failed.
+        if let Err(error) = upload.wait_for_capacity(0).await {
+            drop(upload.abort().await);
+            return Err(failed(error));
+        }
         upload.finish().await.map(drop).map_err(failed)
     }
 

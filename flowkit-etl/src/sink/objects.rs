@@ -145,11 +145,14 @@ impl ObjectSink {
         progress: Option<&Progress>,
     ) -> Result<Loaded> {
         let root = self.bucket.shown();
+        let mut replaced = Vec::new();
         for _ in 0..TURNS {
             let (mut ledger, version) = object::read(&self.bucket).await?;
             // A commit of which the answer was lost is sent again by the store's client, and then conflicts with itself.
             if let Some(own) = ledger.loads.iter().find(|there| there.is_of(&record)) {
-                return Ok(own.loaded(&root, false));
+                let loaded = own.loaded(&root, false);
+                self.remove_loads(&replaced).await;
+                return Ok(loaded);
             }
             if let Some(loaded) = ledger.repeated(&root, &record.load) {
                 return Ok(loaded);
@@ -161,20 +164,14 @@ impl ObjectSink {
                 Mode::Append => Vec::new(),
                 Mode::Replace => std::mem::take(&mut ledger.loads),
             };
+            replaced.clone_from(&former);
             let names: BTreeSet<LoadId> = former.iter().map(|record| record.load.clone()).collect();
             ledger.superseded.extend(names);
             let loaded = record.loaded(&root, false);
             ledger.loads.push(record);
             match object::commit(&self.bucket, ledger, version).await {
                 Ok(()) => {
-                    for record in former {
-                        let names: Vec<String> = record
-                            .parts
-                            .iter()
-                            .map(|part| name_of(&record.load, part))
-                            .collect();
-                        self.remove(&names).await;
-                    }
+                    self.remove_loads(&former).await;
                     return Ok(loaded);
                 }
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
@@ -183,6 +180,16 @@ impl ObjectSink {
         }
         let message = format!("others commit to {} all the time: try again later", self.bucket);
         Err(Error::new(ErrorKind::Unavailable, message))
+    }
+}
+
+impl ObjectSink {
+    /// Removes the files of loads that were replaced.
+    async fn remove_loads(&self, loads: &[LoadRecord]) {
+        for record in loads {
+            let names = record.parts.iter().map(|part| name_of(&record.load, part));
+            self.remove(&names.collect::<Vec<_>>()).await;
+        }
     }
 }
 

@@ -261,9 +261,9 @@ impl Reading {
             .tasks(sql, &place, is_of_fan_out)
             .await
             .map_err(self.read_failed())?;
-        let small = found.into_iter().filter_map(|read| match read.kept {
-            Kept::Here(result) => Some((read.task.spot, result)),
-            Kept::Nowhere | Kept::Object(_) => None,
+        let small = found.into_iter().map(|read| match read.kept {
+            Kept::Here(result) => (read.task.spot, Some(result)),
+            Kept::Nowhere | Kept::Object(_) => (read.task.spot, None),
         });
         Ok(small.collect())
     }

@@ -35,7 +35,10 @@ impl Ahead {
         if let Some(last) = slice.iter().filter_map(|(spot, _)| spot.item).max() {
             self.slices.insert(fan_out, (item, last));
         }
-        self.results.extend(slice);
+        let small = slice
+            .into_iter()
+            .filter_map(|(spot, result)| Some((spot, result?)));
+        self.results.extend(small);
     }
 }
 
