@@ -21,10 +21,21 @@ Options:
   --source FILE       measurements to read, as CSV
                       [default: a small season generated in target/plant_phenotyping]
   --destination DIR   where to put the results [default: target/plant_phenotyping]
-                      Built with --features etl, either may be a database too
-                      (sqlite:FILE, postgres://..., mysql://...; to read, with
-                      ?table=NAME) or Parquet (parquet:DIR, FILE.parquet), and the
-                      source a pattern ('season/*.csv').
+
+Built with --features etl, the source may also be
+  a pattern           'season/*.csv'
+  of another kind     FILE.csv.gz, FILE.jsonl, FILE.parquet, parquet:FILE
+  in a bucket         s3://BUCKET/KEY (or gs://, az://; a pattern, or PREFIX/)
+  at an address       https://HOST/FILE.csv, http://...
+  a table             sqlite:FILE?table=NAME, postgres://...?table=NAME, mysql://...
+and the destination
+  Parquet             parquet:DIR
+  a bucket            s3://BUCKET/PREFIX (or gs://, az://), as Parquet
+  a database          sqlite:FILE, postgres://..., mysql://...
+The environment lets one into a bucket: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+AWS_REGION and, unless it is Amazon's, AWS_ENDPOINT_URL.
+
+More options:
   --report FILE       write the record of the run, as JSON
   --graph FILE        draw the graph of the run: .mmd (Mermaid), .dot or .json
   -h, --help          show this

@@ -1,4 +1,4 @@
-//! The ends that are no CSV file: patterns of files, Parquet, tables of databases.
+//! The ends that are no CSV file here: files of other kinds and elsewhere, buckets, tables of databases.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,16 +6,15 @@ use std::sync::Arc;
 use flowkit_etl::arrow_array::cast::AsArray;
 use flowkit_etl::arrow_array::{Array as _, RecordBatch};
 use flowkit_etl::arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flowkit_etl::sink::{DatasetSink, LoadId, Mode, Sink, SqlSink};
-use flowkit_etl::source::{CsvSource, ParquetSource, Source, SqlSource};
-use flowkit_etl::sql::Database;
+use flowkit_etl::sink::{DatasetSink, FileFormat, LoadId, Mode, ObjectSink, Sink, SqlSink};
+use flowkit_etl::source::{CsvSource, JsonLinesSource, Location, ParquetSource, Source, SqlSource};
 use flowkit_etl::{BatchStream, Error, ErrorKind};
 use futures::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::load::Loaded;
-use crate::place::{Ends, Place};
+use crate::place::{Ends, From, Place, To};
 use crate::record::{Column, RawRecord};
 use crate::transform::{GenotypeFigures, PlantFigures, ScenarioFigures};
 
@@ -23,16 +22,17 @@ use crate::transform::{GenotypeFigures, PlantFigures, ScenarioFigures};
 pub(crate) async fn extract(place: &Place, ends: &Ends) -> Result<Vec<RawRecord>, Error> {
     let texts = Column::ALL.map(|column| Field::new(column.name(), DataType::Utf8, true));
     let texts: SchemaRef = Arc::new(Schema::new(texts.to_vec()));
-    let mut batches = match place {
-        Place::Path(path) | Place::Pattern(path) => CsvSource::new(path).schema(texts.clone()).open().await?,
-        Place::Parquet(path) => ParquetSource::new(path).open().await?,
-        Place::Database { table, .. } => {
+    let source: Box<dyn Source> = match (place, &ends.source) {
+        (Place::Path(path), _) => Box::new(CsvSource::new(path).schema(texts.clone())),
+        (Place::Parquet(path), _) => Box::new(ParquetSource::new(path)),
+        (_, Some(From::Files(files))) => of_files(files, &texts),
+        (Place::Database { table, .. }, Some(From::Database(database))) => {
             let table = if table.is_empty() { "measurements" } else { table };
-            SqlSource::table(database(ends.source.as_ref())?, table)
-                .open()
-                .await?
+            Box::new(SqlSource::table(database, table))
         }
+        _ => return Err(begun_anew()),
     };
+    let mut batches = source.open().await?;
     let mut records = Vec::new();
     while let Some(batch) = batches.next().await {
         append(&batch?, &texts, &mut records)?;
@@ -40,14 +40,20 @@ pub(crate) async fn extract(place: &Place, ends: &Ends) -> Result<Vec<RawRecord>
     Ok(records)
 }
 
-/// The database that the command line named.
-fn database(database: Option<&Database>) -> Result<&Database, Error> {
-    database.ok_or_else(|| {
-        Error::new(
-            ErrorKind::Options,
-            "this run was begun without what lets one into its database: begin it anew",
-        )
-    })
+/// What reads files of the format that their name says; CSV, if it says none.
+fn of_files(files: &Location, texts: &SchemaRef) -> Box<dyn Source> {
+    let files = files.clone();
+    match FileFormat::of_name(files.to_string().as_ref()) {
+        Ok((FileFormat::Parquet, _)) => Box::new(ParquetSource::at(files)),
+        Ok((FileFormat::JsonLines, _)) => Box::new(JsonLinesSource::at(files)),
+        _ => Box::new(CsvSource::at(files).schema(texts.clone())),
+    }
+}
+
+/// What lets one in is recorded nowhere, so that a run cannot go on without the command line that began it.
+fn begun_anew() -> Error {
+    let message = "this run was begun without what lets one into its ends: begin it anew";
+    Error::new(ErrorKind::Options, message)
 }
 
 /// Each row as the texts that a file would have.
@@ -121,11 +127,17 @@ where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     let batches = BatchStream::from_rows(rows)?;
-    let sink: Box<dyn Sink> = match place {
-        Place::Database { .. } => {
-            Box::new(SqlSink::new(database(ends.destination.as_ref())?, name).mode(Mode::Replace))
+    let sink: Box<dyn Sink> = match (place, &ends.destination) {
+        (Place::Database { .. }, Some(To::Database(database))) => {
+            Box::new(SqlSink::new(database, name).mode(Mode::Replace))
         }
-        place => Box::new(DatasetSink::parquet(place.shown().join(name)).mode(Mode::Replace)),
+        (Place::Bucket(_), Some(To::Bucket(bucket))) => {
+            Box::new(ObjectSink::new(&bucket.below(name)?).mode(Mode::Replace))
+        }
+        (Place::Path(path) | Place::Parquet(path), _) => {
+            Box::new(DatasetSink::parquet(path.join(name)).mode(Mode::Replace))
+        }
+        _ => return Err(begun_anew()),
     };
     sink.load(load, batches).await.map(drop)
 }

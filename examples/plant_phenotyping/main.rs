@@ -6,7 +6,8 @@
 //!
 //! `cargo run --release --example plant_phenotyping` runs it on a small season that it generates;
 //! `-- --source FILE --destination DIR` on a file of yours. The stages are tasks in `pipeline.rs`, over
-//! plain functions in a file each. With `--features etl`, both ends may be databases or Parquet. On a second run `extract` is served from the cache.
+//! plain functions in a file each. With `--features etl`, both ends may be databases, Parquet or buckets, and the source may be
+//! of another kind or at an address. On a second run `extract` is served from the cache.
 
 mod args;
 mod check;
@@ -44,8 +45,8 @@ async fn run(args: &Args) -> Result<Report, BoxError> {
     if args.source.is_none() {
         season::write_season(&file)?;
     }
-    let (source, from) = place::read(&file.to_string_lossy())?;
-    let (destination, to) = place::read(&args.destination.to_string_lossy())?;
+    let (source, from) = place::read_source(&file.to_string_lossy())?;
+    let (destination, to) = place::read_destination(&args.destination.to_string_lossy())?;
     let runtime = Runtime::builder()
         .default_data_dir()
         .resource(Ends::of(from, to))

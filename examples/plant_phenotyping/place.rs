@@ -1,6 +1,6 @@
 //! Where measurements come from, and where the figures go.
 //!
-//! A file or a directory, for which the core is enough; or, with the feature `etl`, a pattern of files, Parquet, or tables of a database. What lets one into a database is taken out of the address here, and
+//! A file or a directory, for which the core is enough; or, with the feature `etl`, files of other kinds and elsewhere, buckets, and tables of a database. What lets one in is taken out of the address here, and
 //! reaches the tasks as a resource, so that it is recorded nowhere.
 
 use std::fmt;
@@ -17,30 +17,45 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Place {
     /// A CSV file to read, or a directory to write CSV files into.
     Path(PathBuf),
-    /// CSV files that match a pattern.
-    Pattern(PathBuf),
+    /// Files to read that are not one CSV file here: many of them, of another kind, elsewhere.
+    Files(String),
     /// Parquet files to read, or a directory to write data sets into.
     Parquet(PathBuf),
+    /// A part of a bucket, to write data sets into.
+    Bucket(String),
     /// A database, without its password; to read, with the table's name.
     Database { address: String, table: String },
 }
 
-/// The databases at the ends, with what lets one in.
+/// The ends that are no ordinary files, with what lets one in.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ends {
     #[cfg(feature = "etl")]
-    pub(crate) source: Option<flowkit_etl::sql::Database>,
+    pub(crate) source: Option<From>,
     #[cfg(feature = "etl")]
-    pub(crate) destination: Option<flowkit_etl::sql::Database>,
+    pub(crate) destination: Option<To>,
+}
+
+/// What is read from.
+#[cfg(feature = "etl")]
+#[derive(Debug, Clone)]
+pub(crate) enum From {
+    Files(flowkit_etl::source::Location),
+    Database(Box<flowkit_etl::sql::Database>),
+}
+
+/// What is written to.
+#[cfg(feature = "etl")]
+#[derive(Debug, Clone)]
+pub(crate) enum To {
+    Bucket(flowkit_etl::object::Bucket),
+    Database(Box<flowkit_etl::sql::Database>),
 }
 
 impl Ends {
     /// The ends of a run.
     #[cfg(feature = "etl")]
-    pub(crate) fn of(
-        source: Option<flowkit_etl::sql::Database>,
-        destination: Option<flowkit_etl::sql::Database>,
-    ) -> Self {
+    pub(crate) fn of(source: Option<From>, destination: Option<To>) -> Self {
         Self { source, destination }
     }
 
@@ -55,8 +70,8 @@ impl Place {
     /// The place for messages: a path, or something like one.
     pub(crate) fn shown(&self) -> PathBuf {
         match self {
-            Self::Path(path) | Self::Pattern(path) | Self::Parquet(path) => path.clone(),
-            Self::Database { .. } => self.to_string().into(),
+            Self::Path(path) | Self::Parquet(path) => path.clone(),
+            other => other.to_string().into(),
         }
     }
 
@@ -72,7 +87,8 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) | Self::Pattern(path) | Self::Parquet(path) => write!(f, "{}", path.display()),
+            Self::Path(path) | Self::Parquet(path) => write!(f, "{}", path.display()),
+            Self::Files(text) | Self::Bucket(text) => f.write_str(text),
             Self::Database { address, table } if table.is_empty() => f.write_str(address),
             Self::Database { address, table } => write!(f, "{address}?table={table}"),
         }
@@ -80,7 +96,7 @@ impl fmt::Display for Place {
 }
 
 /// Whether this names a database rather than a file.
-pub(crate) fn is_database(text: &str) -> bool {
+fn is_database(text: &str) -> bool {
     ["sqlite:", "postgres:", "postgresql:", "mysql:", "mariadb:"]
         .iter()
         .any(|scheme| text.starts_with(scheme))
@@ -88,27 +104,62 @@ pub(crate) fn is_database(text: &str) -> bool {
 
 #[cfg(feature = "etl")]
 mod with_etl {
+    use std::path::{Path, PathBuf};
+
+    use flowkit_etl::object::Bucket;
+    use flowkit_etl::source::Location;
     use flowkit_etl::sql::Database;
+    use flowkit_etl::{Error, ErrorKind};
 
-    use super::{PathBuf, Place, is_database};
+    use super::{From, Place, To, is_database};
 
-    /// Reads the place that the command line names, and the database, if it is one.
-    pub(crate) fn read(text: &str) -> Result<(Place, Option<Database>), flowkit_etl::Error> {
+    /// Reads the source that the command line names.
+    pub(crate) fn read_source(text: &str) -> Result<(Place, Option<From>), Error> {
         if is_database(text) {
-            let (address, table) = split_table(text);
-            let database = Database::new(&address)?;
-            let address = database.to_string();
-            return Ok((Place::Database { address, table }, Some(database)));
+            let (place, database) = read_database(text)?;
+            return Ok((place, Some(From::Database(Box::new(database)))));
         }
-        let place = match text.strip_prefix("parquet:") {
-            Some(path) => Place::Parquet(path.into()),
-            None if text.ends_with(".parquet") => Place::Parquet(text.into()),
-            None if text.contains(['*', '?', '[']) && !std::path::Path::new(text).exists() => {
-                Place::Pattern(text.into())
+        if let Some(path) = text.strip_prefix("parquet:") {
+            return Ok((Place::Parquet(path.into()), None));
+        }
+        let pattern = text.contains(['*', '?', '[']) && !Path::new(text).exists();
+        let kinds = [".parquet", ".gz", ".zst", ".jsonl", ".ndjson"];
+        if text.contains("://") || pattern || kinds.iter().any(|end| text.ends_with(end)) {
+            let files = Location::parse(text)?;
+            return Ok((Place::Files(files.to_string()), Some(From::Files(files))));
+        }
+        Ok((Place::Path(PathBuf::from(text)), None))
+    }
+
+    /// Reads the destination that the command line names.
+    pub(crate) fn read_destination(text: &str) -> Result<(Place, Option<To>), Error> {
+        if is_database(text) {
+            let (place, database) = read_database(text)?;
+            return Ok((place, Some(To::Database(Box::new(database)))));
+        }
+        if let Some(path) = text.strip_prefix("parquet:") {
+            return Ok((Place::Parquet(path.into()), None));
+        }
+        match text.split_once("://") {
+            Some(("s3" | "gs" | "az", _)) => {
+                let bucket = Bucket::open(text)?;
+                Ok((Place::Bucket(bucket.to_string()), Some(To::Bucket(bucket))))
             }
-            None => Place::Path(PathBuf::from(text)),
-        };
-        Ok((place, None))
+            Some((scheme, _)) => Err(Error::new(
+                ErrorKind::Options,
+                format!(
+                    "figures cannot be written to `{scheme}://`: name a directory, parquet:DIR, s3://BUCKET/PREFIX, sqlite:FILE, postgres://... or mysql://..."
+                ),
+            )),
+            None => Ok((Place::Path(PathBuf::from(text)), None)),
+        }
+    }
+
+    fn read_database(text: &str) -> Result<(Place, Database), Error> {
+        let (address, table) = split_table(text);
+        let database = Database::new(&address)?;
+        let address = database.to_string();
+        Ok((Place::Database { address, table }, database))
     }
 
     /// Takes the name of the table out of an address's options.
@@ -134,33 +185,65 @@ mod with_etl {
     mod tests {
         use super::*;
 
+        fn source(text: &str) -> Place {
+            read_source(text).unwrap().0
+        }
+
         #[test]
-        fn a_database_is_shown_without_its_password_and_its_table_is_no_option_of_its() {
-            let (place, database) =
-                read("postgres://etl:hunter2@db.example/plants?table=raw&sslmode=disable").unwrap();
-            assert_eq!(
-                place.to_string(),
-                "postgres://etl@db.example:5432/plants?table=raw"
-            );
-            assert!(database.is_some() && !format!("{place:?}").contains("hunter2"));
-            assert_eq!(
-                read("season/*.csv").unwrap().0,
-                Place::Pattern("season/*.csv".into())
-            );
-            assert_eq!(read("parquet:out").unwrap().0, Place::Parquet("out".into()));
-            assert_eq!(read("plants.csv").unwrap().0, Place::Path("plants.csv".into()));
+        fn what_lets_one_in_is_shown_nowhere_and_the_table_is_no_option_of_a_database() {
+            let postgres = "postgres://etl:hunter2@db.example/plants?table=raw&sslmode=disable";
+            let web = "https://etl:hunter2@plants.example/a.csv?token=hunter2";
+            for (text, shown) in [
+                (postgres, "postgres://etl@db.example:5432/plants?table=raw"),
+                (web, "https://plants.example/a.csv"),
+            ] {
+                let (place, from) = read_source(text).unwrap();
+                assert_eq!(place.to_string(), shown);
+                assert!(!format!("{place:?} {from:?}").contains("hunter2"));
+            }
+        }
+
+        #[test]
+        fn files_here_and_elsewhere_are_told_from_one_csv_file() {
+            for text in [
+                "season/*.csv",
+                "a.csv.gz",
+                "a.jsonl",
+                "a.parquet",
+                "http://a.example/a.csv",
+            ] {
+                assert_eq!(source(text), Place::Files(text.to_owned()));
+            }
+            assert_eq!(source("parquet:out"), Place::Parquet("out".into()));
+            assert_eq!(source("plants.csv"), Place::Path("plants.csv".into()));
+            assert_eq!(read_destination("out").unwrap().0, Place::Path("out".into()));
+        }
+
+        #[test]
+        fn a_scheme_that_is_none_is_told_what_there_is() {
+            let error = read_source("ftp://a.example/a.csv").unwrap_err().to_string();
+            assert!(error.starts_with("files cannot be read from `ftp://`"), "{error}");
+            let error = read_destination("https://a.example/out").unwrap_err().to_string();
+            assert!(error.contains("`https://`: name a directory"), "{error}");
+            let error = read_destination("s3://").unwrap_err().to_string();
+            assert!(error.contains("the bucket's name"), "{error}");
         }
     }
 }
 
 #[cfg(feature = "etl")]
-pub(crate) use with_etl::read;
+pub(crate) use with_etl::{read_destination, read_source};
 
 /// Reads the place that the command line names.
 #[cfg(not(feature = "etl"))]
 pub(crate) fn read(text: &str) -> Result<(Place, ()), String> {
-    if is_database(text) || text.starts_with("parquet:") || text.ends_with(".parquet") {
-        return Err("databases and Parquet need `--features etl` when the example is built".to_owned());
+    let kinds = [".parquet", ".gz", ".zst", ".jsonl", ".ndjson"];
+    let other = text.contains("://") || text.starts_with("parquet:") || is_database(text);
+    if other || kinds.iter().any(|end| text.ends_with(end)) {
+        return Err(format!("{text} needs `--features etl` when the example is built"));
     }
     Ok((Place::Path(text.into()), ()))
 }
+
+#[cfg(not(feature = "etl"))]
+pub(crate) use self::{read as read_source, read as read_destination};

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Options,
     /// The other side does not answer, or says that it is busy: another attempt may succeed.
     Unavailable,
+    /// What is read is no more what it was when the reading began: another attempt reads what it is now.
+    Changed,
     /// There is no room.
     Full,
     /// What was waited for did not come in time.
@@ -66,9 +68,13 @@ impl Error {
         self
     }
 
-    /// An error of the file system, about doing this with a file.
+    /// An error of the file system, about doing this with a file. One of this crate's that came by way of [`io::Error`] is that itself.
     pub fn io(doing: &str, path: &Path, error: io::Error) -> Self {
         use io::ErrorKind as Io;
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
         let kind = match error.kind() {
             Io::NotFound => ErrorKind::NotFound,
             Io::PermissionDenied | Io::ReadOnlyFilesystem | Io::NotADirectory | Io::IsADirectory => {
@@ -89,7 +95,10 @@ impl Error {
 
     /// Whether another attempt may succeed although nobody changes anything: `#[task(retries = 3, retry_if = flowkit_etl::Error::is_transient)]`.
     pub fn is_transient(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Unavailable | ErrorKind::Io)
+        matches!(
+            self.0.kind,
+            ErrorKind::Unavailable | ErrorKind::Changed | ErrorKind::Io
+        )
     }
 }
 

@@ -1,7 +1,9 @@
-//! HTTP: what is asked, how one is let in, and what is done when the other side is busy. What an API answers is read by an [`HttpSource`](crate::source::HttpSource).
+//! HTTP: what is asked, how one is let in, and what is done when the other side is busy. What an API answers is read by an [`HttpSource`](crate::source::HttpSource), a file by the source of its format, at an address that is a `Location`.
 
 mod auth;
 mod endpoint;
+#[cfg(feature = "files")]
+mod file;
 mod pages;
 
 pub use self::auth::Auth;
@@ -9,4 +11,6 @@ pub use self::endpoint::{DEFAULT_RETRIES, DEFAULT_TIMEOUT, Endpoint, MAX_PAGE_BY
 pub use self::pages::Pages;
 
 pub(crate) use self::endpoint::Answer;
+#[cfg(feature = "files")]
+pub(crate) use self::file::UrlFile;
 pub(crate) use self::pages::Page;

@@ -45,8 +45,8 @@
 //! | `sqlite`, `postgres`, `mysql` | databases of that kind, in and out: [`SqlSource`](source::SqlSource), [`SqlSink`](sink::SqlSink) |
 //! | `pipeline` | [`pipeline`]: stages wired beforehand and run as one flow. It brings flowkit and `parquet` |
 //! | `sensors` | [`sensor`]: waits for files, times of day, databases (with their features) and any predicate, without a slot |
-//! | `http` | [`http`] and [`HttpSource`](source::HttpSource): the records of APIs, page after page |
-//! | `objects` | [`object`]: data sets in S3, Google Cloud Storage and Azure |
+//! | `http` | [`http`] and [`HttpSource`](source::HttpSource): the records of APIs, page after page; with the features of formats, files at addresses |
+//! | `objects` | [`object`]: files and data sets in S3, Google Cloud Storage and Azure. It brings `parquet` |
 //! | `validation` | [`validation`]: checks of records by their type, by a JSON Schema, by their columns |
 //! | `query` | [`query`]: SQL over batches, by DataFusion, which is many crates |
 //! | `quality` | [`quality`]: figures about data, measured in one pass and held against thresholds |
@@ -90,6 +90,8 @@ pub mod query;
 mod records;
 #[cfg(feature = "data")]
 mod reject;
+#[cfg(all(feature = "remote", feature = "files"))]
+mod remote;
 #[cfg(feature = "data")]
 mod rows;
 #[cfg(any(feature = "monitor", feature = "alerts"))]

@@ -1,4 +1,4 @@
-//! Waiting for something outside: files, a time of day, a row in a database, anything that can be looked at.
+//! Waiting for something outside: files, objects, a time of day, a row in a database, anything that can be looked at.
 //!
 //! A [`Sensor`] looks at a [`Condition`] again and again until it is met. It is awaited in a task, which has its own name and state in the run, and holds no slot between looks: a hundred
 //! that wait keep nobody from anything.
@@ -31,7 +31,10 @@
 mod files;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "objects")]
+mod objects;
 mod predicate;
+mod settling;
 #[cfg(feature = "sql")]
 mod sql;
 mod time_of_day;
@@ -39,6 +42,8 @@ mod time_of_day;
 pub use self::files::Files;
 #[cfg(feature = "http")]
 pub use self::http::HttpCondition;
+#[cfg(feature = "objects")]
+pub use self::objects::Objects;
 pub use self::predicate::Predicate;
 #[cfg(feature = "sql")]
 pub use self::sql::SqlCondition;

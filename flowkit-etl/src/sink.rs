@@ -20,6 +20,8 @@ mod output;
 pub(crate) mod partition;
 #[cfg(feature = "files")]
 mod parts;
+#[cfg(feature = "files")]
+mod shape;
 #[cfg(feature = "sql")]
 mod sql;
 #[cfg(feature = "files")]

@@ -7,15 +7,25 @@ pub(crate) mod csv;
 #[cfg(feature = "files")]
 mod dataset;
 #[cfg(feature = "files")]
+mod file;
+#[cfg(feature = "files")]
 mod files;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "files")]
+mod input;
 #[cfg(feature = "json")]
 mod json_lines;
+#[cfg(feature = "files")]
+mod loads;
+#[cfg(feature = "files")]
+mod location;
 #[cfg(feature = "objects")]
 mod objects;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(all(feature = "parquet", feature = "remote"))]
+mod parquet_ranges;
 #[cfg(feature = "sql")]
 mod sql;
 #[cfg(any(feature = "csv", feature = "json"))]
@@ -25,10 +35,16 @@ mod text;
 pub use self::csv::CsvSource;
 #[cfg(feature = "files")]
 pub use self::dataset::DatasetSource;
+#[cfg(feature = "files")]
+pub use self::file::FileSource;
 #[cfg(feature = "http")]
 pub use self::http::HttpSource;
+#[cfg(feature = "files")]
+pub(crate) use self::input::Input;
 #[cfg(feature = "json")]
 pub use self::json_lines::JsonLinesSource;
+#[cfg(feature = "files")]
+pub use self::location::Location;
 #[cfg(feature = "objects")]
 pub use self::objects::ObjectSource;
 #[cfg(feature = "parquet")]

@@ -144,6 +144,12 @@ pub(crate) struct Acquire {
 }
 
 impl Acquire {
+    /// Whether it was handed a slot, and not polled since.
+    pub(crate) fn is_given(&self) -> bool {
+        let waiters = &self.limit.lock().waiters;
+        self.ticket.is_some_and(|ticket| !waiters.contains_key(&ticket))
+    }
+
     pub(crate) fn poll_acquire(&mut self, cx: &Context<'_>) -> Poll<Slot> {
         let mut line = self.limit.lock();
         match self.ticket {

@@ -51,6 +51,30 @@ async fn one_by_one_through_the_door(count: u64) -> Result<u64> {
     Ok(sum)
 }
 
+/// Awaits two at once, goes on when one of them is done, and awaits a third without polling the other any more. It holds the door itself.
+#[task(limit = "door")]
+async fn through_the_door_with_others() -> Result<u64> {
+    let mut both = stream::iter([1, 1])
+        .map(|n| fetch(n).into_future())
+        .buffer_unordered(2);
+    let first = both.next().await.transpose()?.unwrap_or_default();
+    let third = through_the_door(10).await?;
+    let second = both.next().await.transpose()?.unwrap_or_default();
+    Ok(first + second + third)
+}
+
+#[flow]
+async fn crowd() -> Result<u64> {
+    let crowd = (0..3).map(|_| through_the_door_with_others().submit());
+    let others = (1..4).map(|n| through_the_door(n).submit());
+    let (crowd, others): (Vec<_>, Vec<_>) = (crowd.collect(), others.collect());
+    let mut sum = 0;
+    for one in crowd.into_iter().chain(others) {
+        sum += one.await?;
+    }
+    Ok(sum)
+}
+
 /// Far longer than any of it takes.
 async fn in_time<T>(run: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(3_600), run)
@@ -151,6 +175,13 @@ async fn neither_is_the_journal_from_who_reads_it_beside_others() {
         }
     };
     before_long(all).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_is_the_slot_of_a_task_whose_parts_are_on_their_way_back_to_it() {
+    let runtime = Runtime::builder().limit("door", 1).build().await.unwrap();
+    let run = in_time(runtime.run(crowd())).await;
+    assert_eq!(run.into_result().unwrap(), 3 * 12 + 6);
 }
 
 /// What is at work, as it is dropped with its body.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, FutureExt};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, StatusCode, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Auth;
@@ -17,6 +18,9 @@ pub const DEFAULT_RETRIES: u32 = 4;
 /// The largest answer that is taken, since it is held in memory.
 pub const MAX_PAGE_BYTES: usize = 64 << 20;
 
+/// How often a file may be said to be elsewhere.
+#[cfg(feature = "files")]
+const MOST_REDIRECTIONS: u32 = 10;
 /// How long is waited before a request is sent again, the first time; twice as long each time after.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 /// No longer than this, and not for longer than this if the other side says when to come back.
@@ -45,7 +49,7 @@ pub(crate) struct Answer {
 }
 
 /// Why a request is not done.
-enum Failure {
+pub(super) enum Failure {
     /// It may do later: after this time, if the other side said so.
     Passing(Error, Option<Duration>),
     Lasting(Error),
@@ -116,7 +120,7 @@ impl Endpoint {
         self
     }
 
-    /// How long a request may take, with all of its answer; [`DEFAULT_TIMEOUT`] unless said otherwise.
+    /// How long a request may take, with all of its answer; [`DEFAULT_TIMEOUT`] unless said otherwise. Of a file it is how long the other side may be silent, since a large one takes its time.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -146,13 +150,17 @@ impl Endpoint {
         Self { url, ..self.clone() }
     }
 
+    #[cfg(feature = "files")]
+    pub(super) fn most_retries(&self) -> u32 {
+        self.retries
+    }
+
     pub(crate) fn spacing(&self) -> Duration {
         self.spacing
     }
 
     /// What sends the requests of one reading.
     pub(crate) fn client(&self) -> Result<Client> {
-        crate::tls::provide();
         let same_host = Policy::custom(|attempt| {
             let from = attempt.previous().last().map(Url::origin);
             if attempt.previous().len() > 10 || from != Some(attempt.url().origin()) {
@@ -160,27 +168,42 @@ impl Endpoint {
             }
             attempt.follow()
         });
+        built(
+            Client::builder()
+                .timeout(self.timeout)
+                .redirect(same_host)
+                .gzip(true),
+        )
+    }
+
+    /// What sends the requests for a file: their bodies come as they are, and may take as long as they like, but not be silent for long.
+    #[cfg(feature = "files")]
+    pub(super) fn client_for_files(&self) -> Result<Client> {
         let client = Client::builder()
-            .timeout(self.timeout)
-            .redirect(same_host)
-            .gzip(true)
-            .build();
-        client.map_err(|error| {
-            Error::new(ErrorKind::Options, "no client of HTTP can be made").because(error.without_url())
-        })
+            .connect_timeout(self.timeout)
+            .read_timeout(self.timeout);
+        built(client.redirect(Policy::none()).gzip(false))
     }
 
     /// Asks until there is an answer that is one.
     pub(crate) async fn ask(&self, client: &Client) -> Result<Answer> {
+        self.insist(|| self.attempt(client).boxed()).await
+    }
+
+    /// Does something again and again until it is done, as often and after as long as it may.
+    pub(super) async fn insist<'a, T>(
+        &self,
+        attempt: impl Fn() -> BoxFuture<'a, Result<T, Failure>> + Send + Sync,
+    ) -> Result<T> {
         let mut delay = FIRST_DELAY;
-        for attempt in 0.. {
-            let (error, wait) = match self.attempt(client).await {
+        for number in 0.. {
+            let (error, wait) = match attempt().await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Lasting(error)) => return Err(error),
                 Err(Failure::Passing(error, wait)) => (error, wait),
             };
             let wait = wait.unwrap_or(delay);
-            if attempt >= self.retries || wait > LONGEST_DELAY {
+            if number >= self.retries || wait > LONGEST_DELAY {
                 return Err(error);
             }
             tracing::debug!(target: "flowkit_etl", %error, ?wait, "asks again");
@@ -194,18 +217,17 @@ impl Endpoint {
     }
 
     async fn attempt(&self, client: &Client) -> Result<Answer, Failure> {
-        let answer = self
-            .once(client)
-            .await
-            .map_err(|error| match error.is_transient() {
-                true => Failure::Passing(error, None),
-                false => Failure::Lasting(error),
-            })?;
-        let status = answer.status;
-        if status.is_success() {
-            return Ok(answer);
+        let answer = self.once(client).await.map_err(Failure::from)?;
+        match self.refusal(answer.status, &answer.headers) {
+            Some(refusal) => Err(refusal),
+            None => Ok(answer),
         }
+    }
+
+    /// What an answer of this status is, if it is none of success.
+    fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
         let kind = match status {
+            status if status.is_success() => return None,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 ErrorKind::Access
             }
@@ -217,22 +239,61 @@ impl Endpoint {
             _ => ErrorKind::Options,
         };
         let error = Error::new(kind, format!("{self} answers {status}"));
-        match kind {
-            ErrorKind::Unavailable => Err(Failure::Passing(error, answer.retry_after())),
-            _ => Err(Failure::Lasting(error)),
+        Some(match kind {
+            ErrorKind::Unavailable => Failure::Passing(error, retry_after(headers)),
+            _ => Failure::Lasting(error),
+        })
+    }
+
+    /// Begins to get a file, or with these headers a part of it. Where it is elsewhere (`Location`), it is asked for there, but what lets one in here is sent to nobody else.
+    #[cfg(feature = "files")]
+    pub(super) async fn begin(
+        &self,
+        client: &Client,
+        headers: &HeaderMap,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut url = self.url.clone();
+        for _ in 0..=MOST_REDIRECTIONS {
+            let mut all = headers.clone();
+            if url.origin() == self.url.origin() {
+                all.extend(self.headers.clone());
+            }
+            let response = client.get(url.clone()).headers(all).send().await;
+            let response = response.map_err(|error| Failure::from(self.unanswered(error)))?;
+            let to = response
+                .headers()
+                .get(reqwest::header::LOCATION)
+                .and_then(|to| to.to_str().ok());
+            let to = to.filter(|_| response.status().is_redirection());
+            let Some(to) = to.and_then(|to| url.join(to).ok()) else {
+                return match self.refusal(response.status(), response.headers()) {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(response),
+                };
+            };
+            if url.scheme() == "https" && to.scheme() != "https" {
+                let message = format!("{self} leads away from HTTPS, which is not followed");
+                return Err(Failure::Lasting(Error::new(ErrorKind::Access, message)));
+            }
+            url = to;
         }
+        let message = format!("{self} leads from place to place without an end");
+        Err(Failure::Lasting(Error::new(ErrorKind::Options, message)))
+    }
+
+    /// That a request was not sent, or its answer did not come.
+    pub(super) fn unanswered(&self, error: reqwest::Error) -> Error {
+        let kind = if error.is_builder() || error.is_redirect() {
+            ErrorKind::Options
+        } else {
+            ErrorKind::Unavailable
+        };
+        Error::new(kind, format!("{self} does not answer")).because(error.without_url())
     }
 
     /// Asks once, and takes any answer.
     pub(crate) async fn once(&self, client: &Client) -> Result<Answer> {
-        let failed = |error: reqwest::Error| {
-            let kind = if error.is_builder() || error.is_redirect() {
-                ErrorKind::Options
-            } else {
-                ErrorKind::Unavailable
-            };
-            Error::new(kind, format!("{self} does not answer")).because(error.without_url())
-        };
+        let failed = |error| self.unanswered(error);
         let request = client.get(self.url.clone()).headers(self.headers.clone());
         let mut response = request.send().await.map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -255,19 +316,6 @@ impl Endpoint {
 }
 
 impl Answer {
-    /// How long the other side says to wait, if it says so in seconds. A date would be by its clock.
-    fn retry_after(&self) -> Option<Duration> {
-        let seconds: u64 = self
-            .headers
-            .get(RETRY_AFTER)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
-        Some(Duration::from_secs(seconds))
-    }
-
     /// What `Link` names as next.
     pub(super) fn next_link(&self) -> Option<String> {
         let links = self
@@ -287,6 +335,28 @@ impl Answer {
                 next.then(|| address.to_owned())
             })
     }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.is_transient() {
+            true => Self::Passing(error, None),
+            false => Self::Lasting(error),
+        }
+    }
+}
+
+/// How long the other side says to wait, if it says so in seconds. A date would be by its clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn built(client: ClientBuilder) -> Result<Client> {
+    crate::tls::provide();
+    client.build().map_err(|error| {
+        Error::new(ErrorKind::Options, "no client of HTTP can be made").because(error.without_url())
+    })
 }
 
 fn decoded(text: &str) -> String {

@@ -1,28 +1,27 @@
 //! Where objects are, and how one is let in.
 
 use std::fmt;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::StreamExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
-use tokio::sync::Mutex;
+use object_store::{ObjectStore, RetryConfig};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How much of an object is held in memory at a time.
-const CHUNK: usize = 8 << 20;
-/// How many chunks are on their way at a time.
-const IN_FLIGHT: usize = 4;
+/// How often a store that is busy or broken is asked again, after a while that grows.
+const RETRIES: usize = 6;
+/// For no longer than this. A task has retries of its own.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A bucket, or a part of one below a prefix: `s3://plants/lake`, `gs://plants/lake`, `az://plants/lake`.
 ///
-/// What lets one in comes from the environment (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME`, …), from where the program runs, or from a store that one made; it is shown nowhere. Requests that
-/// fail are tried again by the store's own rules.
+/// What lets one in comes from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`; `GOOGLE_APPLICATION_CREDENTIALS`; `AZURE_STORAGE_ACCOUNT_NAME`, …), from where the program runs, or from a store that one made; it is shown
+/// nowhere. Requests that find the store busy or broken are sent again up to 6 times within a minute, or by the rules of a store that one made.
 #[derive(Clone)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
@@ -38,36 +37,18 @@ impl Bucket {
     pub fn open(address: &str) -> Result<Self> {
         let (scheme, rest) = address.split_once("://").unwrap_or_default();
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let wrong = |error: object_store::Error| {
-            Error::new(
-                ErrorKind::Options,
-                format!("the bucket {scheme}://{bucket} cannot be opened"),
-            )
-            .because(error)
-        };
-        let store: Arc<dyn ObjectStore> = match scheme {
-            _ if bucket.is_empty() => return Err(no_address()),
-            "s3" => Arc::new(
-                AmazonS3Builder::from_env()
-                    .with_bucket_name(bucket)
-                    .build()
-                    .map_err(wrong)?,
-            ),
-            "gs" => Arc::new(
-                GoogleCloudStorageBuilder::from_env()
-                    .with_bucket_name(bucket)
-                    .build()
-                    .map_err(wrong)?,
-            ),
-            "az" => Arc::new(
-                MicrosoftAzureBuilder::from_env()
-                    .with_container_name(bucket)
-                    .build()
-                    .map_err(wrong)?,
-            ),
-            _ => return Err(no_address()),
-        };
+        if bucket.is_empty() {
+            return Err(no_address());
+        }
+        let store = store_of(scheme, bucket)?;
         Self::of(store, &format!("{scheme}://{bucket}"), prefix)
+    }
+
+    /// The bucket in the address of an object, and the object's key: `s3://plants` and `season/may.csv`.
+    pub(crate) fn split(address: &str) -> Result<(String, String)> {
+        let (scheme, rest) = address.split_once("://").ok_or_else(no_address)?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        Ok((format!("{scheme}://{bucket}"), key.to_owned()))
     }
 
     /// A store that one made, below a prefix. `shown` is what errors and results call it.
@@ -86,95 +67,100 @@ impl Bucket {
         Ok(Self { store, root, shown })
     }
 
+    /// The part of it below a prefix: of `s3://plants/lake`, `maize` is `s3://plants/lake/maize`.
+    ///
+    /// # Errors
+    /// When the prefix cannot be one.
+    pub fn below(&self, prefix: &str) -> Result<Self> {
+        let root = self.path(prefix)?;
+        let shown = match self.name_of(&root) {
+            "" => self.shown.clone(),
+            name => format!("{}/{name}", self.shown),
+        };
+        Ok(Self {
+            store: Arc::clone(&self.store),
+            root,
+            shown,
+        })
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
 
     /// The object of this name in the bucket's part.
-    pub(crate) fn path(&self, name: &str) -> Path {
-        name.split('/').fold(self.root.clone(), Path::join)
+    pub(crate) fn path(&self, name: &str) -> Result<Path> {
+        let whole = match self.root.as_ref() {
+            "" => name.to_owned(),
+            root => format!("{root}/{name}"),
+        };
+        Path::parse(whole).map_err(|error| {
+            Error::new(
+                ErrorKind::Options,
+                format!("{name:?} cannot be the key of an object"),
+            )
+            .because(error)
+        })
+    }
+
+    /// What comes after the bucket's part in the key of an object.
+    pub(crate) fn name_of<'a>(&self, path: &'a Path) -> &'a str {
+        let key = path.as_ref();
+        let below = key.strip_prefix(self.root.as_ref()).unwrap_or(key);
+        below.strip_prefix('/').unwrap_or(below)
     }
 
     /// What results call it.
     pub(crate) fn shown(&self) -> PathBuf {
         PathBuf::from(&self.shown)
     }
-
-    /// What a store said against doing something.
-    pub(crate) fn failed(&self, doing: &str, error: object_store::Error) -> Error {
-        use object_store::Error as Of;
-        let kind = match &error {
-            Of::NotFound { .. } => ErrorKind::NotFound,
-            Of::AlreadyExists { .. } | Of::Precondition { .. } => ErrorKind::Conflict,
-            Of::PermissionDenied { .. } | Of::Unauthenticated { .. } => ErrorKind::Access,
-            Of::InvalidPath { .. }
-            | Of::NotSupported { .. }
-            | Of::NotImplemented { .. }
-            | Of::UnknownConfigurationKey { .. } => ErrorKind::Options,
-            _ => ErrorKind::Unavailable,
-        };
-        Error::new(kind, format!("cannot {doing} {}", self.shown)).because(error)
-    }
-
-    /// Puts a file there, chunk by chunk. It appears as a whole.
-    pub(crate) async fn upload(&self, file: &FilePath, name: &str) -> Result<()> {
-        let failed = |error| self.failed("write into", error);
-        let opened = std::fs::File::open(file).map_err(|error| Error::io("read", file, error))?;
-        let opened = Arc::new(std::sync::Mutex::new(opened));
-        let upload = self.store.put_multipart(&self.path(name)).await.map_err(failed)?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, CHUNK);
-        loop {
-            let (opened, path) = (Arc::clone(&opened), file.to_owned());
-            let chunk = crate::blocking::run(move || read_chunk(&opened, &path)).await?;
-            if chunk.is_empty() {
-                break;
-            }
-            upload.wait_for_capacity(IN_FLIGHT).await.map_err(failed)?;
-            upload.write(&chunk);
-        }
-        upload.finish().await.map(drop).map_err(failed)
-    }
-
-    /// Gets an object into a file, chunk by chunk.
-    pub(crate) async fn download(&self, name: &str, file: &FilePath) -> Result<()> {
-        use std::io::Write as _;
-        let failed = |error| self.failed("read from", error);
-        let mut chunks = self
-            .store
-            .get(&self.path(name))
-            .await
-            .map_err(failed)?
-            .into_stream();
-        let created = std::fs::File::create(file).map_err(|error| Error::io("write", file, error))?;
-        let created = Arc::new(Mutex::new(created));
-        while let Some(chunk) = chunks.next().await {
-            let (chunk, path) = (chunk.map_err(failed)?, file.to_owned());
-            let mut created = Arc::clone(&created).lock_owned().await;
-            crate::blocking::run(move || {
-                created
-                    .write_all(&chunk)
-                    .map_err(|error| Error::io("write", &path, error))
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Removes an object. One that cannot be removed now is one that nobody reads.
-    pub(crate) async fn remove(&self, name: &str) {
-        if let Err(error) = self.store.delete(&self.path(name)).await {
-            tracing::warn!(target: "flowkit_etl", %error, bucket = self.shown, object = name, "an object that nobody reads any more could not be removed");
-        }
-    }
 }
 
-fn read_chunk(file: &std::sync::Mutex<std::fs::File>, path: &FilePath) -> Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut chunk = Vec::new();
-    let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let read = file.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
-    read.map_err(|error| Error::io("read", path, error))?;
-    Ok(chunk)
+/// The store of a bucket, by what the environment says.
+fn store_of(scheme: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
+    let wrong = |error: object_store::Error| {
+        Error::new(
+            ErrorKind::Options,
+            format!("the bucket {scheme}://{bucket} cannot be opened"),
+        )
+        .because(error)
+    };
+    let retry = RetryConfig {
+        max_retries: RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+        ..RetryConfig::default()
+    };
+    Ok(match scheme {
+        "s3" => {
+            let builder = AmazonS3Builder::from_env()
+                .with_bucket_name(bucket)
+                .with_retry(retry);
+            Arc::new(trusting(builder).build().map_err(wrong)?)
+        }
+        "gs" => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            Arc::new(builder.with_retry(retry).build().map_err(wrong)?)
+        }
+        "az" => {
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+            Arc::new(builder.with_retry(retry).build().map_err(wrong)?)
+        }
+        _ => return Err(no_address()),
+    })
+}
+
+/// Who names an endpoint by `http://` wants that.
+fn trusting(builder: AmazonS3Builder) -> AmazonS3Builder {
+    let plain = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
+        .iter()
+        .filter_map(|key| builder.get_config_value(key))
+        .next()
+        .is_some_and(|endpoint| endpoint.starts_with("http://"));
+    if plain {
+        builder.with_allow_http(true)
+    } else {
+        builder
+    }
 }
 
 fn no_address() -> Error {

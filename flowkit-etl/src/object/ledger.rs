@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Bucket;
+use crate::object::failure::is_without_bucket;
 use crate::sink::LoadId;
 use crate::sink::ledger::{Ledger, LoadRecord};
 
@@ -27,9 +28,11 @@ struct Written {
 
 /// What there is.
 pub(crate) async fn read(bucket: &Bucket) -> Result<(Ledger, Version)> {
-    let got = match bucket.store().get(&bucket.path(NAME)).await {
-        Err(object_store::Error::NotFound { .. }) => return Ok((Ledger::default(), None)),
-        got => got.map_err(|error| bucket.failed("read the ledger of", error))?,
+    let got = match bucket.store().get(&bucket.path(NAME)?).await {
+        Err(error @ object_store::Error::NotFound { .. }) if !is_without_bucket(&error) => {
+            return Ok((Ledger::default(), None));
+        }
+        got => got.map_err(|error| bucket.failed("read the ledger of", &bucket.to_string(), &error))?,
     };
     let version = UpdateVersion {
         e_tag: got.meta.e_tag.clone(),
@@ -38,7 +41,7 @@ pub(crate) async fn read(bucket: &Bucket) -> Result<(Ledger, Version)> {
     let bytes = got
         .bytes()
         .await
-        .map_err(|error| bucket.failed("read the ledger of", error))?;
+        .map_err(|error| bucket.failed("read the ledger of", &bucket.to_string(), &error))?;
     let unknown = || {
         Error::new(
             ErrorKind::Format,
@@ -71,8 +74,8 @@ pub(crate) async fn commit(bucket: &Bucket, ledger: Ledger, version: Version) ->
     };
     let put = bucket
         .store()
-        .put_opts(&bucket.path(NAME), text.into(), options)
+        .put_opts(&bucket.path(NAME)?, text.into(), options)
         .await;
     put.map(drop)
-        .map_err(|error| bucket.failed("write the ledger of", error))
+        .map_err(|error| bucket.failed("write the ledger of", &bucket.to_string(), &error))
 }

@@ -10,10 +10,10 @@ use futures::future::{self, BoxFuture, FutureExt};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sensor::Condition;
+use crate::sensor::settling::Settling;
 
 /// Files at a path, or that match a pattern such as `incoming/*.csv`. Met, it names those that are ready, sorted.
 ///
@@ -24,8 +24,7 @@ pub struct Files {
     at_least: usize,
     stable_for: Duration,
     modified_since: Option<SystemTime>,
-    /// The files as they were seen last, and since when they are so.
-    seen: BTreeMap<PathBuf, (State, Instant)>,
+    seen: Settling<PathBuf, State>,
     watch: Watch,
 }
 
@@ -55,7 +54,7 @@ impl Files {
             at_least: 1,
             stable_for: Duration::ZERO,
             modified_since: None,
-            seen: BTreeMap::new(),
+            seen: Settling::new(),
             watch: Watch::NotYet,
         }
     }
@@ -82,33 +81,6 @@ impl Files {
         self.at_least = files.max(1);
         self
     }
-
-    /// The files that are ready.
-    fn ready(&mut self, there: BTreeMap<PathBuf, State>) -> Option<Vec<PathBuf>> {
-        let now = Instant::now();
-        self.seen.retain(|file, _| there.contains_key(file));
-        let mut ready = Vec::new();
-        for (file, state) in there {
-            let (seen, since) = self.seen.entry(file.clone()).or_insert((state, now));
-            if *seen != state {
-                (*seen, *since) = (state, now);
-            }
-            if now.duration_since(*since) >= self.stable_for {
-                ready.push(file);
-            }
-        }
-        (ready.len() >= self.at_least).then_some(ready)
-    }
-
-    /// When the next file will have been the same for long enough.
-    fn next_stable(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let stable = self
-            .seen
-            .values()
-            .filter_map(|(_, since)| since.checked_add(self.stable_for));
-        stable.filter(|stable| *stable > now).min()
-    }
 }
 
 impl Condition for Files {
@@ -122,13 +94,14 @@ impl Condition for Files {
             }
             let (pattern, since) = (self.pattern.clone(), self.modified_since);
             let there = crate::blocking::run(move || look(&pattern, since)).await?;
-            Ok(self.ready(there))
+            let ready = self.seen.settled(there, self.stable_for);
+            Ok((ready.len() >= self.at_least).then_some(ready))
         }
         .boxed()
     }
 
     fn worth_a_look(&mut self) -> BoxFuture<'_, ()> {
-        let stable = match self.next_stable() {
+        let stable = match self.seen.next(self.stable_for) {
             Some(stable) => tokio::time::sleep_until(stable).boxed(),
             None => future::pending().boxed(),
         };

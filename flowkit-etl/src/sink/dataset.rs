@@ -13,8 +13,7 @@ use crate::sink::drain::{Batches, drain};
 use crate::sink::durable;
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::ledger::{self, Ledger, LoadRecord};
-use crate::sink::partition::Partitioning;
-use crate::sink::parts::Parts;
+use crate::sink::shape::Shape;
 use crate::sink::staging::Staging;
 use crate::sink::{LoadId, Loaded, Mode, Sink};
 use crate::stream::BatchStream;
@@ -33,10 +32,7 @@ const LOCK: &str = ".lock";
 #[derive(Debug, Clone)]
 pub struct DatasetSink {
     root: PathBuf,
-    format: FileFormat,
-    compression: Compression,
-    partition_by: Vec<String>,
-    rows_per_file: u64,
+    shape: Shape,
     mode: Mode,
 }
 
@@ -45,10 +41,7 @@ impl DatasetSink {
     pub fn new(root: impl AsRef<Path>, format: FileFormat) -> Self {
         Self {
             root: root.as_ref().to_owned(),
-            format,
-            compression: Compression::None,
-            partition_by: Vec::new(),
-            rows_per_file: u64::MAX,
+            shape: Shape::new(format),
             mode: Mode::Append,
         }
     }
@@ -62,21 +55,21 @@ impl DatasetSink {
     /// Compresses text files. Parquet files do that themselves, and with anything but `None` a load into them fails.
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.shape.compression = compression;
         self
     }
 
     /// A directory for each value of these columns, one in the other. Numbers, texts, dates, decimals and booleans can be such columns. The columns are not in the files then.
     #[must_use]
     pub fn partition_by<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
-        self.partition_by = columns.into_iter().map(Into::into).collect();
+        self.shape.partition_by = columns.into_iter().map(Into::into).collect();
         self
     }
 
     /// Begins another file once one has so many rows; a batch is not divided. Never unless said, except that memory is bounded to some 256 MiB and open files to 64.
     #[must_use]
     pub fn rows_per_file(mut self, rows: u64) -> Self {
-        self.rows_per_file = rows.max(1);
+        self.shape.rows_per_file = rows.max(1);
         self
     }
 
@@ -88,12 +81,7 @@ impl DatasetSink {
     }
 
     fn check(&self, ledger: &Ledger, schema: &arrow_schema::Schema) -> Result<()> {
-        #[cfg(feature = "parquet")]
-        if self.format == FileFormat::Parquet && self.compression != Compression::None {
-            let message = "Parquet files are compressed inside: leave `compression` out";
-            return Err(Error::new(crate::error::ErrorKind::Options, message));
-        }
-        LoadRecord::check_columns(schema)?;
+        self.shape.check(schema)?;
         match self.mode {
             Mode::Append => ledger.check(&self.root, schema),
             Mode::Replace => Ok(()),
@@ -102,22 +90,9 @@ impl DatasetSink {
 
     fn write(&self, load: LoadId, batches: Batches, progress: Option<&Progress>) -> Result<Loaded> {
         let schema = batches.schema.clone();
-        let partitioning = Partitioning::new(&schema, &self.partition_by)?;
         let staging = Staging::within(&self.root)?;
-        let mut parts = Parts::new(
-            staging.directory().to_owned(),
-            (self.format, self.compression),
-            partitioning.schema.clone(),
-            self.rows_per_file,
-        );
-        for batch in batches {
-            for (directory, rows) in partitioning.split(&batch?)? {
-                parts.write(&directory, &rows)?;
-            }
-        }
-        let parts = parts.finish()?;
-        let format = (self.format, self.compression);
-        let record = LoadRecord::new(load, format, &schema, &self.partition_by, parts);
+        let parts = self.shape.write(batches, staging.directory(), "part")?;
+        let record = self.shape.record(load, &schema, parts);
         self.commit(&staging, record, &schema, progress)
     }
 
@@ -178,8 +153,6 @@ impl Sink for DatasetSink {
                 let repeated = ledger.repeated(&sink.root, &name);
                 if repeated.is_none() {
                     sink.check(&ledger, &schema)?;
-                    // What cannot be is told before anything is written.
-                    Partitioning::new(&schema, &sink.partition_by)?;
                 }
                 Ok(repeated)
             })

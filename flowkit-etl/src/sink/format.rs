@@ -1,4 +1,4 @@
-//! The formats of files that are written.
+//! The formats of files.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The format of a file that is written. Which there are depends on the features that this program was built with.
+/// The format of a file. Which there are depends on the features that this program was built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -95,7 +95,7 @@ fn unknown(path: &Path) -> Error {
     Error::new(
         ErrorKind::Options,
         format!(
-            "the name of {} does not say a format that this program can write: it should end in .csv, .jsonl or .parquet (features `csv`, `json`, `parquet`)",
+            "the name of {} does not say a format that this program knows: it should end in .csv, .jsonl or .parquet (features `csv`, `json`, `parquet`)",
             path.display()
         ),
     )

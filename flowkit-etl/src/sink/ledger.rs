@@ -136,6 +136,15 @@ impl LoadRecord {
         ))
     }
 
+    /// Whether both are of one attempt at a load, the files of which have names that no other attempt has.
+    #[cfg(feature = "objects")]
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        let mut pairs = self.parts.iter().zip(&other.parts);
+        self.load == other.load
+            && self.parts.len() == other.parts.len()
+            && pairs.all(|(own, other)| own.path == other.path)
+    }
+
     /// What it says to whoever made it.
     pub(crate) fn loaded(&self, root: &Path, repeated: bool) -> Loaded {
         let directory = root.join(directory_name(&self.load));

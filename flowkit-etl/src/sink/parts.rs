@@ -21,6 +21,8 @@ const MOST_MEMORY: usize = 256 * 1024 * 1024;
 /// The files below a directory.
 pub(crate) struct Parts {
     root: PathBuf,
+    /// How the names of the files begin.
+    stem: String,
     format: (FileFormat, Compression),
     schema: SchemaRef,
     rows_per_file: u64,
@@ -40,13 +42,14 @@ struct Open {
 
 impl Parts {
     pub(crate) fn new(
-        root: PathBuf,
+        (root, stem): (PathBuf, String),
         format: (FileFormat, Compression),
         schema: SchemaRef,
         rows_per_file: u64,
     ) -> Self {
         Self {
             root,
+            stem,
             format,
             schema,
             rows_per_file,
@@ -103,7 +106,8 @@ impl Parts {
     fn begin(&mut self, directory: &str) -> Result<Open> {
         let (format, compression) = self.format;
         let name = format!(
-            "part-{:05}.{}{}",
+            "{}-{:05}.{}{}",
+            self.stem,
             self.begun,
             format.extension(),
             compression.suffix()

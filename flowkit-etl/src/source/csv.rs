@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -14,9 +14,9 @@ use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::{Rejects, Tolerance, Violation};
-use crate::source::Source;
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
+use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
 use crate::traffic::reading;
 
@@ -25,7 +25,7 @@ const INFER_RECORDS: usize = 10_000;
 /// No more of a file than this is held in memory for it.
 const INFER_BYTES: u64 = 4 * 1024 * 1024;
 
-/// CSV files with a header, one or all that match a pattern such as `season/*.csv`, compressed or not.
+/// CSV files with a header, one or all that match a pattern such as `season/*.csv`, compressed or not, here or [elsewhere](Self::at).
 ///
 /// An empty field is a missing value. Columns are found by their names, in whatever order they stand. Without [`schema`](Self::schema) their types are
 /// inferred from the first 10,000 records of the first file, up to 4 MiB of it: all are nullable, a column without any value is text, and numbers with leading zeros
@@ -53,7 +53,7 @@ const INFER_BYTES: u64 = 4 * 1024 * 1024;
 /// ```
 #[derive(Debug, Clone)]
 pub struct CsvSource {
-    path: PathBuf,
+    location: Location,
     schema: Option<SchemaRef>,
     delimiter: u8,
     infer_records: usize,
@@ -64,8 +64,13 @@ pub struct CsvSource {
 impl CsvSource {
     /// The file or files of a path or pattern.
     pub fn new(path: impl AsRef<Path>) -> Self {
+        Self::at(Location::path(path))
+    }
+
+    /// The file or files of a place: of this system, in an object store, at an address of HTTP.
+    pub fn at(location: Location) -> Self {
         Self {
-            path: path.as_ref().to_owned(),
+            location,
             schema: None,
             delimiter: b',',
             infer_records: INFER_RECORDS,
@@ -114,8 +119,7 @@ impl CsvSource {
     }
 
     /// What is opened off the caller's thread.
-    pub(crate) fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
-        let files = crate::matching::matching(&self.path)?;
+    pub(crate) fn open_files(&self, files: Vec<Input>) -> Result<(SchemaRef, FileBatches)> {
         let first = files.first().map(|first| Head::read(first, self)).transpose()?;
         let schema = match (&self.schema, &first) {
             (Some(schema), _) => schema.clone(),
@@ -126,7 +130,7 @@ impl CsvSource {
             head.format(self, &schema)?;
         }
         let (source, of_batches, mut first) = (self.clone(), schema.clone(), first);
-        let open = move |file: &Path| -> Result<FileBatches> {
+        let open = move |file: &Input| -> Result<FileBatches> {
             let head = first.take().map_or_else(|| Head::read(file, &source), Ok)?;
             Ok(Box::new(head.batches(&source, &of_batches)?))
         };
@@ -141,7 +145,8 @@ impl Source for CsvSource {
         let mut source = self.clone();
         source.setting.rejects = source.setting.rejects.in_current_run();
         reading(async move {
-            let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
+            let files = source.location.find().await?;
+            let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
             Ok(BatchStream::blocking(schema, batches))
         })
         .boxed()
@@ -162,14 +167,14 @@ struct Head {
 }
 
 impl Head {
-    fn read(file: &Path, source: &CsvSource) -> Result<Self> {
-        let origin = file.display().to_string();
-        let mut reader = crate::source::bytes::open(file)?;
+    fn read(file: &Input, source: &CsvSource) -> Result<Self> {
+        let origin = file.to_string();
+        let mut reader = file.open()?;
         let mut text = Vec::new();
         let read = (&mut reader)
             .take(INFER_BYTES)
             .read_to_end(&mut text)
-            .map_err(|error| Error::io("read", file, error))?;
+            .map_err(|error| Error::io("read", file.path(), error))?;
         decodable(&origin, &mut text)?;
         let mut header = csv_reader(source.delimiter, &text);
         let mut names = ::csv::StringRecord::new();

@@ -1,18 +1,17 @@
 //! The batches of files, one file after the other.
 
-use std::path::{Path, PathBuf};
-
 use arrow_array::RecordBatch;
 
 use crate::error::Result;
+use crate::source::Input;
 
 /// The batches of one file.
 pub(crate) type FileBatches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 /// The batches of files one after the other, each opened as its turn comes. `judge` is asked after the last one.
-pub(crate) fn batches_of<O, J>(files: Vec<PathBuf>, mut open: O, judge: J) -> FileBatches
+pub(crate) fn batches_of<O, J>(files: Vec<Input>, mut open: O, judge: J) -> FileBatches
 where
-    O: FnMut(&Path) -> Result<FileBatches> + Send + 'static,
+    O: FnMut(&Input) -> Result<FileBatches> + Send + 'static,
     J: FnOnce() -> Result<()> + Send + 'static,
 {
     let batches = files

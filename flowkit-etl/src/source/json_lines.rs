@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -13,9 +13,9 @@ use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::{Rejects, Tolerance, Violation};
-use crate::source::Source;
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
+use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
 use crate::traffic::reading;
 
@@ -24,13 +24,13 @@ const INFER_RECORDS: usize = 10_000;
 /// No more of a file than this is held in memory for it.
 const INFER_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Files of JSON lines, one or all that match a pattern, compressed or not.
+/// Files of JSON lines, one or all that match a pattern, compressed or not, here or [elsewhere](Self::at).
 ///
 /// Without [`schema`](Self::schema) the columns are inferred from the first 10,000 records of the first file, up to 4 MiB of it; all are nullable.
 /// Members of an object that are no columns are left out, unless [`strict`](Self::strict) makes them errors.
 #[derive(Debug, Clone)]
 pub struct JsonLinesSource {
-    path: PathBuf,
+    location: Location,
     schema: Option<SchemaRef>,
     strict: bool,
     infer_records: usize,
@@ -41,8 +41,13 @@ pub struct JsonLinesSource {
 impl JsonLinesSource {
     /// The file or files of a path or pattern.
     pub fn new(path: impl AsRef<Path>) -> Self {
+        Self::at(Location::path(path))
+    }
+
+    /// The file or files of a place: of this system, in an object store, at an address of HTTP.
+    pub fn at(location: Location) -> Self {
         Self {
-            path: path.as_ref().to_owned(),
+            location,
             schema: None,
             strict: false,
             infer_records: INFER_RECORDS,
@@ -90,8 +95,8 @@ impl JsonLinesSource {
         self
     }
 
-    pub(crate) fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
-        let files = crate::matching::matching(&self.path)?;
+    /// What is opened off the caller's thread.
+    pub(crate) fn open_files(&self, files: Vec<Input>) -> Result<(SchemaRef, FileBatches)> {
         let schema = match (&self.schema, files.first()) {
             (Some(schema), _) => schema.clone(),
             (None, Some(first)) => self.infer(first)?,
@@ -104,9 +109,9 @@ impl JsonLinesSource {
         // That these can be columns is known now, and not only once there is a record.
         format.decoder(1)?;
         let (setting, of_batches, rows) = (self.setting.clone(), schema.clone(), self.batch_rows);
-        let open = move |file: &Path| -> Result<FileBatches> {
-            let reader = crate::source::bytes::open(file)?;
-            let origin = file.display().to_string();
+        let open = move |file: &Input| -> Result<FileBatches> {
+            let reader = file.open()?;
+            let origin = file.to_string();
             let batches = TextReader::new(
                 format.clone(),
                 (of_batches.clone(), rows),
@@ -121,12 +126,13 @@ impl JsonLinesSource {
     }
 
     /// The columns that the first records have. Those that are no JSON are told when they are read.
-    fn infer(&self, file: &Path) -> Result<SchemaRef> {
+    fn infer(&self, file: &Input) -> Result<SchemaRef> {
         let mut text = Vec::new();
-        let read = crate::source::bytes::open(file)?
+        let read = file
+            .open()?
             .take(INFER_BYTES)
             .read_to_end(&mut text)
-            .map_err(|error| Error::io("read", file, error))?;
+            .map_err(|error| Error::io("read", file.path(), error))?;
         let whole = match memchr::memrchr(b'\n', &text) {
             Some(end) if read as u64 == INFER_BYTES => text.get(..=end).unwrap_or_default(),
             _ => &text,
@@ -139,16 +145,13 @@ impl JsonLinesSource {
             }
         }
         let (inferred, _) = infer_json_schema(objects.as_slice(), None).map_err(|error| {
-            let message = format!("cannot tell the types of the columns of {}", file.display());
+            let message = format!("cannot tell the types of the columns of {file}");
             Error::new(ErrorKind::Format, message).because(error)
         })?;
         if inferred.fields().is_empty() {
             return Err(Error::new(
                 ErrorKind::Format,
-                format!(
-                    "no line of {} is a JSON object: give its columns with `schema`",
-                    file.display()
-                ),
+                format!("no line of {file} is a JSON object: give its columns with `schema`"),
             ));
         }
         let fields = inferred.fields().iter().map(|field| match field.data_type() {
@@ -164,7 +167,8 @@ impl Source for JsonLinesSource {
         let mut source = self.clone();
         source.setting.rejects = source.setting.rejects.in_current_run();
         reading(async move {
-            let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
+            let files = source.location.find().await?;
+            let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
             Ok(BatchStream::blocking(schema, batches))
         })
         .boxed()

@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::arrow::arrow_reader::{ArrowReaderBuilder, ParquetRecordBatchReaderBuilder};
 use arrow_schema::{Schema, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::Source;
 use crate::source::files::{self, FileBatches};
+use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
 use crate::traffic::reading;
 
-/// Parquet files, one or all that match a pattern such as `plants/*.parquet`. All have the columns of the first.
+/// Parquet files, one or all that match a pattern such as `plants/*.parquet`, here or [elsewhere](Self::at). All have the columns of the first.
 ///
 /// To read what [`DatasetSink`](crate::sink::DatasetSink) wrote, use [`DatasetSource`](crate::source::DatasetSource), which sees whole loads and the columns it was partitioned by.
 #[derive(Debug, Clone)]
 pub struct ParquetSource {
-    path: PathBuf,
+    location: Location,
     columns: Option<Vec<String>>,
     batch_rows: usize,
 }
@@ -28,8 +28,13 @@ pub struct ParquetSource {
 impl ParquetSource {
     /// The file or files of a path or pattern.
     pub fn new(path: impl AsRef<Path>) -> Self {
+        Self::at(Location::path(path))
+    }
+
+    /// The file or files of a place: of this system, in an object store, at an address of HTTP. Of a file elsewhere only the parts that are needed are brought, or, where the server gives no parts, all of it into a temporary file.
+    pub fn at(location: Location) -> Self {
         Self {
-            path: path.as_ref().to_owned(),
+            location,
             columns: None,
             batch_rows: DEFAULT_BATCH_ROWS,
         }
@@ -49,28 +54,20 @@ impl ParquetSource {
         self
     }
 
-    /// Begins to read, for nobody who counts.
-    pub(crate) async fn begin(&self) -> Result<BatchStream> {
-        let source = self.clone();
-        let (schema, batches) = crate::blocking::run(move || source.open_files()).await?;
-        Ok(BatchStream::blocking(schema, batches))
-    }
-
-    fn open_files(&self) -> Result<(SchemaRef, FileBatches)> {
-        let files = crate::matching::matching(&self.path)?;
+    /// What is opened off the caller's thread.
+    pub(crate) fn open_files(&self, files: Vec<Input>) -> Result<(SchemaRef, FileBatches)> {
         let schema = match files.first() {
             Some(first) => ParquetFile::open(first, self.columns.as_deref())?.schema,
             None => Arc::new(Schema::empty()),
         };
         let (wanted, rows, expected) = (self.columns.clone(), self.batch_rows, schema.clone());
-        let open = move |path: &Path| -> Result<FileBatches> {
-            let file = ParquetFile::open(path, wanted.as_deref())?;
+        let open = move |input: &Input| -> Result<FileBatches> {
+            let file = ParquetFile::open(input, wanted.as_deref())?;
             if file.schema.fields() != expected.fields() {
                 return Err(Error::new(
                     ErrorKind::Schema,
                     format!(
-                        "{} has the columns {}, where the files before it have {}",
-                        path.display(),
+                        "{input} has the columns {}, where the files before it have {}",
                         columns(&file.schema),
                         columns(&expected)
                     ),
@@ -84,7 +81,13 @@ impl ParquetSource {
 
 impl Source for ParquetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        reading(self.begin()).boxed()
+        let source = self.clone();
+        reading(async move {
+            let files = source.location.find().await?;
+            let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
+            Ok(BatchStream::blocking(schema, batches))
+        })
+        .boxed()
     }
 }
 
@@ -93,65 +96,126 @@ pub(crate) struct ParquetFile {
     path: PathBuf,
     /// The columns that are wanted.
     pub(crate) schema: SchemaRef,
-    builder: ParquetRecordBatchReaderBuilder<File>,
+    bytes: Bytes,
+}
+
+/// How its bytes are had.
+enum Bytes {
+    Here(ParquetRecordBatchReaderBuilder<File>),
+    #[cfg(feature = "remote")]
+    Elsewhere(
+        Arc<dyn crate::remote::Remote>,
+        ::parquet::arrow::push_decoder::ParquetPushDecoderBuilder,
+    ),
 }
 
 impl ParquetFile {
-    /// Opens a file for all its columns, or for some.
-    pub(crate) fn open(path: &Path, wanted: Option<&[String]>) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| no_parquet(path, error))?;
-        let of_file = builder.schema().clone();
-        let Some(wanted) = wanted else {
-            return Ok(Self {
-                path: path.to_owned(),
-                schema: of_file,
-                builder,
-            });
-        };
-        let mut indexes = Vec::new();
-        for name in wanted {
-            let index = of_file.index_of(name).map_err(|_| {
-                Error::new(
-                    ErrorKind::Schema,
-                    format!(
-                        "{} has no column `{name}`; it has {}",
-                        path.display(),
-                        columns(&of_file)
-                    ),
-                )
-            })?;
-            indexes.push(index);
+    /// Opens a file for all its columns, or for some. Work that blocks, within a runtime.
+    pub(crate) fn open(input: &Input, wanted: Option<&[String]>) -> Result<Self> {
+        match input {
+            Input::Local(path) => {
+                let file = File::open(path).map_err(|error| Error::io("read", path, error))?;
+                Self::of_file(path, file, wanted)
+            }
+            #[cfg(feature = "remote")]
+            Input::Remote(remote) => {
+                let (asked, path) = (Arc::clone(remote), input.path());
+                match crate::remote::wait(async move { asked.length().await })? {
+                    Some(length) => {
+                        let builder = crate::source::parquet_ranges::open(remote, length)?;
+                        let (builder, schema) = projected(path, builder, wanted)?;
+                        let bytes = Bytes::Elsewhere(Arc::clone(remote), builder);
+                        Ok(Self {
+                            path: path.to_owned(),
+                            schema,
+                            bytes,
+                        })
+                    }
+                    None => Self::of_file(path, downloaded(remote)?, wanted),
+                }
+            }
         }
-        indexes.sort_unstable();
-        indexes.dedup();
-        let schema = of_file
-            .project(&indexes)
-            .map_err(|error| no_parquet(path, error))?;
-        let mask = ProjectionMask::roots(builder.parquet_schema(), indexes);
+    }
+
+    fn of_file(path: &Path, file: File, wanted: Option<&[String]>) -> Result<Self> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file);
+        let builder = builder.map_err(|error| no_parquet(path, error))?;
+        let (builder, schema) = projected(path, builder, wanted)?;
         Ok(Self {
             path: path.to_owned(),
-            schema: Arc::new(schema),
-            builder: builder.with_projection(mask),
+            schema,
+            bytes: Bytes::Here(builder),
         })
     }
 
     /// Its batches.
     pub(crate) fn batches(self, rows: usize) -> Result<FileBatches> {
         let path = self.path;
-        let reader = self
-            .builder
-            .with_batch_size(rows)
-            .build()
-            .map_err(|error| no_parquet(&path, error))?;
-        Ok(Box::new(reader.map(move |batch| {
-            batch.map_err(|error| no_parquet(&path, error))
-        })))
+        match self.bytes {
+            Bytes::Here(builder) => {
+                let reader = builder.with_batch_size(rows).build();
+                let reader = reader.map_err(|error| no_parquet(&path, error))?;
+                Ok(Box::new(reader.map(move |batch| {
+                    batch.map_err(|error| no_parquet(&path, error))
+                })))
+            }
+            #[cfg(feature = "remote")]
+            Bytes::Elsewhere(remote, builder) => Ok(Box::new(crate::source::parquet_ranges::Batches::new(
+                remote,
+                builder.with_batch_size(rows),
+            )?)),
+        }
     }
 }
 
-fn no_parquet(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+/// For the columns that are wanted, or all.
+fn projected<T>(
+    path: &Path,
+    builder: ArrowReaderBuilder<T>,
+    wanted: Option<&[String]>,
+) -> Result<(ArrowReaderBuilder<T>, SchemaRef)> {
+    let of_file = builder.schema().clone();
+    let Some(wanted) = wanted else {
+        return Ok((builder, of_file));
+    };
+    let mut indexes = Vec::new();
+    for name in wanted {
+        let index = of_file.index_of(name).map_err(|_| {
+            Error::new(
+                ErrorKind::Schema,
+                format!(
+                    "{} has no column `{name}`; it has {}",
+                    path.display(),
+                    columns(&of_file)
+                ),
+            )
+        })?;
+        indexes.push(index);
+    }
+    indexes.sort_unstable();
+    indexes.dedup();
+    let schema = of_file
+        .project(&indexes)
+        .map_err(|error| no_parquet(path, error))?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), indexes);
+    Ok((builder.with_projection(mask), Arc::new(schema)))
+}
+
+/// All of a file of which no parts can be asked for, in a temporary one without a name.
+#[cfg(feature = "remote")]
+fn downloaded(remote: &Arc<dyn crate::remote::Remote>) -> Result<File> {
+    use std::io::{Seek, Write};
+    let failed = |error| Error::io("write into", &std::env::temp_dir(), error);
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    let mut pieces = crate::remote::Pieces::new(Arc::clone(remote));
+    while let Some(piece) = pieces.next()? {
+        file.write_all(&piece).map_err(failed)?;
+    }
+    file.rewind().map_err(failed)?;
+    Ok(file)
+}
+
+pub(super) fn no_parquet(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     let message = format!("{} cannot be read as Parquet", path.display());
     Error::new(ErrorKind::Format, message).because(error)
 }

@@ -1,68 +1,16 @@
 //! Data sets in an S3 server, which runs in this process on files.
 
-use std::sync::Arc;
-
+use flowkit_etl::arrow_array::RecordBatch;
+use flowkit_etl::arrow_schema::DataType;
 use flowkit_etl::object::Bucket;
-use flowkit_etl::object::object_store::ObjectStore;
-use flowkit_etl::object::object_store::aws::AmazonS3Builder;
-use flowkit_etl::sink::{LoadId, Mode, ObjectSink, Sink, SqlSink};
+use flowkit_etl::sink::{Compression, FileFormat, LoadId, Mode, ObjectSink, Sink, SqlSink};
 use flowkit_etl::source::{ObjectSource, Source, SqlSource};
 use flowkit_etl::{BatchStream, Error, ErrorKind};
 use futures::StreamExt;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
-use tokio::net::TcpListener;
 
-use crate::plants::{Plant, plants, stream};
+use crate::plants::{Plant, columns, plants, stream};
+use crate::s3_server::{Fault, S3};
 use crate::servers::{Kind, on};
-
-/// A server with a bucket `plants`, which ends with the test's runtime.
-async fn bucket(prefix: &str) -> (tempfile::TempDir, Bucket, String) {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::create_dir(directory.path().join("plants")).unwrap();
-    let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(directory.path()).unwrap());
-    service.set_auth(SimpleAuth::from_single("key", "hunter2"));
-    let service = service.build();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    // This server looks whether a condition holds and then writes, where S3 does both at once: so it answers one request after the other.
-    let turns = Arc::new(tokio::sync::Mutex::new(()));
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let (service, turns) = (service.clone(), turns.clone());
-            let service = hyper::service::service_fn(move |request| {
-                let (service, turns) = (service.clone(), turns.clone());
-                async move {
-                    let _turn = turns.lock().await;
-                    hyper::service::Service::call(&service, request).await
-                }
-            });
-            tokio::spawn(async move {
-                drop(
-                    Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(socket), service)
-                        .await,
-                );
-            });
-        }
-    });
-    let bucket = Bucket::of(store(&endpoint, "hunter2"), "s3://plants", prefix).unwrap();
-    (directory, bucket, endpoint)
-}
-
-fn store(endpoint: &str, secret: &str) -> Arc<dyn ObjectStore> {
-    let builder = AmazonS3Builder::new()
-        .with_endpoint(endpoint)
-        .with_allow_http(true)
-        .with_region("us-east-1");
-    let builder = builder
-        .with_bucket_name("plants")
-        .with_access_key_id("key")
-        .with_secret_access_key(secret);
-    Arc::new(builder.build().unwrap())
-}
 
 fn load(name: &str) -> LoadId {
     LoadId::new(name).unwrap()
@@ -79,8 +27,8 @@ async fn rows(bucket: &Bucket) -> Vec<Plant> {
 }
 
 /// The names of all objects but the ledger's.
-fn objects(directory: &tempfile::TempDir) -> usize {
-    glob_count(directory.path().join("plants"))
+fn objects(server: &S3) -> usize {
+    glob_count(server.directory.path().join("plants"))
 }
 
 fn glob_count(directory: std::path::PathBuf) -> usize {
@@ -88,19 +36,15 @@ fn glob_count(directory: std::path::PathBuf) -> usize {
     entries
         .map(|entry| match entry.path().is_dir() {
             true => glob_count(entry.path()),
-            false => usize::from(
-                entry
-                    .path()
-                    .extension()
-                    .is_some_and(|extension| extension == "parquet"),
-            ),
+            false => usize::from(entry.file_name().to_string_lossy().starts_with("part-")),
         })
         .sum()
 }
 
 #[tokio::test]
 async fn a_load_appears_as_a_whole_and_once() {
-    let (directory, bucket, _) = bucket("lake/maize").await;
+    let server = S3::start().await;
+    let bucket = server.bucket("lake/maize");
     assert_eq!(
         ObjectSource::new(&bucket).open().await.unwrap_err().kind(),
         ErrorKind::NotFound
@@ -133,13 +77,14 @@ async fn a_load_appears_as_a_whole_and_once() {
         .await
         .unwrap();
     assert_eq!(rows(&bucket).await, second);
-    assert_eq!(objects(&directory), 1);
+    assert_eq!(objects(&server), 1);
     assert!(sink.load(&load("b"), stream(&first)).await.unwrap().repeated);
 }
 
 #[tokio::test]
 async fn a_load_that_fails_is_not_seen() {
-    let (directory, bucket, _) = bucket("").await;
+    let server = S3::start().await;
+    let bucket = server.bucket("");
     let rows_there = plants(10);
     let sink = ObjectSink::new(&bucket);
     sink.load(&load("1"), stream(&rows_there)).await.unwrap();
@@ -151,21 +96,19 @@ async fn a_load_that_fails_is_not_seen() {
         sink.load(&load("2"), broken).await.unwrap_err().to_string(),
         "it went away"
     );
-    let other = flowkit_etl::arrow_array::RecordBatch::new_empty(crate::plants::columns(&[(
-        "other",
-        flowkit_etl::arrow_schema::DataType::Utf8,
-    )]));
+    let other = RecordBatch::new_empty(columns(&[("other", DataType::Utf8)]));
     let error = sink
         .load(&load("2"), BatchStream::of(other.schema(), vec![other]))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
-    assert_eq!((rows(&bucket).await, objects(&directory)), (rows_there, 1));
+    assert_eq!((rows(&bucket).await, objects(&server)), (rows_there, 1));
 }
 
 #[tokio::test]
 async fn those_who_load_at_a_time_are_all_there_and_equal_ones_once() {
-    let (directory, bucket, _) = bucket("lake").await;
+    let server = S3::start().await;
+    let bucket = server.bucket("lake");
     let all = plants(40);
     let loads = (0..12).map(|number| {
         let (bucket, rows) = (bucket.clone(), all.clone());
@@ -180,12 +123,13 @@ async fn those_who_load_at_a_time_are_all_there_and_equal_ones_once() {
     });
     let repeated = futures::future::join_all(loads).await;
     assert_eq!(repeated.iter().filter(|repeated| **repeated).count(), 6);
-    assert_eq!((rows(&bucket).await.len(), objects(&directory)), (6 * 40, 6));
+    assert_eq!((rows(&bucket).await.len(), objects(&server)), (6 * 40, 6));
 }
 
 #[tokio::test]
 async fn a_cursor_is_kept_with_the_objects() {
-    let (_directory, bucket, _) = bucket("lake").await;
+    let server = S3::start().await;
+    let bucket = server.bucket("lake");
     on(Kind::Sqlite, |place| {
         let bucket = bucket.clone();
         async move {
@@ -219,8 +163,8 @@ async fn a_cursor_is_kept_with_the_objects() {
 
 #[tokio::test]
 async fn a_secret_is_in_no_error_and_an_address_that_is_none_is_told() {
-    let (_directory, _, endpoint) = bucket("").await;
-    let locked = Bucket::of(store(&endpoint, "wrong-hunter2"), "s3://plants", "").unwrap();
+    let server = S3::start().await;
+    let locked = Bucket::of(server.store("wrong-hunter2"), "s3://plants", "").unwrap();
     let error = ObjectSource::new(&locked).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
     assert!(!format!("{error:?} {locked:?}").contains("hunter2"), "{error:?}");
@@ -231,4 +175,125 @@ async fn a_secret_is_in_no_error_and_an_address_that_is_none_is_told() {
             "{address}"
         );
     }
+}
+
+/// Rows in an order of their own, since partitions have theirs.
+fn sorted(mut rows: Vec<Plant>) -> Vec<Plant> {
+    rows.sort_by(|a, b| a.plant.cmp(&b.plant));
+    rows
+}
+
+#[tokio::test]
+async fn a_load_is_of_any_format_and_parted_by_columns() {
+    let server = S3::start().await;
+    let all = plants(3_000);
+    let formats = [
+        (FileFormat::Csv, Compression::None, ".csv"),
+        (FileFormat::Csv, Compression::Gzip, ".csv.gz"),
+        (FileFormat::JsonLines, Compression::Zstd, ".jsonl.zst"),
+        (FileFormat::Parquet, Compression::None, ".parquet"),
+    ];
+    for (number, (format, compression, end)) in formats.into_iter().enumerate() {
+        let bucket = server.bucket(&format!("lake{number}"));
+        let sink = ObjectSink::new(&bucket).format(format, compression);
+        // A value that is no name of an object is written as one.
+        let mut odd = all.clone();
+        odd[0].scenario = "half/dry 50%".to_owned();
+        let by = sink.clone().partition_by(["scenario", "day"]);
+        let loaded = by.load(&load("1"), stream(&odd)).await.unwrap();
+        assert_eq!((loaded.rows, loaded.files.len()), (3_000, 41), "{end}");
+        let parted = |file: &&String| file.contains("/load=1/scenario=W") && file.contains("/day=");
+        assert_eq!(
+            loaded.files.iter().filter(parted).count(),
+            40,
+            "{:?}",
+            loaded.files
+        );
+        assert!(
+            loaded.files.iter().all(|file| file.ends_with(end)),
+            "{:?}",
+            loaded.files
+        );
+        let (second, third) = (plants(10), sink.clone().rows_per_file(1_000));
+        third.load(&load("2"), stream(&second)).await.unwrap();
+        assert_eq!(
+            sorted(rows(&bucket).await),
+            sorted([odd.clone(), second].concat()),
+            "{end}"
+        );
+        // The columns are in their own order, with their own types.
+        let opened = ObjectSource::new(&bucket).load(load("1")).open().await.unwrap();
+        assert_eq!(opened.schema().fields(), stream(&all).schema().fields());
+        for _ in 0..10 {
+            assert!(by.load(&load("1"), stream(&all)).await.unwrap().repeated);
+        }
+        assert_eq!(rows(&bucket).await.len(), 3_010);
+    }
+    let compressed = ObjectSink::new(&server.bucket("x")).format(FileFormat::Parquet, Compression::Gzip);
+    let error = compressed.load(&load("1"), stream(&all)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Options);
+    let absent = ObjectSink::new(&server.bucket("x")).partition_by(["absent"]);
+    let error = absent.load(&load("1"), stream(&all)).await.unwrap_err();
+    assert!(
+        error.to_string().contains("cannot partition by `absent`"),
+        "{error}"
+    );
+    assert_eq!(glob_count(server.directory.path().join("plants/x")), 0);
+}
+
+#[tokio::test]
+async fn a_commit_of_which_the_answer_was_lost_is_one_and_keeps_its_objects() {
+    let server = S3::start().await;
+    let (bucket, all) = (server.bucket("lake"), plants(100));
+    let mut lost = 0;
+    server.faults(move |asked| {
+        let commits = asked.method == "PUT" && asked.path.contains("_loads.json");
+        lost += usize::from(commits);
+        if commits && lost == 1 {
+            Fault::Unheard
+        } else {
+            Fault::None
+        }
+    });
+    let loaded = ObjectSink::new(&bucket)
+        .load(&load("1"), stream(&all))
+        .await
+        .unwrap();
+    assert!(!loaded.repeated);
+    assert_eq!((rows(&bucket).await, objects(&server)), (all, 1));
+}
+
+#[tokio::test]
+async fn a_store_that_is_broken_for_a_while_is_asked_again_and_for_ever_is_an_error() {
+    let server = S3::start().await;
+    let (bucket, all) = (server.bucket("lake"), plants(100));
+    let sink = ObjectSink::new(&bucket);
+    // Each request fails twice, and then is done.
+    let mut failures = std::collections::HashMap::new();
+    server.faults(move |asked| {
+        let count: &mut usize = failures
+            .entry((asked.method.clone(), asked.path.clone()))
+            .or_default();
+        *count += 1;
+        if *count <= 2 {
+            Fault::Status(500)
+        } else {
+            Fault::None
+        }
+    });
+    sink.load(&load("1"), stream(&all)).await.unwrap();
+    assert_eq!(rows(&bucket).await, all);
+    server.faults(|asked| match asked.method.as_str() {
+        "PUT" => Fault::Status(503),
+        _ => Fault::None,
+    });
+    let error = sink.load(&load("2"), stream(&all)).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    assert_eq!(rows(&bucket).await, all, "of a load that failed nothing is seen");
+    server.faults(|_| Fault::Status(500));
+    let error = ObjectSource::new(&bucket).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    server.faults(|_| Fault::None);
+    sink.load(&load("2"), stream(&all)).await.unwrap();
+    assert_eq!(rows(&bucket).await.len(), 200);
 }

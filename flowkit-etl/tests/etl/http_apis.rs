@@ -218,7 +218,7 @@ async fn columns_are_typed_and_what_does_not_fit_is_told() {
         "/more?page=1" => Reply::json(json!([{ "number": 1 }])),
         "/more?page=2" => Reply::json(json!([{ "number": 2, "height": 1.0 }])),
         "/html" => Reply {
-            body: "<html>".to_owned(),
+            body: b"<html>".to_vec(),
             ..Reply::json("")
         },
         "/circle" => Reply::json(json!({ "items": [], "next": "/circle" })),

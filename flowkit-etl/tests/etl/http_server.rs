@@ -17,7 +17,7 @@ pub(crate) struct Request {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<String>,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
     pub(crate) breaks: bool,
 }
 
@@ -26,9 +26,39 @@ impl Reply {
         Self {
             status: 200,
             headers: Vec::new(),
-            body: body.to_string(),
+            body: body.to_string().into_bytes(),
             breaks: false,
         }
+    }
+
+    /// A file of this version, or the part of it that is asked for.
+    pub(crate) fn file(request: &Request, content: &[u8], version: &str) -> Self {
+        let header = |name: &str| {
+            request
+                .headers
+                .iter()
+                .find_map(|header| header.strip_prefix(name))
+        };
+        let reply = |status, body: &[u8]| Self {
+            status,
+            body: body.to_vec(),
+            ..Self::json("")
+        };
+        let tag = format!("ETag: \"{version}\"");
+        let same = header("if-range: ").is_none_or(|tag| tag == format!("\"{version}\""));
+        let range = header("range: bytes=").and_then(|range| range.split_once('-'));
+        let (Some((from, to)), true) = (range, same) else {
+            return reply(200, content).header("Accept-Ranges: bytes").header(tag);
+        };
+        let from: usize = from.parse().unwrap();
+        let to = to.parse().map_or(content.len(), |last: usize| last + 1);
+        let place = format!("Content-Range: bytes {from}-{}/{}", to - 1, content.len());
+        reply(206, &content[from..to]).header(place).header(tag)
+    }
+
+    /// The same, but the connection is dropped after the first half.
+    pub(crate) fn breaking(self) -> Self {
+        Self { breaks: true, ..self }
     }
 
     pub(crate) fn status(status: u16) -> Self {
@@ -88,23 +118,30 @@ impl Server {
                         .iter()
                         .map(|header| format!("{header}\r\n"))
                         .collect();
-                    let head = format!(
-                        "HTTP/1.1 {} Test\r\ncontent-length: {}\r\nconnection: close\r\n{extra}\r\n",
-                        reply.status,
-                        reply.body.len()
-                    );
+                    let length = match extra.contains("Transfer-Encoding") {
+                        true => String::new(),
+                        false => format!("content-length: {}\r\n", reply.body.len()),
+                    };
+                    let status = reply.status;
+                    let head = format!("HTTP/1.1 {status} Test\r\n{length}connection: close\r\n{extra}\r\n");
                     let body = if reply.breaks {
                         &reply.body[..reply.body.len() / 2]
                     } else {
                         &reply.body
                     };
-                    stream.write_all(head.as_bytes()).await.unwrap();
-                    stream.write_all(body.as_bytes()).await.unwrap();
-                    stream.flush().await.unwrap();
+                    // Who asked may be gone.
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    let _ = stream.write_all(body).await;
+                    let _ = stream.flush().await;
                 });
             }
         });
         server
+    }
+
+    /// What was asked since this was asked last.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     /// The paths that were asked for.

@@ -17,6 +17,9 @@ mod alert_delivery;
 mod alerts;
 #[cfg(all(
     feature = "objects",
+    feature = "csv",
+    feature = "json",
+    feature = "compression",
     feature = "sqlite",
     feature = "postgres",
     feature = "mysql"
@@ -82,6 +85,14 @@ mod monitoring;
 #[cfg(all(feature = "alerts", feature = "quality"))]
 mod noted;
 #[cfg(all(
+    feature = "objects",
+    feature = "csv",
+    feature = "json",
+    feature = "compression",
+    feature = "sensors"
+))]
+mod object_files;
+#[cfg(all(
     feature = "monitor",
     feature = "csv",
     feature = "json",
@@ -110,6 +121,8 @@ mod queries;
     all(feature = "prometheus-listener", feature = "otel", feature = "quality")
 ))]
 mod receiver;
+#[cfg(feature = "objects")]
+mod s3_server;
 #[cfg(all(
     feature = "sensors",
     feature = "sqlite",
@@ -123,6 +136,15 @@ mod servers;
 mod smtp;
 #[cfg(feature = "data")]
 mod typed_rows;
+#[cfg(all(
+    feature = "http",
+    feature = "sensors",
+    feature = "csv",
+    feature = "json",
+    feature = "parquet",
+    feature = "compression"
+))]
+mod url_files;
 #[cfg(all(
     feature = "validation",
     feature = "csv",

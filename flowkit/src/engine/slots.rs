@@ -86,9 +86,18 @@ impl RunSlots {
     }
 
     /// The body was polled and is not done: gives back what is held if a part of it waits. Another part, which came back to work
-    /// in this poll, took the slots again, and nobody polls the one that waits to give them back.
+    /// in this poll, took the slots again, and nobody polls the one that waits to give them back. Or there are slots for one that is on its way back and was not polled for
+    /// them, as it may never be again: it gets in line anew if it is.
     pub(crate) fn after_poll(&self) {
-        self.lock().yield_slots();
+        let mut held = self.lock();
+        held.yield_slots();
+        if held.waiting == 0 || held.returning == 0 || !held.set.is_left() {
+            return;
+        }
+        held.set.release();
+        let others = std::mem::take(&mut held.wakers);
+        drop(held);
+        others.into_iter().for_each(Waker::wake);
     }
 
     /// A part of the body begins to wait.

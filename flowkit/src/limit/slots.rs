@@ -128,6 +128,11 @@ impl SlotSet {
         self.held.len() == self.needs.len()
     }
 
+    /// Whether it has what nobody came for: all slots, or the next one, which the line has handed over since it was asked for last.
+    pub(crate) fn is_left(&self) -> bool {
+        self.held.len() == self.needs.len() || self.waiting.as_ref().is_some_and(Acquire::is_given)
+    }
+
     /// Whether none is needed.
     pub(crate) fn is_empty(&self) -> bool {
         self.needs.is_empty()

@@ -1,0 +1,104 @@
+//! Which objects a key, a prefix or a pattern names.
+
+use futures::TryStreamExt;
+use glob::{MatchOptions, Pattern};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt as _};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::Bucket;
+use crate::object::failure::is_without_bucket;
+
+/// A star stands for no slash, and no name that begins with a dot.
+const MATCHING: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+impl Bucket {
+    /// The objects that a key, a prefix or a pattern names, in the order of their names.
+    ///
+    /// # Errors
+    /// When there is none, or the pattern is malformed.
+    pub(crate) async fn find(&self, pattern: &str) -> Result<Vec<ObjectMeta>> {
+        let found = self.look(pattern).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let message = if pattern.is_empty() || pattern.ends_with('/') {
+            format!("there is no object below {self}/{pattern}")
+        } else {
+            format!("there is no object {self}/{pattern}")
+        };
+        Err(Error::new(ErrorKind::NotFound, message))
+    }
+
+    /// The same; none, if there is none.
+    pub(crate) async fn look(&self, pattern: &str) -> Result<Vec<ObjectMeta>> {
+        let mut found = if pattern.contains(['*', '?', '[']) {
+            self.matching(pattern).await?
+        } else if pattern.is_empty() || pattern.ends_with('/') {
+            self.all_below(pattern).await?
+        } else {
+            self.one(pattern).await?.into_iter().collect()
+        };
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
+    }
+
+    /// The object of a key.
+    async fn one(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        let (path, name) = (self.path(key)?, format!("{self}/{key}"));
+        match self.store().head(&path).await {
+            Ok(meta) => Ok(Some(meta)),
+            // Whether only the object is missing or the bucket too, a list says.
+            Err(object_store::Error::NotFound { .. }) => {
+                match self.store().list_with_delimiter(Some(&path)).await {
+                    Err(error) if is_without_bucket(&error) => Err(self.failed("read", &name, &error)),
+                    _ => Ok(None),
+                }
+            }
+            Err(error) => Err(self.failed("read", &name, &error)),
+        }
+    }
+
+    /// All below a prefix but what is hidden.
+    async fn all_below(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
+        let prefix = self.path(prefix)?;
+        let all = self.list(&prefix).await?;
+        let hidden = |meta: &ObjectMeta| {
+            let mut parts = meta.location.prefix_match(&prefix).into_iter().flatten();
+            meta.location == prefix || parts.any(|part| part.as_ref().starts_with(['_', '.']))
+        };
+        Ok(all.into_iter().filter(|meta| !hidden(meta)).collect())
+    }
+
+    async fn matching(&self, pattern: &str) -> Result<Vec<ObjectMeta>> {
+        let matcher = Pattern::new(pattern).map_err(|error| {
+            Error::new(ErrorKind::Options, format!("{pattern} is no pattern")).because(error)
+        })?;
+        let special = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
+        let (literal, rest) = pattern.split_at(special);
+        // Only whole parts of keys can be listed by.
+        let prefix = literal.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+        let prefix = self.path(prefix)?;
+        let all = if rest.contains('/') || rest.contains("**") {
+            self.list(&prefix).await?
+        } else {
+            let listed = self.store().list_with_delimiter(Some(&prefix)).await;
+            listed.map_err(|error| self.unlisted(&error))?.objects
+        };
+        let matches = |meta: &ObjectMeta| matcher.matches_with(self.name_of(&meta.location), MATCHING);
+        Ok(all.into_iter().filter(matches).collect())
+    }
+
+    async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>> {
+        let listed: Result<Vec<ObjectMeta>, _> = self.store().list(Some(prefix)).try_collect().await;
+        listed.map_err(|error| self.unlisted(&error))
+    }
+
+    fn unlisted(&self, error: &object_store::Error) -> Error {
+        self.failed("list", &self.to_string(), error)
+    }
+}

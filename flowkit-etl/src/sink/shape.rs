@@ -1,0 +1,70 @@
+//! What the files of a data set are like, and how a load is written as such files.
+
+use std::path::Path;
+
+use arrow_schema::Schema;
+
+use crate::error::Result;
+use crate::sink::LoadId;
+use crate::sink::drain::Batches;
+use crate::sink::format::{Compression, FileFormat};
+use crate::sink::ledger::{LoadRecord, PartRecord};
+use crate::sink::partition::Partitioning;
+use crate::sink::parts::Parts;
+
+/// What the files of a data set are like.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) format: FileFormat,
+    pub(crate) compression: Compression,
+    pub(crate) partition_by: Vec<String>,
+    pub(crate) rows_per_file: u64,
+}
+
+impl Shape {
+    pub(crate) fn new(format: FileFormat) -> Self {
+        Self {
+            format,
+            compression: Compression::None,
+            partition_by: Vec::new(),
+            rows_per_file: u64::MAX,
+        }
+    }
+
+    /// Nothing, if rows of these columns can be in such files. What cannot be is told before anything is written.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
+        #[cfg(feature = "parquet")]
+        if self.format == FileFormat::Parquet && self.compression != Compression::None {
+            let message = "Parquet files are compressed inside: leave `compression` out";
+            return Err(crate::error::Error::new(
+                crate::error::ErrorKind::Options,
+                message,
+            ));
+        }
+        LoadRecord::check_columns(schema)?;
+        Partitioning::new(schema, &self.partition_by).map(drop)
+    }
+
+    /// Writes all rows into files below a directory, whose names begin with `stem`. All of it is on the disk then.
+    pub(crate) fn write(&self, batches: Batches, directory: &Path, stem: &str) -> Result<Vec<PartRecord>> {
+        let partitioning = Partitioning::new(&batches.schema, &self.partition_by)?;
+        let mut parts = Parts::new(
+            (directory.to_owned(), stem.to_owned()),
+            (self.format, self.compression),
+            partitioning.schema.clone(),
+            self.rows_per_file,
+        );
+        for batch in batches {
+            for (directory, rows) in partitioning.split(&batch?)? {
+                parts.write(&directory, &rows)?;
+            }
+        }
+        parts.finish()
+    }
+
+    /// The record of a load that was written so.
+    pub(crate) fn record(&self, load: LoadId, schema: &Schema, parts: Vec<PartRecord>) -> LoadRecord {
+        let format = (self.format, self.compression);
+        LoadRecord::new(load, format, schema, &self.partition_by, parts)
+    }
+}
