@@ -314,10 +314,10 @@ fn run(user: &[String], arguments: &[String]) -> std::process::Output {
 }
 
 /// What runs a server: each line that it is told ends the server by that signal, and the next one starts it again. Once there is no more to be told, the server ends, and what it made is
-/// cleared away.
+/// cleared away. By then nobody may be there to read what the shell says of that, which would end it before.
 const SCRIPT: &str = "directory=$1; gone=$2; shift 2; \"$@\" </dev/null & server=$!
 while read -r signal; do kill -$signal $server; wait $server; echo \"$gone\" >&2; read -r _ || break; \"$@\" </dev/null & server=$!; done
-kill -KILL $server; wait $server; rm -rf \"$directory\"";
+exec 2>/dev/null; kill -KILL $server; wait $server; rm -rf \"$directory\"";
 
 /// Starts a server, and waits until it says that it is ready. A shell beside it ends it once its own input has ended.
 fn serve_until_we_end(
