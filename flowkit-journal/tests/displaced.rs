@@ -51,6 +51,10 @@ impl<S: tracing::Subscriber> Layer<S> for Said {
 /// Listens on this thread.
 fn listen() -> (Said, tracing::subscriber::DefaultGuard) {
     let said = Said::default();
+    // Where there is one subscriber alone, what another thread comes to first is taken for what nobody listens to.
+    drop(tracing::subscriber::set_global_default(
+        tracing_subscriber::registry(),
+    ));
     let subscriber = tracing_subscriber::registry().with(said.clone());
     (said, tracing::subscriber::set_default(subscriber))
 }

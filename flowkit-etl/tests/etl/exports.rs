@@ -148,6 +148,10 @@ async fn a_collector_of_opentelemetry_receives_the_figures_and_the_spans_of_runs
     let subscriber = tracing_subscriber::registry().with(otel.layer());
     let monitor = Monitor::builder().export(otel.clone()).build();
     {
+        // Where there is one subscriber alone, what another thread comes to first is taken for what nobody listens to.
+        drop(tracing::subscriber::set_global_default(
+            tracing_subscriber::registry(),
+        ));
         let _here = tracing::subscriber::set_default(subscriber);
         harvested(monitor).await;
     }
