@@ -11,10 +11,8 @@ use std::path::Path;
 use sqlx::{Row, SqliteConnection};
 
 use super::files::{LOG, NOTE, beside, length};
+use super::log::{HEADER, salts_of};
 
-/// How long the header of a log is, and where in it the salts are.
-const HEADER: usize = 32;
-const SALTS: usize = 16;
 /// How long the note is.
 const NOTED: usize = 16;
 
@@ -74,7 +72,7 @@ pub(super) async fn frames(connection: &mut SqliteConnection) -> Result<Option<u
 pub(super) fn note(file: &Path, frames: u32) -> io::Result<()> {
     let mut header = [0; HEADER];
     File::open(beside(file, LOG))?.read_exact(&mut header)?;
-    let Some(salts) = part(&header, SALTS) else {
+    let Some(salts) = salts_of(&header) else {
         return Ok(());
     };
     let mut options = OpenOptions::new();

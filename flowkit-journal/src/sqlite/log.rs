@@ -11,7 +11,7 @@ use super::end::End;
 use super::files::{LOG, beside, length};
 
 /// How long the header is, and that of each frame.
-const HEADER: usize = 32;
+pub(super) const HEADER: usize = 32;
 const FRAME: usize = 24;
 /// The first word, but for its last bit: whether the words of checksums are read with the largest byte first.
 const MAGIC: u32 = 0x377f_0682;
@@ -77,8 +77,12 @@ fn read(log: &Path) -> io::Result<Option<(End, bool)>> {
         ended = sum.sums != (word(&frame, 4), word(&frame, 5));
         frames += u32::from(!ended);
     }
-    let salts = header.get(16..24).and_then(|salts| salts.try_into().ok());
-    Ok(salts.map(|salts| (End { salts, frames }, has_pieces)))
+    Ok(salts_of(&header).map(|salts| (End { salts, frames }, has_pieces)))
+}
+
+/// The salts in the header of a log, as they lie there: what tells this round of it from those before.
+pub(super) fn salts_of(header: &[u8; HEADER]) -> Option<[u8; 8]> {
+    header.get(16..24)?.try_into().ok()
 }
 
 /// Reads as much as there is room for; false at the end of the file.
