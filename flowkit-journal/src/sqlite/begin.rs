@@ -30,13 +30,13 @@ impl SqliteJournal {
     async fn begin_anew(&self, writer: &mut Writer, reason: &str) -> JournalResult<()> {
         self.reading.readers.close_idle().await;
         writer.give_up().await;
-        open::set_aside(&self.directory, reason)?;
+        open::set_aside(&self.reading.directory, reason)?;
         *self
             .reading
             .dictionary
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = std::sync::Arc::default();
-        *writer = Writer::new(open::open(&self.directory).await?, &self.file)?;
+        *writer = Writer::new(open::open(&self.reading.directory).await?, &self.reading.file)?;
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl SqliteJournal {
         writer.stripped = None;
         let connection = self.connection(writer).await?;
         let begun = begin(connection, now, crashed).await;
-        let (numbers, beginning, named) = begun.map_err(failed(&self.file, "written"))?;
+        let (numbers, beginning, named) = begun.map_err(failed(&self.reading.file, "written"))?;
         writer.numbers = Some(numbers);
         self.reading
             .blocking("written", move |objects| objects.remove_orphans(&named))

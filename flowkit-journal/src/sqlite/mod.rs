@@ -4,7 +4,7 @@
 //! out. `schema` says what the file consists of and `migrate` brings an older one to that, `task_row` how a task run lies in it. `files` notices when one was
 //! deleted or replaced, and `rescue` puts it back; `opened` notices a database without its log, and `log` and `end` one whose log is not whole.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -54,8 +54,6 @@ mod writer;
 /// what was written is reported and counts as not there. One process writes; see [`Owner`](crate::Owner).
 #[derive(Debug)]
 pub struct SqliteJournal {
-    directory: PathBuf,
-    file: PathBuf,
     /// Before the writer, which takes the log away if it is closed last.
     reading: Arc<Reading>,
     /// None if it is only looked at.
@@ -82,7 +80,7 @@ impl SqliteJournal {
     /// opened, or is not there.
     pub async fn open_read_only(directory: impl AsRef<Path>) -> JournalResult<Self> {
         let journal = Self::new(directory.as_ref(), None);
-        let connection = open::open_to_read(&journal.file).await?;
+        let connection = open::open_to_read(&journal.reading.file).await?;
         journal.reading.readers.give(connection);
         Ok(journal)
     }
@@ -100,10 +98,8 @@ impl SqliteJournal {
         let file = directory.join(files::FILE);
         let readers = Readers::new(open::to_read(&file), file.clone());
         Self {
-            directory: directory.to_owned(),
-            reading: Arc::new(Reading::new(directory.to_owned(), file.clone(), readers)),
+            reading: Arc::new(Reading::new(directory.to_owned(), file, readers)),
             writer: writer.map(tokio::sync::Mutex::new),
-            file,
         }
     }
 }

@@ -44,7 +44,7 @@ impl SqliteJournal {
         let slice = slice(connection, retention, &mut stripped).await;
         writer.is_broken = slice.is_err();
         writer.stripped = stripped;
-        let (mut pruned, forgotten) = slice.map_err(failed(&self.file, "written"))?;
+        let (mut pruned, forgotten) = slice.map_err(failed(&self.reading.file, "written"))?;
         if !forgotten.is_empty() {
             self.reading
                 .blocking("written", move |objects| {
@@ -56,7 +56,7 @@ impl SqliteJournal {
         if !pruned.more {
             let connection = self.connection(writer).await?;
             let shrunk = give_back(connection).await;
-            pruned.more = shrunk.map_err(failed(&self.file, "written"))?;
+            pruned.more = shrunk.map_err(failed(&self.reading.file, "written"))?;
         }
         Ok(pruned)
     }

@@ -19,8 +19,8 @@ impl SqliteJournal {
     /// # Errors
     /// When it is not, and what is open cannot be put back there.
     pub(super) async fn in_place(&self, writer: &mut Writer) -> JournalResult<()> {
-        let displaced = writer.files.displaced(&self.file);
-        match displaced.map_err(failed_io(&self.file, "written"))? {
+        let displaced = writer.files.displaced(&self.reading.file);
+        match displaced.map_err(failed_io(&self.reading.file, "written"))? {
             None => Ok(()),
             Some(Displaced::Deleted) => self.rescue_database(writer).await,
             Some(Displaced::Replaced) => Err(self.keep_what_was_open(writer).await),
@@ -30,7 +30,7 @@ impl SqliteJournal {
 
     fn displaced(&self, how: &'static str, advice: impl Into<String>) -> JournalError {
         JournalError::Displaced {
-            path: self.file.clone(),
+            path: self.reading.file.clone(),
             how,
             advice: advice.into().into(),
         }
@@ -38,7 +38,7 @@ impl SqliteJournal {
 
     /// The database was deleted: what is open is copied to where it was.
     async fn rescue_database(&self, writer: &mut Writer) -> JournalResult<()> {
-        let copy = free_name(&self.file, "rescued");
+        let copy = free_name(&self.reading.file, "rescued");
         let copied = self.copy(writer, &copy).await;
         copied.map_err(|trouble| {
             self.displaced(
@@ -49,9 +49,9 @@ impl SqliteJournal {
         let _alone = self.reading.readers.alone().await?;
         // SQLite leaves what lies beside it alone then, since it is no longer there.
         writer.give_up().await;
-        put_in_place(&copy, &self.file).map_err(failed_io(&self.file, "written"))?;
+        put_in_place(&copy, &self.reading.file).map_err(failed_io(&self.reading.file, "written"))?;
         self.reopen(writer).await?;
-        tracing::error!(target: "flowkit_journal", path = %self.file.display(), "the journal was deleted while this program used it: all of it was written anew, except for results that lay in `objects` and were deleted, too; leave it alone as long as the program runs");
+        tracing::error!(target: "flowkit_journal", path = %self.reading.file.display(), "the journal was deleted while this program used it: all of it was written anew, except for results that lay in `objects` and were deleted, too; leave it alone as long as the program runs");
         Ok(())
     }
 
@@ -59,14 +59,14 @@ impl SqliteJournal {
     async fn keep_what_was_open(&self, writer: &mut Writer) -> JournalError {
         let restart = "start the program again, which goes on with what lies there now";
         if writer.connection.is_some() && !writer.is_rescued {
-            let copy = free_name(&self.file, "rescued");
+            let copy = free_name(&self.reading.file, "rescued");
             match self.copy(writer, &copy).await {
                 Ok(()) => {
                     writer.is_rescued = true;
-                    tracing::error!(target: "flowkit_journal", path = %self.file.display(), copy = %copy.display(), "the journal was replaced while this program used it: what it had written until then is in the copy");
+                    tracing::error!(target: "flowkit_journal", path = %self.reading.file.display(), copy = %copy.display(), "the journal was replaced while this program used it: what it had written until then is in the copy");
                 }
                 Err(trouble) => {
-                    tracing::error!(target: "flowkit_journal", path = %self.file.display(), %trouble, "the journal was replaced while this program used it, and what it had written could not be copied");
+                    tracing::error!(target: "flowkit_journal", path = %self.reading.file.display(), %trouble, "the journal was replaced while this program used it, and what it had written could not be copied");
                 }
             }
         }
@@ -80,7 +80,7 @@ impl SqliteJournal {
             return Err(self.displaced("deleted", "it was not open"));
         };
         let failed_io = failed_io(copy, "written");
-        fs::create_dir_all(&self.directory).map_err(&failed_io)?;
+        fs::create_dir_all(&self.reading.directory).map_err(&failed_io)?;
         open::keep_from_others(copy).map_err(&failed_io)?;
         if is_broken {
             // It may be in the middle of a transaction of which sqlx knows nothing.
@@ -106,7 +106,7 @@ impl SqliteJournal {
 
     /// What lies beside the database was deleted or replaced: what is in the log that is open is carried over into the database, and another log begun.
     async fn rescue_log(&self, writer: &mut Writer) -> JournalResult<()> {
-        let log = beside(&self.file, LOG);
+        let log = beside(&self.reading.file, LOG);
         let _alone = self.reading.readers.alone().await?;
         let displaced = |reason: String| {
             JournalError::Displaced {

@@ -157,7 +157,7 @@ impl SqliteJournal {
                 .blocking("written", move |place| place.write(&objects))
                 .await?;
         }
-        let failed = failed(&self.file, "written");
+        let failed = failed(&self.reading.file, "written");
         let is_again = std::mem::replace(&mut writer.is_unconfirmed, true);
         let connection = self.connection(writer).await?;
         let written = write(connection, numbers, &batch, is_again).await;

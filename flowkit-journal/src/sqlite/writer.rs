@@ -110,16 +110,16 @@ impl SqliteJournal {
 
     /// Opens the connection again.
     pub(super) async fn reopen(&self, writer: &mut Writer) -> JournalResult<()> {
-        let connection = open::reopen(&self.file).await?;
+        let connection = open::reopen(&self.reading.file).await?;
         let is_unconfirmed = writer.is_unconfirmed;
-        *writer = Writer::new(connection, &self.file)?;
+        *writer = Writer::new(connection, &self.reading.file)?;
         writer.is_unconfirmed = is_unconfirmed;
         Ok(())
     }
 
     fn refused(&self, reason: &str) -> JournalError {
         JournalError::Io {
-            path: self.file.clone(),
+            path: self.reading.file.clone(),
             action: "written",
             reason: reason.into(),
         }
@@ -138,18 +138,21 @@ impl SqliteJournal {
         self.in_place(writer).await?;
         // SQLite carries the log over when the last connection is closed.
         let _alone = self.reading.readers.alone().await;
-        writer.close().await.map_err(failed(&self.file, "closed"))?;
-        end::forget(&self.file);
+        writer
+            .close()
+            .await
+            .map_err(failed(&self.reading.file, "closed"))?;
+        end::forget(&self.reading.file);
         Ok(())
     }
 
     /// Notes how far the log goes, now that something was committed.
     pub(super) async fn note_end(&self, connection: &mut SqliteConnection) {
         let frames = end::frames(connection).await;
-        let noted = match frames.map_err(failed(&self.file, "read")) {
+        let noted = match frames.map_err(failed(&self.reading.file, "read")) {
             Ok(None) => return,
             Ok(Some(frames)) => {
-                let file = self.file.clone();
+                let file = self.reading.file.clone();
                 self.reading
                     .blocking("written", move |_| end::note(&file, frames))
                     .await
