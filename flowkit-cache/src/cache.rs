@@ -109,6 +109,32 @@ impl fmt::Debug for Cache {
     }
 }
 
+/// A lookup that has to read a file: see [`Cache::try_get`].
+#[must_use = "nothing is read until it is awaited"]
+pub struct Deferred {
+    cache: Cache,
+    key: CacheKey,
+    now: SystemTime,
+    read: Box<dyn FnOnce() -> Result<Found, StoreError> + Send>,
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Deferred")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deferred {
+    /// Reads it where blocking is allowed.
+    pub async fn read(self) -> Lookup {
+        let found = blocking(self.read).await;
+        self.cache.judged(&self.key, self.now, found)
+    }
+}
+
 /// Describes a [`Cache`].
 #[must_use = "a builder does nothing until it is built"]
 pub struct CacheBuilder {
@@ -171,10 +197,30 @@ impl Cache {
 
     /// What there is to serve under a key at `now`. Never fails: trouble is a miss, and is reported.
     pub async fn get(&self, key: &CacheKey, now: SystemTime) -> Lookup {
-        let found = match self.0.store.get(key, now) {
-            Ok(Found::Deferred(read)) => blocking(read).await,
-            other => other,
-        };
+        match self.try_get(key, now) {
+            Ok(found) => found,
+            Err(deferred) => deferred.read().await,
+        }
+    }
+
+    /// The same where no file need be read for it; most small values are served without waiting.
+    ///
+    /// # Errors
+    /// No error: what is to be awaited for an entry that is in a file.
+    pub fn try_get(&self, key: &CacheKey, now: SystemTime) -> Result<Lookup, Deferred> {
+        match self.0.store.get(key, now) {
+            Ok(Found::Deferred(read)) => Err(Deferred {
+                cache: self.clone(),
+                key: *key,
+                now,
+                read,
+            }),
+            found => Ok(self.judged(key, now, found)),
+        }
+    }
+
+    /// What is served of what a store has found.
+    fn judged(&self, key: &CacheKey, now: SystemTime, found: Result<Found, StoreError>) -> Lookup {
         if self.0.sweeping.note_time(now) {
             self.sweep_in_background();
         }

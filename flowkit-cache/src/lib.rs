@@ -51,7 +51,7 @@ mod store;
 mod sweeping;
 mod sync;
 
-pub use cache::{Cache, CacheBuilder, CacheProblem, Limits, Lookup, MissReason, Sweep};
+pub use cache::{Cache, CacheBuilder, CacheProblem, Deferred, Limits, Lookup, MissReason, Sweep};
 pub use entry::{Entry, NewEntry};
 pub use flight::{LeaderGuard, Role, SingleFlight};
 pub use key::{CacheKey, KeyError, KeyHasher, KeyParts, SecretKey, key_of};

@@ -2,12 +2,15 @@
 //!
 //! Plain data behind the scope's lock. It knows no clock, no tokio and no user type.
 
+mod name;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use flowkit_cache::CacheKey;
 
+pub(crate) use self::name::Name;
 use crate::clock::Stamp;
 use crate::definition::Definition;
 use crate::engine::scope::Scope;
@@ -89,6 +92,29 @@ pub(crate) struct Node {
     /// Whether somebody stopped it.
     pub(crate) stopped: bool,
     pub(crate) has_children: bool,
+    extra: Option<Box<Extra>>,
+}
+
+impl Node {
+    /// A node that is entered now.
+    pub(crate) fn new(
+        definition: &'static Definition,
+        parent: Option<NodeRef>,
+        kind: NodeKind,
+        created: Stamp,
+    ) -> Self {
+        Self {
+            definition,
+            parent,
+            kind,
+            created,
+            record: Record::new(),
+            control: Control::None,
+            stopped: false,
+            has_children: false,
+            extra: None,
+        }
+    }
 }
 
 /// An input or an order: `to` waited for `from`.
@@ -143,6 +169,7 @@ pub(crate) struct Graph {
     pub(crate) edges: Vec<Edge>,
     /// Who waits for whom, as far as a stall may come of it.
     pub(crate) waits: Waits,
+    /// Those of the flow run itself and of items; a node has its own.
     extras: HashMap<NodeRef, Box<Extra>>,
     /// How many attempts of the flow run itself have begun.
     pub(crate) attempts: u32,
@@ -267,15 +294,34 @@ impl Graph {
             let attempts = extra.failed_attempts.iter().map(|attempt| attempt.error.clone());
             attempts.chain(extra.error.clone()).collect::<Vec<_>>()
         };
-        self.extras.values().flat_map(|extra| of(extra)).collect()
+        let of_nodes = self.nodes.iter().filter_map(|node| node.extra.as_ref());
+        of_nodes
+            .chain(self.extras.values())
+            .flat_map(|extra| of(extra))
+            .collect()
     }
 
     pub(crate) fn extra(&self, place: NodeRef) -> Option<&Extra> {
-        self.extras.get(&place).map(|extra| &**extra)
+        let extra = match self.own_node(place) {
+            Some(node) => node.extra.as_ref(),
+            None => self.extras.get(&place),
+        };
+        extra.map(|extra| &**extra)
     }
 
     pub(crate) fn extra_mut(&mut self, place: NodeRef) -> &mut Extra {
+        // Asked twice, since what is found is lent until the end.
+        if self.own_node(place).is_some()
+            && let Some(node) = self.nodes.get_mut(place.node as usize)
+        {
+            return node.extra.get_or_insert_default();
+        }
         self.extras.entry(place).or_default()
+    }
+
+    /// The node at a place that is no item's.
+    fn own_node(&self, place: NodeRef) -> Option<&Node> {
+        self.node(place).filter(|_| place.index().is_none())
     }
 
     /// Notes what a run that was entered waits for, and its own name and tags, if it has any.
@@ -309,13 +355,13 @@ impl Graph {
     }
 
     /// The name of a run: its own, or its fan-out's, or its task's.
-    pub(crate) fn name(&self, place: NodeRef) -> Arc<str> {
+    pub(crate) fn name(&self, place: NodeRef) -> Name {
         let own = self
             .extra(place)
             .or_else(|| self.extra(NodeRef::node(place.node)));
         match own.and_then(|extra| extra.name.clone()) {
-            Some(name) => name,
-            None => Arc::from(self.node(place).map_or("", |node| node.definition.name())),
+            Some(name) => Name::Own(name),
+            None => Name::Task(self.node(place).map_or("", |node| node.definition.name())),
         }
     }
 
@@ -393,16 +439,7 @@ mod tests {
     );
 
     fn node(parent: Option<NodeRef>, kind: NodeKind) -> Node {
-        Node {
-            definition: DEFINITION,
-            parent,
-            kind,
-            created: Stamp::NEVER,
-            record: Record::new(),
-            control: Control::None,
-            stopped: false,
-            has_children: false,
-        }
+        Node::new(DEFINITION, parent, kind, Stamp::NEVER)
     }
 
     #[test]

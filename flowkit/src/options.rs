@@ -381,6 +381,8 @@ impl Plan {
         let declared = definition.options();
         match call {
             Some(call) => Self::from_options(&call.or(declared).or(defaults)),
+            // Nothing is put together for what most calls and runtimes leave unsaid.
+            None if defaults.says_nothing() => Self::from_options(declared),
             None => Self::from_options(&declared.or(defaults)),
         }
     }

@@ -2,17 +2,19 @@
 
 mod counts;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use flowkit_cache::CacheKey;
+use serde::{Serialize, Serializer};
 
 pub use self::counts::Counts;
 use crate::clock::{Epoch, Stamp};
 use crate::engine::scope::{Scope, tags_of};
 use crate::error::Error;
-use crate::graph::{Edge, Extra, FailedAttempt, Graph, NodeKind, Record};
+use crate::graph::{Edge, Extra, FailedAttempt, Graph, Name, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::render;
 use crate::rfc3339::{rfc3339, rfc3339_or_null};
@@ -81,8 +83,8 @@ pub enum TaskRunKind {
 pub struct TaskRun {
     /// Its identity.
     pub id: TaskRunId,
-    /// The name of the run.
-    pub name: String,
+    /// The name of the run: its task's, unless it has one of its own.
+    pub name: Cow<'static, str>,
     /// The name of the task.
     pub task: &'static str,
     /// What it stands for.
@@ -108,9 +110,9 @@ pub struct TaskRun {
     /// Why it failed, with all causes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Its cache key, in hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_key: Option<String>,
+    /// Its cache key. In JSON it stands in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "hexadecimal")]
+    pub cache_key: Option<CacheKey>,
     /// The task run that made the value it was served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -367,6 +369,13 @@ impl RunRecord {
     }
 }
 
+fn hexadecimal<S: Serializer>(key: &Option<CacheKey>, serializer: S) -> Result<S::Ok, S::Error> {
+    match key {
+        Some(key) => serializer.collect_str(key),
+        None => serializer.serialize_none(),
+    }
+}
+
 fn hook_failures(extra: Option<&Extra>) -> Vec<String> {
     let failures = extra.map_or(&[][..], |extra| &extra.hook_failures);
     failures
@@ -402,7 +411,10 @@ impl Reader<'_> {
         let original = extra.and_then(|extra| extra.call.as_ref()?.original);
         Some(TaskRun {
             id: self.scope.task_run_id(place),
-            name: self.graph.name(place).as_ref().to_owned(),
+            name: match self.graph.name(place) {
+                Name::Task(name) => Cow::Borrowed(name),
+                Name::Own(name) => Cow::Owned(name.as_ref().to_owned()),
+            },
             task: node.definition.name(),
             kind: match node.kind {
                 NodeKind::Task => TaskRunKind::Task,
@@ -425,7 +437,7 @@ impl Reader<'_> {
             error: extra
                 .and_then(|extra| extra.error.as_ref())
                 .map(|error| self.told.said(error)),
-            cache_key: extra.and_then(|extra| extra.cache_key).map(|key| key.to_string()),
+            cache_key: extra.and_then(|extra| extra.cache_key),
             origin: extra.and_then(|extra| extra.origin.as_deref()).map(str::to_owned),
             uncached: extra
                 .and_then(|extra| extra.uncached.as_deref())
@@ -468,7 +480,7 @@ impl Reader<'_> {
                 || extra.is_some_and(|extra| extra.name.is_some());
             is_notable.then(|| ItemRecord {
                 index,
-                name: self.graph.name(place).as_ref().to_owned(),
+                name: self.graph.name(place).to_string(),
                 state: item.state,
                 attempts: u32::from(item.attempts),
                 error: extra

@@ -101,7 +101,7 @@ async fn a_run_is_named_once_however_many_attempts_it_takes() {
         Ok(())
     }
     let run = twice().run().await;
-    let names: Vec<_> = run.tasks().iter().map(|task| task.name.as_str()).collect();
+    let names: Vec<_> = run.tasks().iter().map(|task| &*task.name).collect();
     assert_eq!(names, ["run 1", "run 2"]);
     assert_eq!(run.counts().retries, 6);
     assert_eq!(NAMED.load(Ordering::Relaxed), 2);

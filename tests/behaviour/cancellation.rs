@@ -51,11 +51,7 @@ async fn a_cancelled_flow_cancels_what_has_not_ended_below_it() {
     assert_eq!(run.result().unwrap(), &ErrorKind::Cancelled);
     assert_eq!(run.state(), State::Completed, "its own body was not cancelled");
     let child = run.tasks()[0].subflow.as_ref().unwrap();
-    let states: Vec<_> = child
-        .tasks
-        .iter()
-        .map(|task| (task.name.as_str(), task.state))
-        .collect();
+    let states: Vec<_> = child.tasks.iter().map(|task| (&*task.name, task.state)).collect();
     let expected = [
         ("quick", State::Completed),
         ("endless", State::Cancelled),

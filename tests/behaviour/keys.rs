@@ -52,11 +52,7 @@ async fn a_key_of_ones_own_is_made_from_the_parameters_it_names() {
     }
     let run = in_memory().await.run(keying(Calls::default())).await;
     assert_eq!(states(&run), [Completed, Completed, Completed, Cached]);
-    let keys: Vec<_> = run
-        .tasks()
-        .iter()
-        .map(|task| task.cache_key.clone().unwrap())
-        .collect();
+    let keys: Vec<_> = run.tasks().iter().map(|task| task.cache_key.unwrap()).collect();
     assert_eq!(keys[0], keys[3]);
     assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
 }

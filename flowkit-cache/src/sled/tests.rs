@@ -321,3 +321,21 @@ fn no_entry_is_lost_to_sweeps_while_threads_put_use_and_remove_the_same_keys() {
     assert_eq!(store.sweep(budget(0, 0)).unwrap(), there);
     assert_eq!(store.stats().unwrap(), StoreStats::default());
 }
+
+#[tokio::test]
+async fn a_small_value_is_served_at_once_and_one_in_a_file_after_it_is_read() {
+    use crate::{Cache, Lookup};
+
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::new(Arc::new(SledStore::open(directory.path()).unwrap()));
+    let (small, large) = (key_of("small").unwrap(), key_of("large").unwrap());
+    cache.put(&small, entry(b"s")).await.unwrap();
+    cache.put(&large, entry(&[5; 100_000])).await.unwrap();
+    let now = UNIX_EPOCH + Duration::from_secs(2);
+    let served = cache.try_get(&small, now);
+    assert!(matches!(served, Ok(Lookup::Hit(entry)) if *entry.value == *b"s"));
+    let Err(deferred) = cache.try_get(&large, now) else {
+        panic!("a large value is in a file")
+    };
+    assert!(matches!(deferred.read().await, Lookup::Hit(entry) if entry.value.len() == 100_000));
+}

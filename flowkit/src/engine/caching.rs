@@ -45,14 +45,26 @@ pub(crate) fn key_of(
     hasher.finish().map(Some)
 }
 
-/// Asks the cache for a value. No cache, or one in trouble, is a miss.
-pub(crate) fn look_up(runtime: Arc<RuntimeInner>, key: CacheKey) -> BoxFuture<'static, Lookup> {
-    Box::pin(async move {
-        match runtime.cache().await {
-            Some(cache) => cache.get(&key, runtime.clock.now()).await,
-            None => Lookup::Miss(MissReason::Unavailable),
-        }
-    })
+/// Asks the cache for a value: at once, if it is open and need not read a file for it, and else by what is to be awaited. No cache, or
+/// one in trouble, is a miss.
+pub(crate) fn look_up(
+    runtime: &Arc<RuntimeInner>,
+    key: CacheKey,
+) -> Result<Lookup, BoxFuture<'static, Lookup>> {
+    match runtime.open_cache() {
+        Some(Some(cache)) => cache
+            .try_get(&key, runtime.clock.now())
+            .map_err(|deferred| -> BoxFuture<'static, Lookup> { Box::pin(deferred.read()) }),
+        Some(None) => Ok(Lookup::Miss(MissReason::Unavailable)),
+        None => Err(Box::pin(open_and_look_up(Arc::clone(runtime), key))),
+    }
+}
+
+async fn open_and_look_up(runtime: Arc<RuntimeInner>, key: CacheKey) -> Lookup {
+    match runtime.cache().await {
+        Some(cache) => cache.get(&key, runtime.clock.now()).await,
+        None => Lookup::Miss(MissReason::Unavailable),
+    }
 }
 
 /// Waits to compute the value of a key, or for the run that does.

@@ -64,6 +64,11 @@ impl CacheSlot {
         self.cache.get_or_init(|| self.try_open()).await.clone()
     }
 
+    /// The same, if it was asked for before.
+    pub(super) fn opened(&self) -> Option<Option<&Cache>> {
+        self.cache.get().map(Option::as_ref)
+    }
+
     async fn try_open(&self) -> Option<Cache> {
         let place = self.place.clone();
         let opened = match tokio::runtime::Handle::try_current() {

@@ -133,6 +133,11 @@ impl RuntimeInner {
         self.cache.open().await
     }
 
+    /// The same, if it was opened already, or could not be.
+    pub(crate) fn open_cache(&self) -> Option<Option<&flowkit_cache::Cache>> {
+        self.cache.opened()
+    }
+
     /// Why there is no cache although there should be one; the first time it is asked, with `true`.
     pub(crate) fn cache_trouble(&self) -> Option<(Arc<str>, bool)> {
         self.cache.trouble()

@@ -15,10 +15,10 @@ use crate::journaling::{DAMAGED, EXPIRED, REFRESHED};
 use crate::state::State;
 
 impl Drive {
-    pub(super) fn look_up(&mut self, job: &dyn Job) -> Step {
+    pub(super) fn look_up(&mut self, job: Pin<&mut dyn Job>) -> Step {
         let (definition, scope) = (self.definition, &self.scope);
         let hashed = context::enter(&mut self.ambient, || {
-            caching::key_of(&scope.runtime, definition, scope.id, job)
+            caching::key_of(&scope.runtime, definition, scope.id, &*job)
         });
         let key = match hashed {
             Ok(Some(key)) => key,
@@ -28,19 +28,27 @@ impl Drive {
                 return self.seek_admission();
             }
         };
-        self.scope.note(self.place, |extra| extra.cache_key = Some(key));
         let refresh = self.more.as_ref().is_some_and(|more| more.plan.refresh_cache);
         if let Some(more) = &mut self.more {
             more.caching = Some(Caching { key, leader: None });
         }
-        if refresh {
-            self.missed(REFRESHED);
-            return self.seek_admission();
+        let looked_up = (!refresh).then(|| caching::look_up(&self.scope.runtime, key));
+        if let Some(Ok(found @ Lookup::Hit(_))) = looked_up {
+            return self.after_look_up(job, found);
         }
-        Step::Next(Phase::LookUp(caching::look_up(
-            Arc::clone(&self.scope.runtime),
-            key,
-        )))
+        self.note_key(key);
+        match looked_up {
+            Some(Ok(found)) => self.after_look_up(job, found),
+            Some(Err(look_up)) => Step::Next(Phase::LookUp(look_up)),
+            None => {
+                self.missed(REFRESHED);
+                self.seek_admission()
+            }
+        }
+    }
+
+    fn note_key(&self, key: CacheKey) {
+        self.scope.note(self.place, |extra| extra.cache_key = Some(key));
     }
 
     pub(super) fn key(&self) -> Option<CacheKey> {
@@ -49,7 +57,7 @@ impl Drive {
 
     pub(super) fn after_look_up(&mut self, job: Pin<&mut dyn Job>, found: Lookup) -> Step {
         match found {
-            Lookup::Hit(entry) => return self.serve(job, &entry.value, Some(entry.origin.as_ref())),
+            Lookup::Hit(entry) => return self.serve(job, &entry.value, Some(entry.origin)),
             Lookup::Miss(MissReason::Expired) => self.missed(EXPIRED),
             Lookup::Miss(MissReason::Damaged) => self.missed(DAMAGED),
             Lookup::Miss(_) => {}
@@ -65,13 +73,14 @@ impl Drive {
     }
 
     /// Ends as `Cached` with these bytes; if they do not decode, forgets them and goes on.
-    pub(super) fn serve(&mut self, job: Pin<&mut dyn Job>, bytes: &[u8], origin: Option<&str>) -> Step {
+    pub(super) fn serve(&mut self, job: Pin<&mut dyn Job>, bytes: &[u8], origin: Option<Arc<str>>) -> Step {
         match job.decode(bytes) {
             Ok(()) => {
-                if let Some(origin) = origin {
-                    self.scope
-                        .note(self.place, |extra| extra.origin = Some(Arc::from(origin)));
-                }
+                let key = self.key();
+                self.scope.note(self.place, |extra| {
+                    extra.cache_key = key;
+                    extra.origin = origin;
+                });
                 if self.journaled.is_some() {
                     self.keep_for_resume(&Arc::from(bytes));
                 }
@@ -80,10 +89,13 @@ impl Drive {
             Err(error) => {
                 self.uncached(&format!("a cached value could not be restored: {error}"));
                 match self.key() {
-                    Some(key) => Step::Next(Phase::Forget(caching::forget(
-                        Arc::clone(&self.scope.runtime),
-                        key,
-                    ))),
+                    Some(key) => {
+                        self.note_key(key);
+                        Step::Next(Phase::Forget(caching::forget(
+                            Arc::clone(&self.scope.runtime),
+                            key,
+                        )))
+                    }
                     None => self.seek_admission(),
                 }
             }
@@ -148,10 +160,10 @@ impl Drive {
                         above: around.leading.take(),
                     }));
                 }
-                Step::Next(Phase::LookAgain(caching::look_up(
-                    Arc::clone(&self.scope.runtime),
-                    key,
-                )))
+                match caching::look_up(&self.scope.runtime, key) {
+                    Ok(found) => self.after_look_again(job, found),
+                    Err(look_up) => Step::Next(Phase::LookAgain(look_up)),
+                }
             }
         }
     }
@@ -160,7 +172,7 @@ impl Drive {
         let Lookup::Hit(entry) = found else {
             return self.seek_admission();
         };
-        let step = self.serve(job, &entry.value, Some(entry.origin.as_ref()));
+        let step = self.serve(job, &entry.value, Some(entry.origin));
         if matches!(step, Step::End(_)) {
             self.share(Ok(Arc::from(&entry.value[..])));
         }

@@ -23,7 +23,7 @@ impl Drive {
         HookRun {
             kind: self.definition.kind(),
             name: Arc::from(self.definition.name()),
-            run_name: self.scope.graph().name(self.place),
+            run_name: self.scope.graph().name(self.place).into(),
             flow_run: self.scope.id,
             task_run: Some(self.scope.task_run_id(self.place)),
             state,

@@ -100,7 +100,7 @@ impl Drive {
             }
             Phase::Undo(undo) => {
                 let undone = ready!(undo.as_mut().poll(cx));
-                self.after_undo(&*job, undone)
+                self.after_undo(job, undone)
             }
             Phase::Intend(intend) => {
                 let written = ready!(intend.as_mut().poll(cx));
@@ -164,7 +164,7 @@ impl Drive {
     }
 
     /// What an earlier life did is undone, and may be done again; an effect only if all hooks that undo it succeeded.
-    pub(super) fn after_undo(&mut self, job: &dyn Job, undone: bool) -> Step {
+    pub(super) fn after_undo(&mut self, job: Pin<&mut dyn Job>, undone: bool) -> Step {
         if !undone && self.must_not_repeat() {
             return self.end_unknown("it was to be undone, and what undoes it failed");
         }
@@ -236,7 +236,7 @@ impl Drive {
         };
         tracing::warn!(target: "flowkit", task = self.definition.name(), trouble, "the recorded result of a task cannot be used");
         if found.effect == Effect::None {
-            self.cached_or_admitted(&*job)
+            self.cached_or_admitted(job)
         } else {
             self.end_unknown("it had its effect, and what it returned cannot be used")
         }

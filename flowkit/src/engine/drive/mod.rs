@@ -298,10 +298,10 @@ impl Drive {
         if let Some(step) = self.look_back(job.as_mut()) {
             return step;
         }
-        self.cached_or_admitted(&*job)
+        self.cached_or_admitted(job)
     }
 
-    fn cached_or_admitted(&mut self, job: &dyn Job) -> Step {
+    fn cached_or_admitted(&mut self, job: Pin<&mut dyn Job>) -> Step {
         if self.definition.cache().is_some() {
             return self.look_up(job);
         }

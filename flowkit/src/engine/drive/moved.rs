@@ -55,7 +55,7 @@ impl Drive {
             .as_ref()
             .and_then(|life| Some((life, life.replay.as_ref()?)))
         else {
-            return self.cached_or_admitted(&*job);
+            return self.cached_or_admitted(job);
         };
         let unfound = Unfound {
             definition: life.recorder.definition(self.definition),
@@ -87,7 +87,7 @@ impl Drive {
             Some(changed) => self.end_unknown(&format!(
                 "it had its effect, or may have had it, before {changed}"
             )),
-            None => self.cached_or_admitted(&*job),
+            None => self.cached_or_admitted(job),
         }
     }
 

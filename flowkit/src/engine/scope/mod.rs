@@ -16,7 +16,7 @@ use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::graph::{Control, Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Record};
+use crate::graph::{Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::journaling::calls::Calls;
 use crate::journaling::replay::Resumed;
@@ -234,16 +234,7 @@ impl Scope {
         let now = self.epoch.stamp();
         let place = {
             let mut graph = self.graph();
-            let place = graph.add(Node {
-                definition: run.definition,
-                parent: run.parent,
-                kind: run.kind,
-                created: now,
-                record: Record::new(),
-                control: Control::None,
-                stopped: false,
-                has_children: false,
-            });
+            let place = graph.add(Node::new(run.definition, run.parent, run.kind, now));
             let known = graph.edges.len();
             graph.describe(place, run.edges, run.name, run.tags);
             if self.life.is_some() {

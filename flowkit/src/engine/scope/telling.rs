@@ -1,11 +1,11 @@
 //! What observers are told, which is put together only if there are any.
 
 use std::any::Any;
-use std::sync::Arc;
 
 use super::{Change, Scope};
 use crate::clock::Stamp;
 use crate::event::{Event, EventKind};
+use crate::graph::Name;
 use crate::ids::NodeRef;
 use crate::state::State;
 
@@ -30,7 +30,7 @@ impl Scope {
     }
 
     /// The name of a run, if there is anybody to be told of it.
-    pub(crate) fn watched_name(&self, place: NodeRef) -> Option<Arc<str>> {
+    pub(crate) fn watched_name(&self, place: NodeRef) -> Option<Name> {
         self.is_watched().then(|| self.graph().name(place))
     }
 

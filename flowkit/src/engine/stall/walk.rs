@@ -77,7 +77,7 @@ impl Run {
         let kind = graph
             .node(self.place)
             .map_or(DefinitionKind::Task, |node| node.definition.kind());
-        (kind, graph.name(self.place))
+        (kind, graph.name(self.place).into())
     }
 
     pub(super) fn state(&self) -> State {
