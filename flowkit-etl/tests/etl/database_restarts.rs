@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use flowkit::prelude::*;
 use flowkit_etl::arrow_array::RecordBatch;
-use flowkit_etl::sink::{LoadId, Loaded, Sink, SqlSink};
+use flowkit_etl::sink::{LoadId, Loaded, Mode, Sink, SqlSink};
 use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::sql::Database;
 use flowkit_etl::{BatchStream, Error, ErrorKind};
@@ -14,12 +14,12 @@ use futures::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::databases::{count, load, rows};
-use crate::plants::{plants, stream};
+use crate::databases::{count, load, rows, sorted};
+use crate::plants::{Plant, plants, stream};
 use crate::servers::{Kind, Started};
 
 /// A server of a test's own, and its database.
-async fn on_own<F: Future<Output = ()>>(story: impl Fn(Kind, Started, Database) -> F) {
+pub(crate) async fn on_own<F: Future<Output = ()>>(story: impl Fn(Kind, Started, Database) -> F) {
     for kind in [Kind::Postgres, Kind::MySql] {
         if let Some(server) = Started::of(kind) {
             let database = Database::new(&server.address).unwrap();
@@ -34,7 +34,7 @@ async fn on_own<F: Future<Output = ()>>(story: impl Fn(Kind, Started, Database) 
 }
 
 /// What does not hold up the others.
-async fn aside(mut server: Started, act: fn(&mut Started)) -> Started {
+pub(crate) async fn aside(mut server: Started, act: fn(&mut Started)) -> Started {
     tokio::task::spawn_blocking(move || {
         act(&mut server);
         server
@@ -46,10 +46,41 @@ async fn aside(mut server: Started, act: fn(&mut Started)) -> Started {
 const LOADS: usize = 4;
 const ROWS: usize = 60_000;
 
+/// How loads stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Beside,
+    InPlaceOfAll,
+    ByKeys,
+}
+
+const WAYS: [Way; 3] = [Way::Beside, Way::InPlaceOfAll, Way::ByKeys];
+
+impl Way {
+    fn into(self, sink: SqlSink, keys: &[&str]) -> SqlSink {
+        match self {
+            Self::Beside => sink,
+            Self::InPlaceOfAll => sink.mode(Mode::Replace),
+            Self::ByKeys => sink.upsert_on(keys.iter().copied()),
+        }
+    }
+}
+
+/// The plants of a load, which no other has; but those of the load 0 begin with the ones that are there before.
+fn of_load(number: usize) -> Vec<Plant> {
+    let mut plants = plants(ROWS as i64);
+    for plant in &mut plants {
+        plant.height = Some(1.0);
+        if number > 0 {
+            plant.plant.insert_str(0, &format!("load {number}: "));
+        }
+    }
+    plants
+}
+
 /// Plants that say once some are on their way, and then go on when the server is gone.
-fn held(reached: mpsc::Sender<()>, gone: watch::Receiver<bool>) -> BatchStream {
-    let plants = plants(ROWS as i64);
-    let batches = stream(&plants);
+fn held(plants: &[Plant], reached: mpsc::Sender<()>, gone: watch::Receiver<bool>) -> BatchStream {
+    let batches = stream(plants);
     let schema = batches.schema().clone();
     let held = batches.enumerate().then(move |(number, batch)| {
         let (reached, mut gone) = (reached.clone(), gone.clone());
@@ -66,47 +97,90 @@ fn held(reached: mpsc::Sender<()>, gone: watch::Receiver<bool>) -> BatchStream {
 
 #[tokio::test]
 async fn a_server_that_restarts_amid_loads_has_nothing_of_them_and_they_can_be_tried_again() {
-    on_own(|kind, server, database| async move {
-        let sink = SqlSink::new(&database, "plants");
-        let few = plants(10);
-        sink.load(&load("first"), stream(&few)).await.unwrap();
-
-        let (reached, mut reaches) = mpsc::channel(LOADS);
-        let (ended, gone) = watch::channel(false);
-        let loads = (0..LOADS).map(|number| {
-            let (sink, batches) = (sink.clone(), held(reached.clone(), gone.clone()));
-            tokio::spawn(async move { sink.load(&load(&number.to_string()), batches).await })
-        });
-        let loads: Vec<_> = loads.collect();
-        for _ in 0..LOADS {
-            reaches.recv().await.unwrap();
+    on_own(|kind, mut server, database| async move {
+        for way in WAYS {
+            server = restart_amid_loads(kind, server, &database, way).await;
         }
-        let server = aside(server, Started::stop).await;
-        ended.send(true).unwrap();
-        for broken in join_all(loads).await {
-            let error = broken.unwrap().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{kind:?}: {error:?}");
-            assert!(error.is_transient());
-        }
-        let error = sink.load(&load("0"), stream(&few)).await.unwrap_err();
-        assert!(error.is_transient(), "while it is down, {kind:?}: {error:?}");
-
-        let _server = aside(server, Started::start).await;
-        assert_eq!(rows(&database, "plants").await.len(), few.len(), "{kind:?}");
-        let in_ledger = "SELECT COUNT(*) FROM flowkit_loads";
-        assert_eq!(count(&database, in_ledger).await, 1, "{kind:?}");
-        let again = (0..LOADS).map(|number| {
-            let (sink, load) = (sink.clone(), load(&number.to_string()));
-            async move { sink.load(&load, stream(&plants(ROWS as i64))).await }
-        });
-        for loaded in try_join_all(again).await.unwrap() {
-            assert_eq!((loaded.rows, loaded.repeated), (ROWS as u64, false), "{kind:?}");
-        }
-        let all = rows(&database, "plants").await.len();
-        assert_eq!(all, few.len() + LOADS * ROWS, "{kind:?}");
-        assert_eq!(count(&database, in_ledger).await, 1 + LOADS as i64, "{kind:?}");
     })
     .await;
+}
+
+/// Tries again what may be tried again, as a task does.
+async fn until_it_is_done(sink: &SqlSink, load: &LoadId, plants: &[Plant]) -> Loaded {
+    loop {
+        match sink.load(load, stream(plants)).await {
+            Err(error) if error.is_transient() => {}
+            other => return other.unwrap(),
+        }
+    }
+}
+
+async fn restart_amid_loads(kind: Kind, server: Started, database: &Database, way: Way) -> Started {
+    let (table, ledger) = (format!("plants_{}", way as u8), format!("loads_{}", way as u8));
+    let sink = SqlSink::new(database, &table).ledger(&ledger);
+    let sink = way.into(sink, &["plant", "day"]);
+    let (few, all) = (plants(10), [0, 1, 2, 3].map(of_load));
+    sink.load(&load("first"), stream(&few)).await.unwrap();
+
+    let (reached, mut reaches) = mpsc::channel(LOADS);
+    let (ended, gone) = watch::channel(false);
+    let loads = all.iter().enumerate().map(|(number, plants)| {
+        let (sink, batches) = (sink.clone(), held(plants, reached.clone(), gone.clone()));
+        tokio::spawn(async move { sink.load(&load(&number.to_string()), batches).await })
+    });
+    let loads: Vec<_> = loads.collect();
+    // Of those that replace all rows, one is under way at a time.
+    let under_way = if way == Way::InPlaceOfAll { 1 } else { LOADS };
+    for _ in 0..under_way {
+        reaches.recv().await.unwrap();
+    }
+    let server = aside(server, Started::stop).await;
+    ended.send(true).unwrap();
+    for broken in join_all(loads).await {
+        let error = broken.unwrap().unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Unavailable,
+            "{kind:?}, {way:?}: {error:?}"
+        );
+        assert!(error.is_transient());
+    }
+    let error = sink.load(&load("0"), stream(&few)).await.unwrap_err();
+    assert!(error.is_transient(), "while it is down, {kind:?}: {error:?}");
+
+    let server = aside(server, Started::start).await;
+    assert!(
+        rows(database, &table).await == sorted(few.clone()),
+        "{kind:?}, {way:?}"
+    );
+    let in_ledger = format!("SELECT COUNT(*) FROM {ledger}");
+    assert_eq!(count(database, &in_ledger).await, 1, "{kind:?}, {way:?}");
+    let again = all.iter().enumerate().map(|(number, plants)| {
+        let (sink, load) = (sink.clone(), load(&number.to_string()));
+        async move { until_it_is_done(&sink, &load, plants).await }
+    });
+    for loaded in join_all(again).await {
+        assert_eq!(
+            (loaded.rows, loaded.repeated),
+            (ROWS as u64, false),
+            "{kind:?}, {way:?}"
+        );
+    }
+    let found = rows(database, &table).await;
+    match way {
+        Way::Beside => assert!(found == sorted([few, all.concat()].concat()), "{kind:?}"),
+        Way::ByKeys => assert!(found == sorted(all.concat()), "{kind:?}"),
+        Way::InPlaceOfAll => {
+            let of_one = all.into_iter().filter(|plants| sorted(plants.clone()) == found);
+            assert_eq!(of_one.count(), 1, "{kind:?}: {} rows", found.len());
+        }
+    }
+    assert_eq!(
+        count(database, &in_ledger).await,
+        1 + LOADS as i64,
+        "{kind:?}, {way:?}"
+    );
+    server
 }
 
 #[tokio::test]
@@ -138,6 +212,7 @@ async fn a_server_that_restarts_amid_readings_makes_errors_of_them_and_not_ends(
 
 /// A server that goes down and comes back each time that so many rows have been on their way.
 struct Unsteady {
+    way: Way,
     database: Database,
     server: Mutex<Option<Started>>,
     due: Mutex<Vec<i64>>,
@@ -188,7 +263,7 @@ async fn copy(part: i64, #[resource] unsteady: &Arc<Unsteady>) -> Result<Loaded,
     let database = &unsteady.database;
     let query = format!("SELECT * FROM measured WHERE part = {part}");
     let batches = SqlSource::query(database, query).open().await?;
-    let sink = SqlSink::new(database, "copied");
+    let sink = unsteady.way.into(SqlSink::new(database, "copied"), &["number"]);
     sink.load(&LoadId::new(format!("part-{part}"))?, unsteady.through(batches))
         .await
 }
@@ -212,56 +287,81 @@ async fn measure(kind: Kind, database: &Database) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loads_of_a_flow_come_to_the_same_rows_as_undisturbed_however_often_the_server_restarts() {
-    on_own(|kind, server, database| async move {
+    on_own(|kind, mut server, database| async move {
         measure(kind, &database).await;
-        let rows = PARTS * ROWS_OF_PART;
-        let unsteady = Arc::new(Unsteady {
-            database: database.clone(),
-            server: Mutex::new(Some(server)),
-            due: Mutex::new(vec![rows * 3 / 4, rows * 2 / 5, rows / 10]),
-            passed: AtomicI64::new(0),
-            attempts: AtomicUsize::new(0),
-        });
-        let runtime = Runtime::builder()
-            .resource(unsteady.clone())
-            .build()
-            .await
-            .unwrap();
-        let began = Instant::now();
-        let run = runtime.run(copy_all(PARTS)).await;
-        let loaded = run.into_result().unwrap();
-        let broken = unsteady.attempts.load(Ordering::SeqCst) - PARTS as usize;
-        println!("{kind:?}: {broken} attempts failed, {:?}", began.elapsed());
-        assert!(
-            loaded.iter().all(|loaded| loaded.rows == ROWS_OF_PART as u64),
-            "{loaded:?}"
-        );
-        assert!(
-            unsteady.due.lock().unwrap().is_empty(),
-            "it did not restart {RESTARTS} times"
-        );
-        assert!(broken >= RESTARTS, "{broken} attempts failed");
-
-        assert_eq!(
-            count(&database, "SELECT COUNT(*) FROM copied").await,
-            rows,
-            "{kind:?}"
-        );
-        for (these, those) in [("measured", "copied"), ("copied", "measured")] {
-            let missing = format!(
-                "SELECT COUNT(*) FROM (SELECT * FROM {these} EXCEPT ALL SELECT * FROM {those}) AS missing"
-            );
-            assert_eq!(count(&database, &missing).await, 0, "{kind:?}: {missing}");
+        for way in WAYS {
+            server = copy_unsteadily(kind, server, &database, way).await;
         }
-        let once = format!(
-            "SELECT COUNT(*) FROM flowkit_loads WHERE target = 'copied' AND row_count = {ROWS_OF_PART}"
-        );
-        assert_eq!(count(&database, &once).await, PARTS, "{kind:?}");
-        assert_eq!(
-            count(&database, "SELECT COUNT(*) FROM flowkit_loads").await,
-            PARTS,
-            "{kind:?}"
-        );
     })
     .await;
+}
+
+async fn copy_unsteadily(kind: Kind, server: Started, database: &Database, way: Way) -> Started {
+    let rows = PARTS * ROWS_OF_PART;
+    if way == Way::ByKeys {
+        // Half of the rows are there as they were before they were measured.
+        let sink = way.into(SqlSink::new(database, "copied"), &["number"]);
+        let former = "SELECT number, part, 'not yet' AS plant, height FROM measured WHERE number % 2 = 0";
+        let former = SqlSource::query(database, former).open().await.unwrap();
+        sink.load(&load("former"), former).await.unwrap();
+    }
+    let unsteady = Arc::new(Unsteady {
+        way,
+        database: database.clone(),
+        server: Mutex::new(Some(server)),
+        due: Mutex::new(vec![rows * 3 / 4, rows * 2 / 5, rows / 10]),
+        passed: AtomicI64::new(0),
+        attempts: AtomicUsize::new(0),
+    });
+    let runtime = Runtime::builder()
+        .resource(unsteady.clone())
+        .build()
+        .await
+        .unwrap();
+    let began = Instant::now();
+    let run = runtime.run(copy_all(PARTS)).await;
+    let loaded = run.into_result().unwrap();
+    let broken = unsteady.attempts.load(Ordering::SeqCst) - PARTS as usize;
+    println!(
+        "{kind:?}, {way:?}: {broken} attempts failed, {:?}",
+        began.elapsed()
+    );
+    assert!(
+        loaded.iter().all(|loaded| loaded.rows == ROWS_OF_PART as u64),
+        "{loaded:?}"
+    );
+    assert!(
+        unsteady.due.lock().unwrap().is_empty(),
+        "it did not restart {RESTARTS} times"
+    );
+    assert!(broken >= RESTARTS, "{broken} attempts failed");
+    assert_all_are_copied(kind, database, way).await;
+    for table in ["copied", "flowkit_loads"] {
+        let drop = format!("DROP TABLE {table}");
+        database.execute(&drop, &[]).await.unwrap();
+    }
+    let server = unsteady.server.lock().unwrap().take();
+    server.unwrap()
+}
+
+async fn assert_all_are_copied(kind: Kind, database: &Database, way: Way) {
+    // Of those that replace all rows, one was the last.
+    let measured = match way {
+        Way::InPlaceOfAll => "SELECT * FROM measured WHERE part = (SELECT MIN(part) FROM copied)",
+        _ => "SELECT * FROM measured",
+    };
+    let copied = "SELECT * FROM copied";
+    for (these, those) in [(measured, copied), (copied, measured)] {
+        let missing = format!(
+            "SELECT COUNT(*) FROM (SELECT * FROM ({these}) AS these EXCEPT ALL SELECT * FROM ({those}) AS those) AS missing"
+        );
+        assert_eq!(count(database, &missing).await, 0, "{kind:?}, {way:?}: {missing}");
+    }
+    let once = format!(
+        "SELECT COUNT(*) FROM flowkit_loads WHERE target = 'copied' AND load_id LIKE 'part-%' AND row_count = {ROWS_OF_PART}"
+    );
+    assert_eq!(count(database, &once).await, PARTS, "{kind:?}, {way:?}");
+    let others = "SELECT COUNT(*) FROM flowkit_loads WHERE load_id NOT LIKE 'part-%'";
+    let former = i64::from(way == Way::ByKeys);
+    assert_eq!(count(database, others).await, former, "{kind:?}, {way:?}");
 }

@@ -40,7 +40,7 @@ pub(crate) async fn count(database: &Database, query: &str) -> i64 {
     arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(column).value(0)
 }
 
-fn sorted(mut plants: Vec<Plant>) -> Vec<Plant> {
+pub(crate) fn sorted(mut plants: Vec<Plant>) -> Vec<Plant> {
     plants.sort_by(|a, b| (&a.plant, a.day).cmp(&(&b.plant, b.day)));
     plants
 }

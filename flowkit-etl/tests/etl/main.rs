@@ -34,6 +34,13 @@ mod csv_files;
     feature = "compression"
 ))]
 mod data_sets;
+#[cfg(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "mysql",
+    feature = "pipeline"
+))]
+mod database_commits;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod database_faults;
 #[cfg(all(
