@@ -67,6 +67,8 @@ pub mod alerts;
 mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
+#[cfg(any(feature = "files", feature = "alerts"))]
+mod durable;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;

@@ -14,6 +14,8 @@ mod alert_channels;
 #[cfg(all(feature = "alerts", feature = "quality"))]
 mod alert_delivery;
 #[cfg(all(feature = "alerts", feature = "quality"))]
+mod alert_history;
+#[cfg(all(feature = "alerts", feature = "quality"))]
 mod alerts;
 #[cfg(all(
     feature = "objects",
