@@ -90,6 +90,8 @@ pub mod quality;
 pub mod query;
 #[cfg(any(feature = "validation", feature = "quality"))]
 mod records;
+#[cfg(any(feature = "http", feature = "alerts"))]
+mod refusal;
 #[cfg(feature = "data")]
 mod reject;
 #[cfg(all(feature = "remote", feature = "files"))]

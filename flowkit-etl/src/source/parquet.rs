@@ -81,13 +81,8 @@ impl ParquetSource {
 
 impl Source for ParquetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        let source = self.clone();
-        reading(async move {
-            let files = source.location.find().await?;
-            let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
-            Ok(BatchStream::blocking(schema, batches))
-        })
-        .boxed()
+        let (location, source) = (self.location.clone(), self.clone());
+        reading(files::opened(location, move |files| source.open_files(files))).boxed()
     }
 }
 
