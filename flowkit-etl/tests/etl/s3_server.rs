@@ -8,7 +8,6 @@ use flowkit_etl::object::Bucket;
 use flowkit_etl::object::object_store::aws::AmazonS3Builder;
 use flowkit_etl::object::object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use futures::StreamExt;
-use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -177,8 +176,11 @@ impl Serving {
         };
         let folders = self.folders_in(uri.query().unwrap_or_default());
         if !folders.is_empty() {
-            let body = BodyExt::collect(answer.body_mut()).await.unwrap().to_bytes();
-            let listed = String::from_utf8(body.to_vec()).unwrap();
+            let mut body = Vec::new();
+            while let Some(piece) = answer.body_mut().next().await {
+                body.extend_from_slice(&piece.unwrap());
+            }
+            let listed = String::from_utf8(body).unwrap();
             let listed = listed.replace("</ListBucketResult>", &format!("{folders}</ListBucketResult>"));
             answer.headers_mut().remove("content-length");
             *answer.body_mut() = s3s::Body::from(listed);

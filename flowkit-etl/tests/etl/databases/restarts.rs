@@ -14,9 +14,9 @@ use futures::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::databases::servers::{Kind, Started};
 use crate::databases::{count, load, rows, sorted};
 use crate::plants::{Plant, plants, stream};
-use crate::servers::{Kind, Started};
 
 /// A server of a test's own, and its database.
 pub(crate) async fn on_own<F: Future<Output = ()>>(story: impl Fn(Kind, Started, Database) -> F) {

@@ -9,7 +9,7 @@ use flowkit_etl::ErrorKind;
 use flowkit_etl::alerts::{AlertRecord, Alerts, AlertsBuilder, Outcome, Rule};
 use futures::FutureExt;
 
-use crate::noted::{HOUR, MINUTE, Noted, run};
+use crate::alerts::noted::{HOUR, MINUTE, Noted, run};
 
 /// What a process does that begins so long after the first one, if it alerts by these rules.
 fn process<F: Future<Output = ()>>(

@@ -10,10 +10,10 @@ use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::database_restarts::{aside, on_own};
+use crate::databases::restarts::{aside, on_own};
+use crate::databases::servers::{Kind, Place, Started, on_each};
 use crate::databases::{count, load, rows, sorted};
 use crate::plants::{Plant, plants, stream};
-use crate::servers::{Kind, Place, Started, on_each};
 
 /// The way to a server, on which answers to commits are lost, and the connections with them.
 struct Deaf {
