@@ -147,6 +147,11 @@ pub(crate) fn ranges(measurements: &[Measurement]) -> Vec<Check> {
 
 /// Whether what the rows say about one thing fits together, within each row and from day to day of each plant.
 pub(crate) fn consistency(measurements: &[Measurement]) -> Vec<Check> {
+    let (rows, days) = (consistent_rows(measurements), consistent_days(measurements));
+    rows.into_iter().chain(days).collect()
+}
+
+fn consistent_rows(measurements: &[Measurement]) -> [Check; 3] {
     let mut names = Tally::default();
     let mut repetitions = Tally::default();
     let mut identities = Tally::default();
@@ -165,7 +170,29 @@ pub(crate) fn consistency(measurements: &[Measurement]) -> Vec<Check> {
         let same = (&row.genotype, row.scenario, &row.pot) == (&first.genotype, first.scenario, &first.pot);
         identities.count(row.source_line, same);
     }
+    [
+        names.check(
+            Kind::Consistency,
+            "Ref",
+            CONSISTENT,
+            "rows whose Ref is not experiment, Line, Position and scenario",
+        ),
+        repetitions.check(
+            Kind::Consistency,
+            "Repsce",
+            CONSISTENT,
+            "rows whose Repsce is not repetition and scenario",
+        ),
+        identities.check(
+            Kind::Consistency,
+            "identity",
+            INDISPENSABLE,
+            "rows of another genotype, scenario or pot than their plant's first",
+        ),
+    ]
+}
 
+fn consistent_days(measurements: &[Measurement]) -> [Check; 2] {
     let mut thermal = Tally::default();
     let mut heights = Tally::default();
     for days in by_plant_and_day(measurements).values() {
@@ -183,36 +210,15 @@ pub(crate) fn consistency(measurements: &[Measurement]) -> Vec<Check> {
             &mut heights,
         );
     }
-
-    let check =
-        |tally: Tally, subject, threshold, wrong| tally.check(Kind::Consistency, subject, threshold, wrong);
-    vec![
-        check(
-            names,
-            "Ref",
-            CONSISTENT,
-            "rows whose Ref is not experiment, Line, Position and scenario",
-        ),
-        check(
-            repetitions,
-            "Repsce",
-            CONSISTENT,
-            "rows whose Repsce is not repetition and scenario",
-        ),
-        check(
-            identities,
-            "identity",
-            INDISPENSABLE,
-            "rows of another genotype, scenario or pot than their plant's first",
-        ),
-        check(
-            thermal,
+    [
+        thermal.check(
+            Kind::Consistency,
             "thermalTime",
             CONSISTENT,
             "steps from day to day go down",
         ),
-        check(
-            heights,
+        heights.check(
+            Kind::Consistency,
             "plantHeight",
             CONSISTENT,
             "steps from day to day lose more than half",

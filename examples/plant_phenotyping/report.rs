@@ -58,30 +58,9 @@ impl Fastest {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            source,
-            records,
-            rejected,
-            duplicates,
-            checks,
-            fastest,
-            loaded,
-        } = self;
-        writeln!(f, "source      {}", source.display())?;
-        let bad = rejected.len();
-        writeln!(
-            f,
-            "records     {records} read, {bad} rejected, {duplicates} duplicates of a plant and day"
-        )?;
-        for record in rejected.iter().take(SHOWN) {
-            writeln!(f, "            {record}")?;
-        }
-        if bad > SHOWN {
-            writeln!(f, "            and {} more", bad - SHOWN)?;
-        }
-
+        self.write_records(f)?;
         writeln!(f, "\nquality checks")?;
-        let mut sorted: Vec<&Check> = checks.iter().collect();
+        let mut sorted: Vec<&Check> = self.checks.iter().collect();
         sorted.sort_by_key(|check| Reverse(check.verdict));
         for Check {
             kind,
@@ -98,39 +77,60 @@ impl fmt::Display for Report {
                 measured * 100.0
             )?;
         }
+        self.fastest
+            .iter()
+            .try_for_each(|fastest| write!(f, "{fastest}"))?;
+        let Loaded {
+            plants_file,
+            plants,
+            summary_file,
+            genotypes,
+        } = &self.loaded;
+        writeln!(f, "\nwrote       {} ({plants} plants)", plants_file.display())?;
+        writeln!(f, "            {} ({genotypes} rows)", summary_file.display())
+    }
+}
 
-        for Fastest { scenario, genotypes } in fastest {
-            writeln!(
-                f,
-                "\nfastest genotypes under {scenario}, growth of height per day"
-            )?;
-            for GenotypeFigures {
-                genotype,
-                plants,
-                mean_growth_rate,
-                sd_growth_rate,
-                ..
-            } in genotypes
-            {
-                let mean = mean_growth_rate
-                    .map(|mean| format!("{mean:.4}"))
-                    .unwrap_or_default();
-                let deviation = sd_growth_rate.map(|sd| format!(" ± {sd:.4}")).unwrap_or_default();
-                writeln!(f, "  {genotype:<12}  {mean}{deviation:<9}  {plants} plants")?;
-            }
-        }
+impl Report {
+    fn write_records(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (records, bad, duplicates) = (self.records, self.rejected.len(), self.duplicates);
+        writeln!(f, "source      {}", self.source.display())?;
         writeln!(
             f,
-            "\nwrote       {} ({} plants)",
-            loaded.plants_file.display(),
-            loaded.plants
+            "records     {records} read, {bad} rejected, {duplicates} duplicates of a plant and day"
         )?;
+        for record in self.rejected.iter().take(SHOWN) {
+            writeln!(f, "            {record}")?;
+        }
+        match bad.checked_sub(SHOWN) {
+            Some(more @ 1..) => writeln!(f, "            and {more} more"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Fastest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenario, genotypes } = self;
         writeln!(
             f,
-            "            {} ({} rows)",
-            loaded.summary_file.display(),
-            loaded.genotypes
-        )
+            "\nfastest genotypes under {scenario}, growth of height per day"
+        )?;
+        for GenotypeFigures {
+            genotype,
+            plants,
+            mean_growth_rate,
+            sd_growth_rate,
+            ..
+        } in genotypes
+        {
+            let mean = mean_growth_rate
+                .map(|mean| format!("{mean:.4}"))
+                .unwrap_or_default();
+            let deviation = sd_growth_rate.map(|sd| format!(" ± {sd:.4}")).unwrap_or_default();
+            writeln!(f, "  {genotype:<12}  {mean}{deviation:<9}  {plants} plants")?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 //! - The same is told once in a while: of equal findings about one flow within an hour ([`Rule::once_per`]) the first is told, and the next one that is told says how many there were meanwhile. That all is well again is told by rules that say [`Rule::tell_resolved`].
 //! - A channel takes only so many alerts in a time ([`Delivery::at_most`]); what is held back is counted in the next one.
 //! - What cannot be delivered is tried again, and recorded either way: [`Alerts::records`]. No run fails or waits for it.
+//! - With [a file](AlertsBuilder::keep_in), a program that is started again knows what was told, what was not, and when flows last succeeded.
 //! - Addresses of webhooks, passwords and headers are [`Secret`](flowkit::Secret)s. They are in no error, log or record.
 //!
 //! ```no_run
@@ -36,6 +37,7 @@ mod alert;
 mod channel;
 mod delivery;
 mod email;
+mod history;
 mod post;
 mod record;
 mod rule;
@@ -54,6 +56,7 @@ pub use self::slack::Slack;
 pub use self::webhook::Webhook;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +67,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use self::delivery::Line;
+use self::history::{History, Remembered};
 use self::record::Records;
 use self::seen::{Message, Seen};
 use self::watch::Watch;
@@ -84,6 +88,8 @@ struct Shared {
     /// What judges, and ends after what delivers.
     judge: Mutex<Option<JoinHandle<()>>>,
     judging: AbortHandle,
+    /// What writes records down, where that is asked for.
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Describes [`Alerts`].
@@ -92,6 +98,7 @@ pub struct AlertsBuilder {
     rules: Vec<Rule>,
     channels: Vec<(String, Arc<dyn Channel>, Delivery)>,
     records: usize,
+    kept_in: Option<PathBuf>,
     clock: Arc<dyn Clock>,
 }
 
@@ -102,6 +109,7 @@ impl Alerts {
             rules: Vec::new(),
             channels: Vec::new(),
             records: DEFAULT_RECORDS,
+            kept_in: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -117,19 +125,28 @@ impl Alerts {
     pub async fn shutdown(&self, at_most: Duration) -> Vec<AlertRecord> {
         // Nobody takes it if it has ended.
         drop(self.shared.messages.send(Message::Stop));
-        let ended = async {
-            // Whoever else shuts down meanwhile waits for the same.
-            let mut judge = self.shared.judge.lock().await;
-            if let Some(ending) = judge.as_mut() {
-                drop(ending.await);
-                *judge = None;
-            }
-        };
-        if tokio::time::timeout(at_most, ended).await.is_err() {
+        let judged = ended(&self.shared.judge);
+        if tokio::time::timeout(at_most, judged).await.is_err() {
             // It holds those that deliver, which end with it.
             self.shared.judging.abort();
         }
-        self.shared.records.give_up(self.shared.clock.now())
+        let undelivered = self.shared.records.give_up(self.shared.clock.now());
+        self.shared.records.close();
+        let written = ended(&self.shared.writer);
+        if tokio::time::timeout(at_most, written).await.is_err() {
+            tracing::error!(target: "flowkit_etl", "the last records of alerts are not written yet");
+        }
+        undelivered
+    }
+}
+
+/// Waits until a task has ended. Whoever else does meanwhile waits for the same.
+async fn ended(task: &Mutex<Option<JoinHandle<()>>>) {
+    let mut task = task.lock().await;
+    if let Some(ending) = task.as_mut() {
+        // Whatever ended it.
+        drop(ending.await);
+        *task = None;
     }
 }
 
@@ -162,6 +179,18 @@ impl AlertsBuilder {
         self
     }
 
+    /// Keeps the records in a file, too, which is made if it is not there: a line of JSON for each change of an [`AlertRecord`], of which the last one with its `number` counts, and one for each
+    /// success that a rule listens for. It does not grow beyond what is [remembered](Self::remember) and some megabytes.
+    ///
+    /// Whoever is started with the same file after that knows all of it: [`Alerts::records`] has the alerts of before, those that were waiting when the process ended are delivered now, what was told lately
+    /// is not told again, what is well again is told, and [`Rule::no_success_within`] counts from the last success, or from when it was first listened for.
+    ///
+    /// No run or alert waits for the file. One that cannot be written is logged as an error, and written as a whole once it can be. One process at a time has it, by a lock on a file beside it.
+    pub fn keep_in(mut self, path: impl Into<PathBuf>) -> Self {
+        self.kept_in = Some(path.into());
+        self
+    }
+
     /// Where wall time comes from, for what is told of without an event; the system's clock unless said otherwise.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -182,9 +211,10 @@ impl AlertsBuilder {
                 Error::new(error.kind(), format!("the channel `{name}` cannot deliver")).because(error)
             })?;
         }
-        let records = Records::new(self.records);
+        let now = self.clock.now();
+        let (records, writer) = kept(self.kept_in, self.records, &tokio)?;
         let (messages, received) = mpsc::unbounded_channel();
-        let lines = self
+        let lines: Vec<Line> = self
             .channels
             .into_iter()
             .map(|(name, channel, delivery)| {
@@ -198,10 +228,17 @@ impl AlertsBuilder {
                 )
             })
             .collect();
+        let mut rules = self.rules;
+        for rule in &mut rules {
+            rule.remember(&records, now);
+        }
+        let watch = Watch::new(rules, &records.all(), Instant::now(), now);
+        delivery::go_on(&lines, &records, now);
         let judge = Judge {
-            watch: Watch::new(self.rules, Instant::now(), self.clock.now()),
+            watch,
             routes,
             lines,
+            records: records.clone(),
             clock: self.clock.clone(),
         };
         let judge = tokio.spawn(judge.run(received));
@@ -212,6 +249,7 @@ impl AlertsBuilder {
                 clock: self.clock,
                 judging: judge.abort_handle(),
                 judge: Mutex::new(Some(judge)),
+                writer: Mutex::new(writer),
             }),
         })
     }
@@ -251,11 +289,27 @@ impl AlertsBuilder {
     }
 }
 
+/// The records, and what writes them down if that is asked for.
+fn kept(path: Option<PathBuf>, at_most: usize, tokio: &Handle) -> Result<(Records, Option<JoinHandle<()>>)> {
+    let Some(path) = path else {
+        return Ok((Records::new(at_most, Remembered::default(), None), None));
+    };
+    let (mut history, remembered) = History::open(path)?;
+    let (written, received) = mpsc::unbounded_channel();
+    let records = Records::new(at_most, remembered, Some(written));
+    let remembering = records.remembering();
+    // As it is numbered now.
+    history.rewrite(&remembering.entries().unwrap_or_default())?;
+    let writer = tokio.spawn(history.follow(received, remembering));
+    Ok((records, Some(writer)))
+}
+
 /// What judges what was seen, and hands alerts to those that deliver.
 struct Judge {
     watch: Watch,
     routes: Vec<Vec<usize>>,
     lines: Vec<Line>,
+    records: Records,
     clock: Arc<dyn Clock>,
 }
 
@@ -274,6 +328,9 @@ impl Judge {
             };
             match message {
                 Some(Message::Seen(seen)) => {
+                    for flow in self.watch.listens(&seen) {
+                        self.records.heard(flow, seen.at);
+                    }
                     let told = self.watch.seen(seen, Instant::now());
                     self.pass_on(told);
                 }

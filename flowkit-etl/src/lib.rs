@@ -67,6 +67,8 @@ pub mod alerts;
 mod blocking;
 #[cfg(feature = "data")]
 mod dead_letters;
+#[cfg(any(feature = "files", feature = "alerts"))]
+mod durable;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
@@ -88,6 +90,8 @@ pub mod quality;
 pub mod query;
 #[cfg(any(feature = "validation", feature = "quality"))]
 mod records;
+#[cfg(any(feature = "http", feature = "alerts"))]
+mod refusal;
 #[cfg(feature = "data")]
 mod reject;
 #[cfg(all(feature = "remote", feature = "files"))]

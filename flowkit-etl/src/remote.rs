@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-#[cfg(any(feature = "csv", feature = "json"))]
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
@@ -106,13 +105,11 @@ impl Drop for Pieces {
 }
 
 /// The bytes of a file, for what reads and blocks.
-#[cfg(any(feature = "csv", feature = "json"))]
 pub(crate) struct RemoteReader {
     pieces: Pieces,
     piece: Bytes,
 }
 
-#[cfg(any(feature = "csv", feature = "json"))]
 impl RemoteReader {
     /// Begins to bring it. Must be called within a runtime.
     pub(crate) fn new(remote: Arc<dyn Remote>) -> Self {
@@ -123,7 +120,6 @@ impl RemoteReader {
     }
 }
 
-#[cfg(any(feature = "csv", feature = "json"))]
 impl Read for RemoteReader {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {

@@ -5,8 +5,6 @@ mod dataset;
 #[cfg(feature = "files")]
 mod drain;
 #[cfg(feature = "files")]
-mod durable;
-#[cfg(feature = "files")]
 mod file;
 #[cfg(feature = "files")]
 mod format;

@@ -1,6 +1,10 @@
 //! Where data comes from: the contract of a source, and the sources in a file each.
 
-#[cfg(any(feature = "csv", feature = "json"))]
+#[cfg(any(
+    feature = "csv",
+    feature = "json",
+    all(feature = "parquet", feature = "remote")
+))]
 mod bytes;
 #[cfg(feature = "csv")]
 pub(crate) mod csv;

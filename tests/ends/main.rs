@@ -15,7 +15,7 @@ mod http_server;
 mod program;
 #[path = "../../flowkit-etl/tests/etl/s3_server.rs"]
 mod s3_server;
-#[path = "../../flowkit-etl/tests/etl/servers.rs"]
+#[path = "../../flowkit-etl/tests/etl/databases/servers.rs"]
 #[allow(dead_code, reason = "each test uses some of it")]
 mod servers;
 mod ways;

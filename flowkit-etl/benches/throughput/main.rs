@@ -1,5 +1,5 @@
 //! What a pipeline's ends cost: CSV into Parquet, Parquet into PostgreSQL and out of it again, beside the same jobs done with the crates beneath, all in one run. And what seven checks of quality
-//! cost in the pass over a Parquet file that makes them all, beside the pass without them.
+//! cost in the pass over a Parquet file that makes them all, and what one of keys of texts and numbers costs, beside the pass without them.
 //!
 //! `FLOWKIT_ROWS=10000000 FLOWKIT_TEST_POSTGRES=postgres://… cargo bench -p flowkit-etl --features csv,parquet,postgres,quality`. A million rows unless said otherwise; without a server, only files. Each job runs in a
 //! process of its own, whose peak of memory is its own, three times by turns; the shortest time counts.
@@ -22,9 +22,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What is measured: each job by us and by the crates beneath.
-const JOBS: [&str; 4] = [
+const JOBS: [&str; 5] = [
     "csv-to-parquet",
     "quality-of-parquet",
+    "keys-of-parquet",
     "parquet-to-postgres",
     "postgres-to-parquet",
 ];
@@ -62,7 +63,10 @@ async fn main() {
             "ours csv-to-parquet" => ours::csv_to_parquet(&places).await,
             "plain csv-to-parquet" => plain::csv_to_parquet(&places),
             "ours quality-of-parquet" => ours::parquet_with_checks(&places).await,
-            "plain quality-of-parquet" => ours::parquet_without_checks(&places).await,
+            "ours keys-of-parquet" => ours::parquet_with_keys(&places).await,
+            "plain quality-of-parquet" | "plain keys-of-parquet" => {
+                ours::parquet_without_checks(&places).await;
+            }
             "ours parquet-to-postgres" => ours::parquet_to_postgres(&places).await,
             "plain parquet-to-postgres" => plain::parquet_to_postgres(&places).await,
             "ours postgres-to-parquet" => ours::postgres_to_parquet(&places).await,

@@ -63,7 +63,6 @@ pub(crate) async fn parquet_without_checks(places: &Places) {
 
 /// The same, with a check of each kind that needs nothing but the data.
 pub(crate) async fn parquet_with_checks(places: &Places) {
-    let batches = ParquetSource::new(&places.parquet).open().await.unwrap();
     let quality = Quality::new("season")
         .check(Check::rows(1, None))
         .check(Check::complete("leaf_area").at_least(0.5))
@@ -72,6 +71,17 @@ pub(crate) async fn parquet_with_checks(places: &Places) {
         .check(Check::one_of("scenario", ["WW", "WD"]))
         .check(Check::matching("plant", "^manip1_[0-9]+_W[WD]$").unwrap())
         .check(Check::compare("leaf_area", Comparison::LessOrEqual, "height"));
+    pass_guarded(places, &quality).await;
+}
+
+/// The same, with keys that are kept by their digests.
+pub(crate) async fn parquet_with_keys(places: &Places) {
+    let quality = Quality::new("season").check(Check::unique(["plant", "id"]));
+    pass_guarded(places, &quality).await;
+}
+
+async fn pass_guarded(places: &Places, quality: &Quality) {
+    let batches = ParquetSource::new(&places.parquet).open().await.unwrap();
     let (batches, measured) = quality.guard(batches).unwrap();
     pass(batches).await;
     assert!(measured.report().passed());

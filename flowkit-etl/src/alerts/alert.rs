@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use flowkit::FlowRunId;
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Whether something is wrong, or well again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Something is wrong.
@@ -18,7 +18,7 @@ pub enum Status {
 }
 
 /// What is told: a rule found something about a flow, or it is well again. As JSON, the body of a [`Webhook`](super::Webhook).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     /// Whether something is wrong, or well again.
     pub status: Status,
@@ -29,11 +29,12 @@ pub struct Alert {
     /// The flow.
     pub flow: String,
     /// The flow run, where it is about one.
+    #[serde(deserialize_with = "run")]
     pub flow_run: Option<FlowRunId>,
     /// The name of that run.
     pub flow_run_name: Option<String>,
     /// When it was found.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(with = "rfc3339")]
     pub at: SystemTime,
     /// What was found, in a line.
     pub summary: String,
@@ -94,11 +95,29 @@ fn said(at: SystemTime) -> String {
     rounded.map_or_else(|_| "an unknown time".to_owned(), |at| at.to_string())
 }
 
-pub(super) fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    match Timestamp::try_from(*at) {
-        Ok(at) => serializer.collect_str(&at),
-        Err(error) => Err(serde::ser::Error::custom(error)),
+/// Times as they are written down.
+pub(super) mod rfc3339 {
+    use std::time::SystemTime;
+
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        match Timestamp::try_from(*at) {
+            Ok(at) => serializer.collect_str(&at),
+            Err(error) => Err(serde::ser::Error::custom(error)),
+        }
     }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        Timestamp::deserialize(deserializer).map(SystemTime::from)
+    }
+}
+
+fn run<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FlowRunId>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let id = text.map(|text| text.parse()).transpose();
+    id.map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use flowkit::Clock;
@@ -128,6 +128,10 @@ impl Line {
     /// Has an alert delivered, without waiting for that.
     pub(super) fn send(&self, alert: Alert) {
         let number = self.records.add(&self.name, alert.clone(), self.clock.now());
+        self.queue(number, alert);
+    }
+
+    fn queue(&self, number: u64, alert: Alert) {
         let alerts = self.alerts.as_ref();
         if alerts.is_none_or(|alerts| alerts.try_send((number, alert)).is_err()) {
             tracing::error!(target: "flowkit_etl", channel = self.name, "too many alerts wait for a channel: one was given up");
@@ -149,6 +153,19 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.worker.abort();
+    }
+}
+
+/// Has delivered what was waiting when an earlier process ended.
+pub(super) fn go_on(lines: &[Line], records: &Records, now: SystemTime) {
+    for (number, record) in records.waiting() {
+        match lines.iter().find(|line| line.name == record.channel) {
+            Some(line) => line.queue(number, record.alert),
+            None => records.change(number, |record| {
+                (record.outcome, record.at) = (Outcome::Undelivered, now);
+                record.error = Some(format!("there is no channel `{}` any more", record.channel));
+            }),
+        }
     }
 }
 

@@ -1,15 +1,15 @@
 //! What is posted to an address that is a secret.
 
 use std::fmt;
-use std::time::Duration;
 
 use flowkit::Secret;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Url};
 
 use super::Failure;
 use crate::error::{Error, ErrorKind, Result};
+use crate::refusal;
 
 /// An address that JSON is posted to. Whoever knows it may post there, so it is shown nowhere.
 #[derive(Clone)]
@@ -75,30 +75,15 @@ impl Post {
             Error::new(ErrorKind::Unavailable, "the webhook does not answer").because(error.without_url())
         })?;
         let status = answer.status();
-        if status.is_success() {
+        let Some(kind) = refusal::kind_of(status) else {
             return Ok(());
-        }
-        let kind = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorKind::Access,
-            StatusCode::NOT_FOUND | StatusCode::GONE => ErrorKind::NotFound,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                ErrorKind::Unavailable
-            }
-            status if status.is_server_error() => ErrorKind::Unavailable,
-            _ => ErrorKind::Options,
         };
         // What it says beside that may repeat what it was asked.
         Err(Failure {
             error: Error::new(kind, format!("the webhook answers {status}")),
-            after: seconds(answer.headers()),
+            after: refusal::retry_after(answer.headers()),
         })
     }
-}
-
-/// How long the other side says to wait, if it says so in seconds.
-fn seconds(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 impl fmt::Debug for Post {

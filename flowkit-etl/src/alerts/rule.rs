@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::record::{Listened, Records};
+
 /// How long the same is not told again, unless said otherwise.
 pub const DEFAULT_WINDOW: Duration = Duration::from_secs(3600);
 
@@ -69,7 +71,7 @@ impl Rule {
         )
     }
 
-    /// No run of a flow succeeded for this long: since the last one, or since alerts were started, unless [`last_success`](Self::last_success) knows of an earlier one. It is told again after each [window](Self::once_per) in which that goes on, and resolved by a run that succeeds.
+    /// No run of a flow succeeded for this long: since the last one, or since alerts were started, unless [`last_success`](Self::last_success) or [a file](super::AlertsBuilder::keep_in) knows of an earlier time. It is told again after each [window](Self::once_per) in which that goes on, and resolved by a run that succeeds.
     pub fn no_success_within(flow: impl Into<String>, time: Duration) -> Self {
         let rule = Self::new(
             format!("no success within {}", in_words(time)),
@@ -84,6 +86,25 @@ impl Rule {
             *last = Some(at);
         }
         self
+    }
+
+    /// What it listens for, if it does.
+    pub(super) fn listened(&self) -> Option<Listened> {
+        let flow = self
+            .flow
+            .clone()
+            .filter(|_| matches!(self.finds, Finds::Silent(..)))?;
+        Some((flow, self.tags.clone()))
+    }
+
+    /// Counts from what earlier processes knew, if that is later than what it was told.
+    pub(super) fn remember(&mut self, records: &Records, now: SystemTime) {
+        if let Some(flow) = self.listened()
+            && let Finds::Silent(_, last) = &mut self.finds
+        {
+            let begin = last.unwrap_or(now);
+            *last = (*last).max(Some(records.quiet_since(flow, begin)));
+        }
     }
 
     /// A check of [quality](crate::quality) did not pass, of severity [`Severity::Fail`](crate::quality::Severity::Fail). It is resolved by a report of that name and flow which passes.

@@ -7,6 +7,7 @@ use flowkit::FlowRunId;
 use tokio::time::Instant;
 
 use super::alert::{Alert, Status};
+use super::record::{AlertRecord, Listened};
 use super::rule::{Finds, Rule, in_words};
 use super::seen::{Run, Seen, What};
 
@@ -40,7 +41,8 @@ struct Running {
 
 /// Something wrong, as it was told last.
 struct Found {
-    told: Instant,
+    /// When that was, if it is no longer ago than a clock knows.
+    told: Option<Instant>,
     /// How often it was found since then.
     repeated: u64,
     /// Whether it is wrong still.
@@ -59,7 +61,8 @@ struct Finding<'a> {
 }
 
 impl Watch {
-    pub(super) fn new(rules: Vec<Rule>, now: Instant, at: SystemTime) -> Self {
+    /// Rules, and what earlier processes told, the first things first.
+    pub(super) fn new(rules: Vec<Rule>, told: &[AlertRecord], now: Instant, at: SystemTime) -> Self {
         let mut due = BTreeSet::new();
         let mut silent = vec![(now, Duration::ZERO); rules.len()];
         for (index, (rule, silent)) in rules.iter().zip(&mut silent).enumerate() {
@@ -72,11 +75,21 @@ impl Watch {
         }
         Self {
             silent,
+            found: found_before(&rules, told, now, at),
             rules,
             running: HashMap::new(),
             due,
-            found: HashMap::new(),
         }
+    }
+
+    /// For what rules listen that this is.
+    pub(super) fn listens(&self, seen: &Seen) -> Vec<Listened> {
+        let succeeded = matches!(seen.what, What::Ended { state, .. } if state.is_success());
+        let rules = self
+            .rules
+            .iter()
+            .filter(|rule| succeeded && rule.concerns(&seen.run));
+        rules.filter_map(Rule::listened).collect()
     }
 
     /// When [`due`](Self::due) is worth a call.
@@ -290,14 +303,15 @@ impl Watch {
         let mut repeated = 0;
         if let Some(found) = found {
             found.raised = true;
-            if now.saturating_duration_since(found.told) < window {
+            let told = found.told.map(|told| now.saturating_duration_since(told));
+            if told.is_some_and(|ago| ago < window) {
                 found.repeated += 1;
                 return None;
             }
             repeated = found.repeated;
         }
         let found = Found {
-            told: now,
+            told: Some(now),
             repeated: 0,
             raised: true,
         };
@@ -335,6 +349,38 @@ impl Watch {
         };
         Some((finding.rule, alert))
     }
+}
+
+/// What is wrong since before.
+fn found_before(
+    rules: &[Rule],
+    told: &[AlertRecord],
+    now: Instant,
+    at: SystemTime,
+) -> HashMap<(usize, String), Found> {
+    let mut found = HashMap::new();
+    for alert in told.iter().map(|record| &record.alert) {
+        let named = rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.name == alert.rule);
+        for (index, _) in named {
+            let key = (index, alert.subject.clone());
+            match alert.status {
+                Status::Resolved => drop(found.remove(&key)),
+                Status::Raised => {
+                    let ago = at.duration_since(alert.at).unwrap_or_default();
+                    let before = Found {
+                        told: now.checked_sub(ago),
+                        repeated: 0,
+                        raised: true,
+                    };
+                    found.insert(key, before);
+                }
+            }
+        }
+    }
+    found
 }
 
 /// The checks of a report, line by line. Its examples are records, which are not sent around.

@@ -4,12 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, StatusCode, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Auth;
+use crate::refusal;
 
 /// How long a request may take, unless said otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -226,21 +227,10 @@ impl Endpoint {
 
     /// What an answer of this status is, if it is none of success.
     fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
-        let kind = match status {
-            status if status.is_success() => return None,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                ErrorKind::Access
-            }
-            StatusCode::NOT_FOUND | StatusCode::GONE => ErrorKind::NotFound,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => {
-                ErrorKind::Unavailable
-            }
-            status if status.is_server_error() => ErrorKind::Unavailable,
-            _ => ErrorKind::Options,
-        };
+        let kind = refusal::kind_of(status)?;
         let error = Error::new(kind, format!("{self} answers {status}"));
         Some(match kind {
-            ErrorKind::Unavailable => Failure::Passing(error, retry_after(headers)),
+            ErrorKind::Unavailable => Failure::Passing(error, refusal::retry_after(headers)),
             _ => Failure::Lasting(error),
         })
     }
@@ -344,12 +334,6 @@ impl From<Error> for Failure {
             false => Self::Lasting(error),
         }
     }
-}
-
-/// How long the other side says to wait, if it says so in seconds. A date would be by its clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 fn built(client: ClientBuilder) -> Result<Client> {

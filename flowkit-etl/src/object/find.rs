@@ -73,7 +73,8 @@ impl Bucket {
             let mut parts = meta.location.prefix_match(&prefix).into_iter().flatten();
             meta.location == prefix || parts.any(|part| part.as_ref().starts_with(['_', '.']))
         };
-        Ok(all.into_iter().filter(|meta| !hidden(meta)).collect())
+        self.without_folders(all.into_iter().filter(|meta| !hidden(meta)).collect())
+            .await
     }
 
     async fn matching(&self, pattern: &str) -> Result<Vec<ObjectMeta>> {
@@ -85,23 +86,39 @@ impl Bucket {
         // Only whole parts of keys can be listed by.
         let prefix = literal.rsplit_once('/').map_or("", |(prefix, _)| prefix);
         let prefix = self.path(prefix)?;
-        let all = if rest.contains('/') || rest.contains("**") {
-            self.list(&prefix).await?
-        } else {
-            let listed = self.store().list_with_delimiter(Some(&prefix)).await;
-            listed.map_err(|error| self.unlisted(&error))?.objects
-        };
         let matches = |meta: &ObjectMeta| matcher.matches_with(self.name_of(&meta.location), MATCHING);
+        if rest.contains('/') || rest.contains("**") {
+            let all = self.list(&prefix).await?;
+            return self
+                .without_folders(all.into_iter().filter(matches).collect())
+                .await;
+        }
+        let all = self.directly_below(&prefix).await?;
         Ok(all.into_iter().filter(matches).collect())
     }
 
+    /// Without what browsers of buckets put there for a folder, which is an empty object whose key ends in a slash. The store's client leaves that slash out of what it lists, but not when it lists by
+    /// folders: there it is one of those, but for the folder that is listed.
+    async fn without_folders(&self, mut found: Vec<ObjectMeta>) -> Result<Vec<ObjectMeta>> {
+        let empty = found.iter().filter(|meta| meta.size == 0);
+        let parents: HashSet<Path> = empty.filter_map(|meta| parent(&meta.location)).collect();
+        let mut objects = HashSet::new();
+        for parent in parents {
+            let below = self.directly_below(&parent).await?.into_iter();
+            objects.extend(below.map(|meta| meta.location).filter(|place| *place != parent));
+        }
+        found.retain(|meta| meta.size > 0 || objects.contains(&meta.location));
+        Ok(found)
+    }
+
+    async fn directly_below(&self, prefix: &Path) -> Result<Vec<ObjectMeta>> {
+        let listed = self.store().list_with_delimiter(Some(prefix)).await;
+        Ok(listed.map_err(|error| self.unlisted(&error))?.objects)
+    }
+
     async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>> {
-        let listed: Result<Vec<ObjectMeta>, _> = self.store().list(Some(prefix)).try_collect().await;
-        let mut listed = listed.map_err(|error| self.unlisted(&error))?;
-        // What browsers of buckets put there for a folder: an empty object of its name.
-        let folders: HashSet<Path> = listed.iter().flat_map(|meta| above(&meta.location)).collect();
-        listed.retain(|meta| meta.size > 0 || !folders.contains(&meta.location));
-        Ok(listed)
+        let listed = self.store().list(Some(prefix)).try_collect().await;
+        listed.map_err(|error| self.unlisted(&error))
     }
 
     fn unlisted(&self, error: &object_store::Error) -> Error {
@@ -109,9 +126,9 @@ impl Bucket {
     }
 }
 
-/// The places above one.
-fn above(place: &Path) -> impl Iterator<Item = Path> {
-    let parts: Vec<_> = place.parts().collect();
-    let ends = 1..parts.len();
-    ends.map(move |end| parts.iter().take(end).cloned().collect())
+/// The place above one.
+fn parent(place: &Path) -> Option<Path> {
+    let mut parts: Vec<_> = place.parts().collect();
+    parts.pop()?;
+    Some(parts.into_iter().collect())
 }

@@ -9,6 +9,7 @@ use arrow_array::{RecordBatch, StringArray};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Schema};
 use futures::StreamExt;
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -68,7 +69,7 @@ struct Recording {
     is_number: bool,
     random: fastrand::Rng,
     sample: Vec<f64>,
-    values: BTreeMap<String, u64>,
+    values: HashMap<String, u64>,
     others: u64,
     present: u64,
     missing: u64,
@@ -81,7 +82,7 @@ impl Recording {
             // Of a fixed seed, so that the same data have the same baseline.
             random: fastrand::Rng::with_seed(0),
             sample: Vec::new(),
-            values: BTreeMap::new(),
+            values: HashMap::new(),
             others: 0,
             present: 0,
             missing: 0,
@@ -152,10 +153,10 @@ impl Recording {
             }
             (Groups::Bounds(bounds), counts)
         } else {
-            let mut counts: Vec<f64> = self.values.values().map(|count| *count as f64).collect();
+            let values: BTreeMap<String, u64> = self.values.into_iter().collect();
+            let mut counts: Vec<f64> = values.values().map(|count| *count as f64).collect();
             counts.push(self.others as f64);
-            let places = self
-                .values
+            let places = values
                 .into_keys()
                 .enumerate()
                 .map(|(place, value)| (value, place));
@@ -180,6 +181,8 @@ fn tenth_of(bounds: &[f64], number: f64) -> usize {
 /// How values that pass are distributed over the groups of a baseline.
 pub(crate) struct Distribution {
     baseline: Arc<Baseline>,
+    /// The places of the baseline's texts, to be found fast.
+    places: HashMap<String, usize>,
     at: usize,
     counts: Vec<u64>,
 }
@@ -195,8 +198,16 @@ impl Distribution {
             );
             return Err(Error::new(ErrorKind::Schema, message));
         }
+        let places = match &baseline.groups {
+            Groups::Bounds(_) => HashMap::new(),
+            Groups::Values(places) => places
+                .iter()
+                .map(|(text, place)| (text.clone(), *place))
+                .collect(),
+        };
         Ok(Self {
             at,
+            places,
             counts: vec![0; baseline.shares.len()],
             baseline,
         })
@@ -218,9 +229,10 @@ impl Distribution {
                     .iter()
                     .for_each(|number| count(number.map(|number| tenth_of(bounds, number))));
             }
-            Groups::Values(places) => {
+            Groups::Values(_) => {
                 let texts = cast(column, &DataType::Utf8).map_err(broken)?;
                 let texts: &StringArray = texts.as_string();
+                let places = &self.places;
                 let place = |text: &str| places.get(text).copied().unwrap_or(places.len());
                 texts.iter().for_each(|text| count(text.map(place)));
             }

@@ -1,11 +1,11 @@
 //! What can be checked.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arrow_array::{BooleanArray, RecordBatch};
+use hashbrown::HashSet;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,9 @@ impl Check {
         Self::share(format!("completeness of {column}"), Subject::Complete(column))
     }
 
-    /// Uniqueness: the share of rows whose key, the values of these columns, was not there before. It takes some 40 bytes of memory for each key.
+    /// Uniqueness: the share of rows whose key, the values of these columns, was not there before.
+    ///
+    /// It remembers all keys: see [`KeySet`] for how, and what memory they take.
     pub fn unique<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> Self {
         let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
         Self::share(

@@ -6,6 +6,8 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow_cast::{can_cast_types, cast};
 use arrow_ord::cmp;
 use arrow_schema::{ArrowError, DataType, Schema};
+use arrow_select::take::take;
+use hashbrown::HashMap;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::quality::check::{Comparison, Subject};
@@ -73,42 +75,36 @@ impl Figure {
             column.ok_or_else(|| Error::new(ErrorKind::Options, "a check lacks a column"))
         };
         match &self.subject {
-            Subject::Complete(_) => {
-                let column = column(0)?;
-                Ok((0..column.len()).map(|row| Some(column.is_valid(row))).collect())
-            }
+            Subject::Complete(_) => Ok(there(column(0)?)),
             Subject::Within(_, min, max) => {
                 let numbers = cast(column(0)?, &DataType::Float64).map_err(broken)?;
                 let numbers = numbers.as_primitive::<Float64Type>();
-                Ok(numbers
-                    .iter()
-                    .map(|number| number.map(|number| number >= *min && number <= *max))
-                    .collect())
+                let is_good = |number: f64| number >= *min && number <= *max;
+                Ok(BooleanArray::from_unary(numbers, is_good))
             }
-            Subject::OneOf(_, values) => {
-                let is_good = |text: &str| values.contains(text);
-                texts(column(0)?, is_good)
-            }
-            Subject::Matching(_, regex) => texts(column(0)?, |text| regex.is_match(text)),
+            Subject::OneOf(_, values) => texts(column(0)?, |texts| {
+                each_once_in_a_row(texts, |text| values.contains(text))
+            }),
+            Subject::Matching(_, regex) => texts(column(0)?, |texts| {
+                each_once_in_a_row(texts, remembering(|text| regex.is_match(text)))
+            }),
             Subject::Compared(_, comparison, _) => compared(column(0)?, *comparison, column(1)?),
             Subject::Rule(rule) => rule(batch),
             Subject::Unique(_) => {
-                let digests = self.keys.as_ref().map(|keys| keys.digests(batch)).transpose()?;
-                let seen = &mut self.seen;
-                Ok(digests
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|digest| Some(seen.insert(digest)))
-                    .collect())
+                let (seen, mut good) = (&mut self.seen, Vec::with_capacity(batch.num_rows()));
+                if let Some(keys) = &mut self.keys {
+                    keys.each(batch, |_, key| good.push(seen.insert(key)))?;
+                }
+                Ok(BooleanArray::from(good))
             }
             Subject::References(_, referred) => {
-                let Some(keys) = &self.keys else {
-                    return Ok(BooleanArray::new_null(batch.num_rows()));
-                };
-                let digests = keys.digests(batch)?.into_iter().enumerate();
-                Ok(digests
-                    .map(|(row, digest)| keys.is_whole(batch, row).then(|| referred.contains(digest)))
-                    .collect())
+                let mut good = Vec::with_capacity(batch.num_rows());
+                if let Some(keys) = &mut self.keys {
+                    let is_whole = keys.whole(batch);
+                    let refers = |row, key| is_whole(row).then(|| referred.contains(key));
+                    keys.each(batch, |row, key| good.push(refers(row, key)))?;
+                }
+                Ok(BooleanArray::from(good))
             }
             Subject::Rows | Subject::Age(..) | Subject::Drift(_) => {
                 Ok(BooleanArray::new_null(batch.num_rows()))
@@ -117,10 +113,52 @@ impl Figure {
     }
 }
 
-fn texts(column: &ArrayRef, is_good: impl Fn(&str) -> bool) -> Result<BooleanArray> {
-    let texts = cast(column, &DataType::Utf8).map_err(broken)?;
-    let texts: &StringArray = texts.as_string();
-    Ok(texts.iter().map(|text| text.map(&is_good)).collect())
+/// True where there is a value.
+fn there(column: &ArrayRef) -> BooleanArray {
+    match column.logical_nulls() {
+        Some(nulls) => BooleanArray::new(nulls.into_inner(), None),
+        None => BooleanArray::from(vec![true; column.len()]),
+    }
+}
+
+/// What `judge` finds of the values of a column as texts. Of a dictionary, it is asked of each entry once.
+fn texts(column: &ArrayRef, judge: impl Fn(&StringArray) -> BooleanArray) -> Result<BooleanArray> {
+    let entries = column.as_any_dictionary_opt();
+    let values = entries.map_or(column, |dictionary| dictionary.values());
+    let values = cast(values, &DataType::Utf8).map_err(broken)?;
+    let good = judge(values.as_string());
+    match entries {
+        Some(dictionary) => {
+            let good = take(&good, dictionary.keys(), None).map_err(broken)?;
+            Ok(good.as_boolean().clone())
+        }
+        None => Ok(good),
+    }
+}
+
+/// Texts come sorted, or so many times each, more often than not: one that is equal to that before it is not looked at again.
+fn each_once_in_a_row<'a>(texts: &'a StringArray, mut is_good: impl FnMut(&'a str) -> bool) -> BooleanArray {
+    let mut last: Option<(&str, bool)> = None;
+    BooleanArray::from_unary(texts, |text| match last {
+        Some((before, good)) if before == text => good,
+        _ => {
+            let good = is_good(text);
+            last = Some((text, good));
+            good
+        }
+    })
+}
+
+/// How many texts are remembered: more different ones in one batch are no few that come again.
+const REMEMBERED: usize = 256;
+
+/// Remembers what was said of some texts.
+fn remembering<'a>(is_good: impl Fn(&str) -> bool) -> impl FnMut(&'a str) -> bool {
+    let mut said: HashMap<&str, bool> = HashMap::new();
+    move |text| match said.len() < REMEMBERED {
+        true => *said.entry(text).or_insert_with(|| is_good(text)),
+        false => said.get(text).copied().unwrap_or_else(|| is_good(text)),
+    }
 }
 
 fn compared(left: &ArrayRef, comparison: Comparison, right: &ArrayRef) -> Result<BooleanArray> {

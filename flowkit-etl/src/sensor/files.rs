@@ -21,10 +21,7 @@ use crate::sensor::settling::Settling;
 /// with a dot match only patterns that do.
 pub struct Files {
     pattern: PathBuf,
-    at_least: usize,
-    stable_for: Duration,
-    modified_since: Option<SystemTime>,
-    seen: Settling<PathBuf, State>,
+    settling: Settling<PathBuf, State>,
     watch: Watch,
 }
 
@@ -51,10 +48,7 @@ impl Files {
     pub fn matching(pattern: impl AsRef<Path>) -> Self {
         Self {
             pattern: pattern.as_ref().to_owned(),
-            at_least: 1,
-            stable_for: Duration::ZERO,
-            modified_since: None,
-            seen: Settling::new(),
+            settling: Settling::new(),
             watch: Watch::NotYet,
         }
     }
@@ -64,21 +58,21 @@ impl Files {
     /// Who writes a file elsewhere and renames it does not need this.
     #[must_use]
     pub fn stable_for(mut self, duration: Duration) -> Self {
-        self.stable_for = duration;
+        self.settling = self.settling.stable_for(duration);
         self
     }
 
     /// Only files that were changed at this time or later.
     #[must_use]
     pub fn modified_since(mut self, time: SystemTime) -> Self {
-        self.modified_since = Some(time);
+        self.settling = self.settling.modified_since(time);
         self
     }
 
     /// Only once so many files are ready; one unless said otherwise.
     #[must_use]
     pub fn at_least(mut self, files: usize) -> Self {
-        self.at_least = files.max(1);
+        self.settling = self.settling.at_least(files);
         self
     }
 }
@@ -92,24 +86,19 @@ impl Condition for Files {
                 // Before the first look, so that nothing is missed in between.
                 self.watch = watch(&self.pattern);
             }
-            let (pattern, since) = (self.pattern.clone(), self.modified_since);
+            let (pattern, since) = (self.pattern.clone(), self.settling.since());
             let there = crate::blocking::run(move || look(&pattern, since)).await?;
-            let ready = self.seen.settled(there, self.stable_for);
-            Ok((ready.len() >= self.at_least).then_some(ready))
+            Ok(self.settling.ready(there))
         }
         .boxed()
     }
 
     fn worth_a_look(&mut self) -> BoxFuture<'_, ()> {
-        let stable = match self.seen.next(self.stable_for) {
-            Some(stable) => tokio::time::sleep_until(stable).boxed(),
-            None => future::pending().boxed(),
-        };
         let told = match &self.watch {
             Watch::Told(told, _) => told.notified().boxed(),
             Watch::NotYet | Watch::Untold => future::pending().boxed(),
         };
-        future::select(told, stable).map(drop).boxed()
+        future::select(told, self.settling.next()).map(drop).boxed()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use futures::future::{self, BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::Result;
 use crate::object::Bucket;
@@ -30,10 +30,7 @@ use crate::sensor::settling::Settling;
 pub struct Objects {
     bucket: Bucket,
     pattern: String,
-    at_least: usize,
-    stable_for: Duration,
-    modified_since: Option<SystemTime>,
-    seen: Settling<String, State>,
+    settling: Settling<String, State>,
 }
 
 /// What of an object changes when it is put anew.
@@ -50,31 +47,28 @@ impl Objects {
         Self {
             bucket: bucket.clone(),
             pattern: pattern.into(),
-            at_least: 1,
-            stable_for: Duration::ZERO,
-            modified_since: None,
-            seen: Settling::new(),
+            settling: Settling::new(),
         }
     }
 
     /// Only objects that have stayed the same for so long. By default an object is ready when it is there: a store shows none before it is whole, so that this is for those that are put anew again and again.
     #[must_use]
     pub fn stable_for(mut self, duration: Duration) -> Self {
-        self.stable_for = duration;
+        self.settling = self.settling.stable_for(duration);
         self
     }
 
     /// Only objects that were put at this time or later, by the store's clock.
     #[must_use]
     pub fn modified_since(mut self, time: SystemTime) -> Self {
-        self.modified_since = Some(time);
+        self.settling = self.settling.modified_since(time);
         self
     }
 
     /// Only once so many objects are ready; one unless said otherwise.
     #[must_use]
     pub fn at_least(mut self, objects: usize) -> Self {
-        self.at_least = objects.max(1);
+        self.settling = self.settling.at_least(objects);
         self
     }
 
@@ -86,12 +80,11 @@ impl Objects {
                 modified: meta.last_modified.into(),
                 tag: meta.e_tag.clone(),
             };
-            if self.modified_since.is_none_or(|since| state.modified >= since) {
+            if self.settling.since().is_none_or(|since| state.modified >= since) {
                 there.insert(self.bucket.name_of(&meta.location).to_owned(), state);
             }
         }
-        let ready = self.seen.settled(there, self.stable_for);
-        Ok((ready.len() >= self.at_least).then_some(ready))
+        Ok(self.settling.ready(there))
     }
 }
 
@@ -103,10 +96,7 @@ impl Condition for Objects {
     }
 
     fn worth_a_look(&mut self) -> BoxFuture<'_, ()> {
-        match self.seen.next(self.stable_for) {
-            Some(stable) => tokio::time::sleep_until(stable).boxed(),
-            None => future::pending().boxed(),
-        }
+        self.settling.next()
     }
 }
 

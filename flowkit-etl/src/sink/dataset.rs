@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::blocking;
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::since::{Progress, Since};
 use crate::sink::drain::{Batches, drain};
-use crate::sink::durable;
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::ledger::{self, Ledger, LoadRecord};
 use crate::sink::shape::Shape;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use futures::future::{BoxFuture, FutureExt};
 
+use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::drain::{Batches, drain};
-use crate::sink::durable;
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::output::Output;
 use crate::sink::staging::Staging;

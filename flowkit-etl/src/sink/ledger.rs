@@ -165,7 +165,7 @@ impl LoadRecord {
         let mut file = File::create(&path).map_err(failed)?;
         serde_json::to_writer_pretty(&mut file, self).map_err(|error| failed(error.into()))?;
         file.sync_all().map_err(failed)?;
-        crate::sink::durable::sync_directory(directory)
+        crate::durable::sync_directory(directory)
     }
 }
 

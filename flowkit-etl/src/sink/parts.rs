@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use crate::durable;
 use crate::error::{Error, Result};
-use crate::sink::durable;
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::ledger::PartRecord;
 use crate::sink::output::Output;

@@ -28,6 +28,8 @@ pub const LEDGER: &str = "flowkit_loads";
 /// In PostgreSQL, loads into a table that is not there wait for the one that makes it; then they go on together.
 ///
 /// Replacing deletes the rows and keeps the table, so that readers see the former rows until the new ones are there, and permissions, views and indices remain.
+/// Loads that replace one table at a time come one after the other, and the last one's rows are there. In PostgreSQL each waits for the others, and for whoever else changes the table; in MySQL one of two may be
+/// told of a deadlock, which is [transient](crate::Error::is_transient).
 #[derive(Debug, Clone)]
 pub struct SqlSink {
     database: Database,
@@ -148,6 +150,9 @@ impl SqlSink {
         (target, ledger, make): (&Target, &Ledger, bool),
     ) -> Result<Loaded> {
         let dialect = self.database.dialect();
+        if let (Mode::Replace, Some(isolation)) = (self.mode, target.isolation()) {
+            session.execute(isolation, &[]).await?;
+        }
         session.execute(dialect.begin(), &[]).await?;
         // First of all, so that whoever loads under the same name waits here.
         if let Claim::Committed(rows) = ledger.claim(session, load).await? {
@@ -158,7 +163,7 @@ impl SqlSink {
             target.make(session).await?;
         }
         if self.mode == Mode::Replace {
-            session.execute(&target.clear(), &[]).await?;
+            target.clear(session).await?;
         }
         let rows = target.fill(session, batches).await?;
         ledger.settle(session, load, rows).await?;

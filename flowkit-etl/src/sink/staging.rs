@@ -3,8 +3,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::durable;
 use crate::error::{Error, Result};
-use crate::sink::durable;
 
 /// How the names of these places begin. Readers of data sets leave out what begins with a dot.
 const PREFIX: &str = ".staging-";

@@ -5,7 +5,8 @@ use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::Result;
 use crate::sink::FileFormat;
-use crate::source::{Location, Source};
+use crate::source::files::{self, FileBatches};
+use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
 use crate::traffic::reading;
 
@@ -51,27 +52,23 @@ impl FileSource {
         self
     }
 
-    async fn begin(&self) -> Result<BatchStream> {
-        let files = self.location.find().await?;
+    /// What is opened off the caller's thread, by the source of its format.
+    fn open_files(self, files: Vec<Input>) -> Result<(SchemaRef, FileBatches)> {
         let named = files.first().map(|first| FileFormat::of_name(first.path()));
         let format = match (self.format, named) {
             (Some(format), _) => format,
             (None, Some(named)) => named?.0,
             (None, None) => {
-                return Ok(BatchStream::of(
-                    SchemaRef::new(arrow_schema::Schema::empty()),
-                    Vec::new(),
-                ));
+                let nothing: FileBatches = Box::new(std::iter::empty());
+                return Ok((SchemaRef::new(arrow_schema::Schema::empty()), nothing));
             }
         };
-        let (location, rows) = (self.location.clone(), self.batch_rows);
-        #[cfg(any(feature = "csv", feature = "json"))]
-        let schema = self.schema.clone();
-        let (schema, batches) = crate::blocking::run(move || match format {
+        let (location, rows) = (self.location, self.batch_rows);
+        match format {
             #[cfg(feature = "csv")]
             FileFormat::Csv => {
                 let source = crate::source::CsvSource::at(location).batch_rows(rows);
-                match schema {
+                match self.schema {
                     Some(schema) => source.schema(schema).open_files(files),
                     None => source.open_files(files),
                 }
@@ -79,7 +76,7 @@ impl FileSource {
             #[cfg(feature = "json")]
             FileFormat::JsonLines => {
                 let source = crate::source::JsonLinesSource::at(location).batch_rows(rows);
-                match schema {
+                match self.schema {
                     Some(schema) => source.schema(schema).open_files(files),
                     None => source.open_files(files),
                 }
@@ -89,14 +86,13 @@ impl FileSource {
                 let source = crate::source::ParquetSource::at(location).batch_rows(rows);
                 source.open_files(files)
             }
-        })
-        .await?;
-        Ok(BatchStream::blocking(schema, batches))
+        }
     }
 }
 
 impl Source for FileSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        reading(self.begin()).boxed()
+        let (location, source) = (self.location.clone(), self.clone());
+        reading(files::opened(location, move |files| source.open_files(files))).boxed()
     }
 }

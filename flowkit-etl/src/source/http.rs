@@ -74,25 +74,7 @@ impl HttpSource {
     }
 
     async fn begin(&self) -> Result<BatchStream> {
-        let mut endpoint = self.endpoint.clone();
-        if let Some((parameter, _, since)) = &self.since
-            && let Some(value) = since.value()
-        {
-            let value = match value {
-                Value::Text(text) => text.clone(),
-                value => value.to_string(),
-            };
-            endpoint = endpoint.query(parameter, &value);
-        }
-        let mut reading = Reading {
-            client: endpoint.client()?,
-            next: Some(self.pages.first(endpoint.url())),
-            endpoint,
-            source: self.clone(),
-            number: 0,
-            before: 0,
-            free: Instant::now(),
-        };
+        let mut reading = self.reading()?;
         // The first page with records says what the columns are, if nobody does.
         let mut first = Vec::new();
         while first.is_empty() {
@@ -111,27 +93,55 @@ impl HttpSource {
             origin: self.endpoint.to_string(),
         };
         decoder.decoder(1)?;
-        let batches = stream::try_unfold(
-            (reading, decoder, Some(first)),
-            |(mut reading, decoder, mut waiting)| async move {
-                loop {
-                    let records = match waiting.take() {
-                        Some(records) => records,
-                        None => match reading.page().await? {
-                            Some(records) => records,
-                            None => return Ok(None),
-                        },
-                    };
-                    if let Some(batch) = decoder.batch(records)? {
-                        return Ok(Some((batch, (reading, decoder, None))));
-                    }
-                }
-            },
-        );
+        let batches = stream::try_unfold((reading, decoder, Some(first)), next_batch);
         let batches = BatchStream::new(schema, batches);
         match &self.since {
             Some((_, column, since)) => batches.following(column, since.clone()),
             None => Ok(batches),
+        }
+    }
+
+    /// Before the first page, which is asked for from where an incremental extraction has come.
+    fn reading(&self) -> Result<Reading> {
+        let mut endpoint = self.endpoint.clone();
+        if let Some((parameter, _, since)) = &self.since
+            && let Some(value) = since.value()
+        {
+            let value = match value {
+                Value::Text(text) => text.clone(),
+                value => value.to_string(),
+            };
+            endpoint = endpoint.query(parameter, &value);
+        }
+        Ok(Reading {
+            client: endpoint.client()?,
+            next: Some(self.pages.first(endpoint.url())),
+            endpoint,
+            source: self.clone(),
+            number: 0,
+            before: 0,
+            free: Instant::now(),
+        })
+    }
+}
+
+/// Pages while they are read, how their records become batches, and the records that were read already.
+type UnderWay = (Reading, Decoder, Option<Vec<Json>>);
+
+/// The batch of the next page that has records.
+async fn next_batch(
+    (mut reading, decoder, mut waiting): UnderWay,
+) -> Result<Option<(RecordBatch, UnderWay)>> {
+    loop {
+        let records = match waiting.take() {
+            Some(records) => records,
+            None => match reading.page().await? {
+                Some(records) => records,
+                None => return Ok(None),
+            },
+        };
+        if let Some(batch) = decoder.batch(records)? {
+            return Ok(Some((batch, (reading, decoder, None))));
         }
     }
 }

@@ -166,12 +166,8 @@ impl Source for JsonLinesSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
         let mut source = self.clone();
         source.setting.rejects = source.setting.rejects.in_current_run();
-        reading(async move {
-            let files = source.location.find().await?;
-            let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
-            Ok(BatchStream::blocking(schema, batches))
-        })
-        .boxed()
+        let location = source.location.clone();
+        reading(files::opened(location, move |files| source.open_files(files))).boxed()
     }
 }
 

@@ -81,13 +81,8 @@ impl ParquetSource {
 
 impl Source for ParquetSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
-        let source = self.clone();
-        reading(async move {
-            let files = source.location.find().await?;
-            let (schema, batches) = crate::blocking::run(move || source.open_files(files)).await?;
-            Ok(BatchStream::blocking(schema, batches))
-        })
-        .boxed()
+        let (location, source) = (self.location.clone(), self.clone());
+        reading(files::opened(location, move |files| source.open_files(files))).boxed()
     }
 }
 
@@ -201,15 +196,24 @@ fn projected<T>(
     Ok((builder.with_projection(mask), Arc::new(schema)))
 }
 
-/// All of a file of which no parts can be asked for, in a temporary one without a name.
+/// All of a file of which no parts can be asked for, in a temporary one without a name. What a server compressed on the way is decompressed.
 #[cfg(feature = "remote")]
 fn downloaded(remote: &Arc<dyn crate::remote::Remote>) -> Result<File> {
-    use std::io::{Seek, Write};
+    use std::io::{Read, Seek, Write};
+    let name = Path::new(remote.name());
     let failed = |error| Error::io("write into", &std::env::temp_dir(), error);
     let mut file = tempfile::tempfile().map_err(failed)?;
-    let mut pieces = crate::remote::Pieces::new(Arc::clone(remote));
-    while let Some(piece) = pieces.next()? {
-        file.write_all(&piece).map_err(failed)?;
+    let content = crate::remote::RemoteReader::new(Arc::clone(remote));
+    let mut content = crate::source::bytes::decompressed(name, Box::new(content))?;
+    let mut piece = vec![0; 256 << 10];
+    loop {
+        let length = content
+            .read(&mut piece)
+            .map_err(|error| Error::io("read", name, error))?;
+        let Some(read @ [_, ..]) = piece.get(..length) else {
+            break;
+        };
+        file.write_all(read).map_err(failed)?;
     }
     file.rewind().map_err(failed)?;
     Ok(file)

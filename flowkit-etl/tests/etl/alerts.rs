@@ -1,5 +1,11 @@
 //! What is alerted of and how often, under a paused clock.
 
+mod channels;
+mod delivery;
+mod history;
+mod noted;
+mod smtp;
+
 use std::time::{Duration, SystemTime};
 
 use flowkit::prelude::*;
@@ -8,7 +14,7 @@ use flowkit_etl::quality::{Check, Quality};
 use flowkit_etl::{BatchStream, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::noted::{HOUR, MINUTE, Noted, nightly, run, watched};
+use crate::alerts::noted::{HOUR, MINUTE, Noted, nightly, run, watched};
 
 #[flow]
 async fn weekly(outcome: String) -> Result<()> {

@@ -8,9 +8,9 @@ use flowkit_etl::source::{ObjectSource, Source, SqlSource};
 use flowkit_etl::{BatchStream, Error, ErrorKind};
 use futures::StreamExt;
 
+use crate::databases::servers::{Kind, on};
 use crate::plants::{Plant, columns, plants, stream};
 use crate::s3_server::{Fault, S3};
-use crate::servers::{Kind, on};
 
 fn load(name: &str) -> LoadId {
     LoadId::new(name).unwrap()

@@ -1,5 +1,12 @@
 //! Databases: rows go in and come out as they were, once, whatever happens meanwhile.
 
+mod commits;
+mod faults;
+mod models;
+mod restarts;
+pub(crate) mod servers;
+mod values;
+
 use std::sync::Arc;
 
 use flowkit_etl::arrow_array::{self, Array, ArrayRef, RecordBatch};
@@ -9,8 +16,8 @@ use flowkit_etl::sql::Database;
 use flowkit_etl::{BatchStream, Error, ErrorKind, Value};
 use futures::StreamExt;
 
+use crate::databases::servers::{Kind, Place, on, on_each};
 use crate::plants::{Plant, plants, stream};
-use crate::servers::{Kind, Place, on, on_each};
 
 pub(crate) fn load(name: &str) -> LoadId {
     LoadId::new(name).unwrap()
@@ -40,7 +47,7 @@ pub(crate) async fn count(database: &Database, query: &str) -> i64 {
     arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Int64Type>(column).value(0)
 }
 
-fn sorted(mut plants: Vec<Plant>) -> Vec<Plant> {
+pub(crate) fn sorted(mut plants: Vec<Plant>) -> Vec<Plant> {
     plants.sort_by(|a, b| (&a.plant, a.day).cmp(&(&b.plant, b.day)));
     plants
 }

@@ -9,7 +9,7 @@ use flowkit_etl::sql::Database;
 use flowkit_etl::{BatchStream, Error, ErrorKind, Result, Value};
 use futures::StreamExt;
 
-use crate::servers::{Kind, Place, on, on_each};
+use crate::databases::servers::{Kind, Place, on, on_each};
 
 fn load(name: &str) -> LoadId {
     LoadId::new(name).unwrap()

@@ -10,10 +10,6 @@
 )]
 
 #[cfg(all(feature = "alerts", feature = "quality"))]
-mod alert_channels;
-#[cfg(all(feature = "alerts", feature = "quality"))]
-mod alert_delivery;
-#[cfg(all(feature = "alerts", feature = "quality"))]
 mod alerts;
 #[cfg(all(
     feature = "objects",
@@ -34,17 +30,6 @@ mod csv_files;
     feature = "compression"
 ))]
 mod data_sets;
-#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-mod database_faults;
-#[cfg(all(
-    feature = "sqlite",
-    feature = "postgres",
-    feature = "mysql",
-    feature = "pipeline"
-))]
-mod database_restarts;
-#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-mod database_values;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
 #[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
@@ -72,8 +57,6 @@ mod incremental;
 mod json_files;
 #[cfg(all(feature = "csv", feature = "parquet"))]
 mod killed;
-#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-mod models;
 #[cfg(all(
     feature = "monitor",
     feature = "pipeline",
@@ -82,8 +65,6 @@ mod models;
     feature = "validation"
 ))]
 mod monitoring;
-#[cfg(all(feature = "alerts", feature = "quality"))]
-mod noted;
 #[cfg(all(
     feature = "objects",
     feature = "csv",
@@ -130,10 +111,6 @@ mod s3_server;
     feature = "mysql"
 ))]
 mod sensors;
-#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-mod servers;
-#[cfg(all(feature = "alerts", feature = "quality"))]
-mod smtp;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

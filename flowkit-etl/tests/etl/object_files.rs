@@ -94,6 +94,38 @@ async fn objects_are_named_by_key_prefix_or_pattern_and_read_in_the_order_of_the
 }
 
 #[tokio::test]
+async fn what_stands_for_a_folder_is_no_object_and_an_empty_object_is_one() {
+    let server = S3::start().await;
+    let bucket = server.bucket("");
+    for folder in [
+        "incoming/",
+        "incoming/may/",
+        "incoming/june/",
+        "incoming/june/late/",
+    ] {
+        server.folder(folder);
+    }
+    let nothing_yet = csv(&bucket, "incoming/").open().await.unwrap_err();
+    assert_eq!(nothing_yet.kind(), ErrorKind::NotFound, "{nothing_yet:?}");
+    let found = async |pattern: &str| {
+        let mut objects = Objects::matching(&bucket, pattern);
+        objects.poke().await.unwrap().unwrap_or_default()
+    };
+    for pattern in ["incoming/", "incoming/*", "incoming/**/*", "*/*"] {
+        assert!(found(pattern).await.is_empty(), "{pattern}");
+    }
+    server
+        .put("incoming/may/a.csv", file("a.csv", &plants(10)).await)
+        .await;
+    server.put("incoming/done", "").await;
+    server.put("incoming/may/done", "").await;
+    let all = ["incoming/done", "incoming/may/a.csv", "incoming/may/done"];
+    assert_eq!(found("incoming/").await, all);
+    assert_eq!(found("incoming/**/*").await, all);
+    assert_eq!(found("incoming/*").await, all[..1]);
+}
+
+#[tokio::test]
 async fn every_format_is_read_whatever_compresses_it_and_as_it_is_from_a_file() {
     let server = S3::start().await;
     let (all, bucket) = (plants(20_000), server.bucket(""));

@@ -12,8 +12,8 @@ use flowkit_etl::validation::Validation;
 use flowkit_etl::{Error, ErrorKind, Rejects, Tolerance};
 use serde::{Deserialize, Serialize};
 
+use crate::databases::servers::{Kind, on};
 use crate::plants::{Plant, plants, stream};
-use crate::servers::{Kind, on};
 
 /// How high the plants of a scenario are.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use flowkit_etl::arrow_array::{Array, BooleanArray, cast::AsArray};
-use flowkit_etl::arrow_schema::DataType;
+use arrow_cast::cast;
+use flowkit_etl::arrow_array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, RecordBatch, StringArray,
+    cast::AsArray,
+};
+use flowkit_etl::arrow_schema::{DataType, TimeUnit};
 use flowkit_etl::quality::{
     Baseline, Check, CheckOutcome, Comparison, KeySet, Quality, QualityReport, Verdict,
 };
@@ -109,6 +113,138 @@ async fn each_share_is_that_of_the_good_rows_among_those_that_count() {
         outcome.examples[0].record,
         "{\"plant\":\"b2\",\"scenario\":\"WD\",\"day\":\"2013-02-05\",\"last\":3}"
     );
+}
+
+/// The numbers of the bad rows of a column, by a check of it.
+async fn bad(column: ArrayRef, check: Check) -> Vec<u64> {
+    let batch = RecordBatch::try_from_iter_with_nullable([("value", column, true)]).unwrap();
+    // As two batches, of which the second does not begin at the first row of its buffers.
+    let rows = batch.num_rows();
+    let batches = vec![batch.slice(0, rows / 3), batch.slice(rows / 3, rows - rows / 3)];
+    let stream = BatchStream::of(batch.schema(), batches);
+    let report = Quality::new("values")
+        .check(check)
+        .examples(1000)
+        .measure(stream)
+        .await
+        .unwrap();
+    report.checks[0]
+        .examples
+        .iter()
+        .map(|example| example.row)
+        .collect()
+}
+
+/// Columns of each type that keys can be of, in which each number has the same value, and nothing is missing.
+fn columns_of(numbers: &[Option<i64>]) -> Vec<ArrayRef> {
+    let numbers: ArrayRef = Arc::new(Int64Array::from(numbers.to_vec()));
+    let texts = DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8));
+    let types = [
+        DataType::Int8,
+        DataType::Int16,
+        DataType::Int32,
+        DataType::Int64,
+        DataType::Float32,
+        DataType::Float64,
+        DataType::Date32,
+        DataType::Date64,
+        DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+        DataType::Duration(TimeUnit::Second),
+        DataType::Decimal128(10, 2),
+        DataType::Utf8,
+        DataType::LargeUtf8,
+        DataType::Utf8View,
+        texts,
+    ];
+    types.iter().map(|to| cast(&numbers, to).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn keys_of_every_type_are_told_apart_whether_they_are_near_each_other_or_far_apart() {
+    let numbers = [0, 1, -1, 63, 64, 127, -128, 63, 0, -1, 65, -128].map(Some);
+    let missing = [Some(3), None, Some(2), None, Some(3), None];
+    let keys = [Some(64), Some(-1), Some(7)];
+    for (values, of_keys) in columns_of(&numbers).into_iter().zip(columns_of(&keys)) {
+        let of = values.data_type().clone();
+        assert_eq!(
+            bad(values.clone(), Check::unique(["value"])).await,
+            [7, 8, 9, 11],
+            "{of}"
+        );
+        let batch = RecordBatch::try_from_iter_with_nullable([("value", of_keys, true)]).unwrap();
+        let keys = KeySet::collect(BatchStream::of(batch.schema(), vec![batch]), ["value"]).await;
+        let keys = Arc::new(keys.unwrap());
+        assert_eq!(keys.len(), 3, "{of}");
+        let referred = bad(values, Check::references(["value"], keys)).await;
+        assert_eq!(referred, [0, 1, 3, 5, 6, 7, 8, 10, 11], "{of}");
+    }
+    for values in columns_of(&missing) {
+        let of = values.data_type().clone();
+        assert_eq!(
+            bad(values.clone(), Check::unique(["value"])).await,
+            [3, 4, 5],
+            "{of}"
+        );
+        assert_eq!(bad(values, Check::complete("value")).await, [1, 3, 5], "{of}");
+    }
+    // What the bits of numbers tell apart: zeros of both signs, and what is far from everything.
+    let extremes: ArrayRef = Arc::new(Float64Array::from(vec![
+        0.0,
+        -0.0,
+        f64::MAX,
+        f64::NAN,
+        f64::NAN,
+        0.0,
+    ]));
+    assert_eq!(bad(extremes, Check::unique(["value"])).await, [4, 5]);
+    let extremes: ArrayRef = Arc::new(Int64Array::from(vec![
+        i64::MIN,
+        i64::MAX,
+        -1,
+        0,
+        i64::MIN,
+        i64::MAX,
+    ]));
+    assert_eq!(bad(extremes, Check::unique(["value"])).await, [4, 5]);
+}
+
+#[tokio::test]
+async fn a_column_in_which_everything_is_missing_is_not_complete() {
+    let nothing: ArrayRef = Arc::new(NullArray::new(4));
+    assert_eq!(bad(nothing, Check::complete("value")).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn texts_are_judged_alike_whether_they_come_again_at_once_later_or_never() {
+    // More different ones than are remembered, some of them in a row, some missing.
+    let text = |number: u64| match number % 7 {
+        3 => None,
+        0 => Some(format!("plant {}", number / 50)),
+        _ => Some(format!("plant {}", number % 1000)),
+    };
+    let texts: Vec<Option<String>> = (0..4000).map(text).collect();
+    let is_bad = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.ends_with(['1', '2', '3']));
+    let expected: Vec<u64> = (0..)
+        .zip(&texts)
+        .filter(|(_, text)| is_bad(text))
+        .map(|(row, _)| row)
+        .collect();
+    let good: Vec<String> = texts
+        .iter()
+        .flatten()
+        .filter(|text| !is_bad(&Some((*text).clone())))
+        .cloned()
+        .collect();
+    let plain: ArrayRef = Arc::new(StringArray::from(texts));
+    let entries = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    for column in [plain.clone(), cast(&plain, &entries).unwrap()] {
+        let matching = Check::matching("value", "[1-3]$").unwrap();
+        assert_eq!(bad(column.clone(), matching).await, expected[..1000]);
+        assert_eq!(
+            bad(column, Check::one_of("value", good.clone())).await,
+            expected[..1000]
+        );
+    }
 }
 
 #[tokio::test]

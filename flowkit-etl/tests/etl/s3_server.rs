@@ -49,6 +49,7 @@ pub(crate) struct S3 {
     pub(crate) endpoint: String,
     faults: Faults,
     asked: Arc<Mutex<Vec<Asked>>>,
+    folders: Arc<Mutex<Vec<String>>>,
 }
 
 impl S3 {
@@ -63,6 +64,7 @@ impl S3 {
             directory,
             faults: Arc::new(Mutex::new(Box::new(|_| Fault::None))),
             asked: Arc::default(),
+            folders: Arc::default(),
         };
         let serving = Serving {
             root: server.directory.path().to_owned(),
@@ -70,6 +72,7 @@ impl S3 {
             turns: Arc::default(),
             faults: server.faults.clone(),
             asked: server.asked.clone(),
+            folders: server.folders.clone(),
         };
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -93,6 +96,11 @@ impl S3 {
     /// From now on, this goes wrong.
     pub(crate) fn faults(&self, faults: impl FnMut(&Asked) -> Fault + Send + 'static) {
         *self.faults.lock().unwrap() = Box::new(faults);
+    }
+
+    /// Puts there what browsers of buckets put for a folder: an empty object whose key ends in a slash.
+    pub(crate) fn folder(&self, key: &str) {
+        self.folders.lock().unwrap().push(key.to_owned());
     }
 
     /// What it was asked since this was asked last.
@@ -143,6 +151,8 @@ struct Serving {
     turns: Arc<tokio::sync::Mutex<()>>,
     faults: Faults,
     asked: Arc<Mutex<Vec<Asked>>>,
+    /// This server has its objects in files, where a key that ends in a slash cannot be: those it lists beside them, as S3 does.
+    folders: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serving {
@@ -159,16 +169,58 @@ impl Serving {
         if !self.root.join(bucket).is_dir() {
             return Ok(failed(404, "NoSuchBucket"));
         }
-        let answer = {
+        let uri = request.uri().clone();
+        let mut answer = {
             let _turn = self.turns.lock().await;
             hyper::service::Service::call(&self.service, request).await?
         };
+        let folders = self.folders_in(uri.query().unwrap_or_default());
+        if !folders.is_empty() {
+            let mut body = Vec::new();
+            while let Some(piece) = answer.body_mut().next().await {
+                body.extend_from_slice(&piece.unwrap());
+            }
+            let listed = String::from_utf8(body).unwrap();
+            let listed = listed.replace("</ListBucketResult>", &format!("{folders}</ListBucketResult>"));
+            answer.headers_mut().remove("content-length");
+            *answer.body_mut() = s3s::Body::from(listed);
+        }
         Ok(match fault {
             Fault::Unheard => failed(500, "InternalError"),
             Fault::Cut(after) => answer.map(|body| cut(body, after)),
             Fault::Slow(pause) => answer.map(|body| slow(body, pause)),
             Fault::None | Fault::Status(_) => answer,
         })
+    }
+
+    /// The folders that belong to a list, if one is asked for.
+    fn folders_in(&self, query: &str) -> String {
+        let parameter = |name: &str| {
+            let parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
+            let mut values = parameters.filter(|(of, _)| *of == name);
+            values.next().map(|(_, value)| value.replace("%2F", "/"))
+        };
+        if parameter("list-type").is_none() {
+            return String::new();
+        }
+        let prefix = parameter("prefix").unwrap_or_default();
+        let of_folder = |key: &String| {
+            let rest = key.strip_prefix(&prefix)?;
+            match rest.split_once('/').filter(|_| parameter("delimiter").is_some()) {
+                Some((name, _)) => Some(format!(
+                    "<CommonPrefixes><Prefix>{prefix}{name}/</Prefix></CommonPrefixes>"
+                )),
+                None => Some(format!(
+                    "<Contents><Key>{key}</Key><LastModified>2013-02-04T00:00:00.000Z</LastModified><Size>0</Size></Contents>"
+                )),
+            }
+        };
+        self.folders
+            .lock()
+            .unwrap()
+            .iter()
+            .filter_map(of_folder)
+            .collect()
     }
 
     fn fault(&self, request: &hyper::Request<hyper::body::Incoming>) -> Fault {

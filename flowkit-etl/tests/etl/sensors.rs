@@ -12,7 +12,7 @@ use flowkit_etl::sensor::{Condition, Files, Predicate, Sensor, SqlCondition, Tim
 use flowkit_etl::{Error, ErrorKind, Result, Value};
 use tokio::time::Instant;
 
-use crate::servers::{Kind, Place, on, on_each};
+use crate::databases::servers::{Kind, Place, on, on_each};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,5 +1,6 @@
 //! Files at addresses of HTTP: streamed, gone on with where they broke off, and never taken for whole when they are not.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,6 +22,12 @@ async fn file(name: &str, rows: &[Plant]) -> Vec<u8> {
     let load = LoadId::new("1").unwrap();
     FileSink::new(&path).load(&load, stream(rows)).await.unwrap();
     std::fs::read(path).unwrap()
+}
+
+fn gzipped(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn at(server: &Server, path: &str) -> Endpoint {
@@ -66,6 +73,16 @@ async fn every_format_is_read_from_an_address_whatever_compresses_it() {
     assert_eq!(rows(&csv(&at(&server, "/gzip.csv"))).await.unwrap(), all);
     let error = csv(&at(&server, "/br.csv")).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Encoding, "{error:?}");
+    // Of what was compressed on the way there are no parts, so that even Parquet is read as a whole.
+    let parquet = file("a.parquet", &all).await;
+    let zipped = gzipped(&parquet);
+    let server_of_parquet = Server::start(move |_, request| {
+        let reply = Reply::file(request, &zipped, "1");
+        reply.header("Content-Encoding: gzip")
+    })
+    .await;
+    let source = ParquetSource::at(Location::url(&at(&server_of_parquet, "/a.parquet")));
+    assert_eq!(rows(&source).await.unwrap(), all);
     let server = Server::start(move |_, request| Reply::file(request, &content, "1")).await;
     let nameless = FileSource::at(Location::url(&at(&server, "/download")));
     let error = nameless.open().await.unwrap_err();

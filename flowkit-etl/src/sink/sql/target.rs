@@ -167,9 +167,23 @@ impl Target {
         }
     }
 
-    /// The statement that takes all rows away.
-    pub(super) fn clear(&self) -> String {
-        format!("DELETE FROM {}", self.table)
+    /// Takes all rows away, and lets nobody else change any until the end of the transaction.
+    ///
+    /// Rows that others commit while it is under way would be left in PostgreSQL, which does not look for them: so it waits until nobody is about to commit any. MySQL does look,
+    /// and keeps the places that it has seen (see [`isolation`](Self::isolation)).
+    pub(super) async fn clear(&self, session: &mut dyn Session) -> Result<()> {
+        if self.dialect == Dialect::Postgres {
+            let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.table);
+            session.execute(&lock, &[]).await?;
+        }
+        let clear = format!("DELETE FROM {}", self.table);
+        session.execute(&clear, &[]).await.map(drop)
+    }
+
+    /// What the transaction of a load that replaces all rows needs to be told before it begins.
+    pub(super) fn isolation(&self) -> Option<&'static str> {
+        let keeping = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
+        (self.dialect == Dialect::MySql).then_some(keeping)
     }
 
     /// Brings the rows into the table, and says how many they were.

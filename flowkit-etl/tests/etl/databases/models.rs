@@ -6,8 +6,8 @@ use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::sql::{Database, Model, ModelTest, build_models};
 
 use crate::databases::count;
+use crate::databases::servers::{Kind, Place, on_each};
 use crate::plants::{plants, stream};
-use crate::servers::{Kind, Place, on_each};
 
 async fn loaded(database: &Database, rows: i64) {
     let load = LoadId::new(format!("{rows}")).unwrap();

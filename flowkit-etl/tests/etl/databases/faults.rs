@@ -7,9 +7,9 @@ use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::sql::Database;
 use futures::StreamExt;
 
+use crate::databases::servers::{Kind, Place, on, on_each};
 use crate::databases::{count, load, rows};
 use crate::plants::{plants, stream};
-use crate::servers::{Kind, Place, on, on_each};
 
 #[tokio::test]
 async fn a_reading_takes_no_more_than_is_asked_for_and_ends_when_it_is_dropped() {

@@ -11,8 +11,8 @@ use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use crate::alerts::smtp::MailServer;
 use crate::receiver::{Answer, Receiver};
-use crate::smtp::MailServer;
 
 const CANARY: &str = "canary-hunter2";
 const SOON: Duration = Duration::from_millis(20);

@@ -9,7 +9,7 @@ use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::{BatchStream, ErrorKind};
 
 use crate::databases::load;
-use crate::servers::{Kind, Place, on, on_each};
+use crate::databases::servers::{Kind, Place, on, on_each};
 
 /// A column of each type that tables have, with a value and without.
 fn of_all_types() -> RecordBatch {

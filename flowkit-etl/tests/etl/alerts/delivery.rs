@@ -8,7 +8,7 @@ use flowkit_etl::{Error, ErrorKind};
 use futures::FutureExt;
 use tokio::time::Instant;
 
-use crate::noted::{HOUR, MINUTE, Noted, clock, run, unavailable, watched};
+use crate::alerts::noted::{HOUR, MINUTE, Noted, clock, run, unavailable, watched};
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_is_spared_what_is_too_much_and_told_how_much_that_was() {

@@ -1,0 +1,251 @@
+//! What programs that alert know of those before them, by the file in which records are kept. A process is a runtime of tokio's here, which ends with all that goes on in it.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use flowkit::prelude::*;
+use flowkit::{SeededIds, TokioClock};
+use flowkit_etl::ErrorKind;
+use flowkit_etl::alerts::{AlertRecord, Alerts, AlertsBuilder, Outcome, Rule};
+use futures::FutureExt;
+
+use crate::alerts::noted::{HOUR, MINUTE, Noted, run};
+
+/// What a process does that begins so long after the first one, if it alerts by these rules.
+fn process<F: Future<Output = ()>>(
+    after: Duration,
+    builder: AlertsBuilder,
+    story: impl FnOnce(Runtime, Alerts) -> F,
+) {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio.block_on(async {
+        let clock = || TokioClock::starting_at(SystemTime::UNIX_EPOCH + 300 * HOUR + after);
+        let alerts = builder.clock(clock()).start().unwrap();
+        let runtime = Runtime::builder().clock(clock()).ids(SeededIds::new(1));
+        let runtime = runtime.observe(alerts.clone()).build().await.unwrap();
+        story(runtime, alerts).await;
+    });
+}
+
+fn channel(answers: bool) -> Noted {
+    Noted::replying(move |_| match answers {
+        true => async { Ok(()) }.boxed(),
+        false => futures::future::pending().boxed(),
+    })
+}
+
+fn outcomes(records: &[AlertRecord]) -> Vec<(&str, Outcome, u32)> {
+    let outcome = |record: &AlertRecord| (record.outcome, record.attempts);
+    let each = records
+        .iter()
+        .map(|record| (record.channel.as_str(), outcome(record)));
+    each.map(|(channel, (outcome, attempts))| (channel, outcome, attempts))
+        .collect()
+}
+
+/// What the file says of each alert at last.
+fn written(path: &Path) -> Vec<AlertRecord> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut last = std::collections::BTreeMap::new();
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(number) = line["number"].as_u64() {
+            last.insert(number, serde_json::from_value(line).unwrap());
+        }
+    }
+    last.into_values().collect()
+}
+
+#[test]
+fn what_was_not_delivered_when_a_process_died_is_known_to_the_next_one_and_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("alerts/records.jsonl");
+    let alerts = || {
+        let rule = Rule::run_failed().once_per(Duration::ZERO);
+        Alerts::builder().rule(rule).keep_in(path)
+    };
+    let silent = alerts()
+        .channel("chat", channel(true))
+        .channel("mail", channel(false))
+        .channel("pager", channel(false));
+    process(Duration::ZERO, silent, |runtime, _alerts| async move {
+        run(&runtime, "shut").await;
+        let expected = [
+            ("chat", Outcome::Delivered, 1),
+            ("mail", Outcome::Waiting, 0),
+            ("pager", Outcome::Waiting, 0),
+        ];
+        while outcomes(&written(path)) != expected {
+            tokio::task::yield_now().await;
+        }
+        // It dies without a shutdown.
+    });
+    let (chat, mail) = (channel(true), channel(true));
+    let next = alerts()
+        .channel("chat", chat.clone())
+        .channel("mail", mail.clone());
+    process(HOUR, next, |runtime, alerts| async move {
+        run(&runtime, "on fire").await;
+        let undelivered = alerts.shutdown(MINUTE).await;
+        assert_eq!(undelivered.len(), 1);
+        let why = undelivered[0].error.as_deref();
+        assert_eq!(why, Some("there is no channel `pager` any more"));
+        assert_eq!(
+            outcomes(&alerts.records()),
+            [
+                ("chat", Outcome::Delivered, 1),
+                ("mail", Outcome::Delivered, 1),
+                ("pager", Outcome::Undelivered, 0),
+                ("chat", Outcome::Delivered, 1),
+                ("mail", Outcome::Delivered, 1),
+            ]
+        );
+        assert_eq!(
+            written(path),
+            alerts.records(),
+            "it is written once it is shut down"
+        );
+    });
+    let told = |channel: &Noted| {
+        channel
+            .alerts()
+            .into_iter()
+            .map(|alert| alert.summary)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((told(&chat).len(), told(&mail).len()), (1, 2));
+    assert!(told(&mail)[0].contains("shut") && told(&mail)[1].contains("on fire"));
+}
+
+#[test]
+fn what_was_told_lately_is_not_told_again_by_the_next_process_but_that_it_is_well_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let noted = channel(true);
+    let alerts = || {
+        let rule = Rule::run_failed().once_per(HOUR).tell_resolved();
+        Alerts::builder()
+            .rule(rule)
+            .channel("noted", noted.clone())
+            .keep_in(path)
+    };
+    for (minute, outcome, told) in [
+        (0, "shut", 1),
+        (20, "shut", 1),
+        (70, "shut", 2),
+        (80, "well", 3),
+        (90, "well", 3),
+    ] {
+        process(minute * MINUTE, alerts(), |runtime, alerts| async move {
+            run(&runtime, outcome).await;
+            alerts.shutdown(MINUTE).await;
+        });
+        assert_eq!(noted.told().len(), told, "after {minute} minutes");
+    }
+}
+
+#[test]
+fn how_long_a_flow_has_not_succeeded_is_counted_from_a_success_in_an_earlier_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let noted = channel(true);
+    let alerts = || {
+        let rule = Rule::no_success_within("nightly", 26 * HOUR).once_per(24 * HOUR);
+        Alerts::builder()
+            .rule(rule)
+            .channel("noted", noted.clone())
+            .keep_in(path)
+    };
+    // Each lives for ten hours, and the first one is the only one in which the flow succeeds.
+    for (hour, told) in [(0, 0), (10, 0), (20, 1), (30, 1), (40, 1), (50, 2)] {
+        process(hour * HOUR, alerts(), |runtime, alerts| async move {
+            run(&runtime, if hour == 0 { "well" } else { "shut" }).await;
+            tokio::time::sleep(10 * HOUR - MINUTE).await;
+            alerts.shutdown(MINUTE).await;
+        });
+        assert_eq!(noted.told().len(), told, "{:?}", noted.told());
+    }
+    let said: Vec<String> = noted.alerts().into_iter().map(|alert| alert.summary).collect();
+    let expected = ["1d 2h", "2d 2h"].map(|time| format!("nightly has not succeeded for {time}"));
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_flow_that_never_succeeded_is_told_of_however_often_the_process_is_started_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let noted = channel(true);
+    for hour in [0, 20, 40] {
+        let rule = Rule::no_success_within("nightly", 26 * HOUR);
+        let alerts = Alerts::builder()
+            .rule(rule)
+            .channel("noted", noted.clone())
+            .keep_in(path);
+        process(hour * HOUR, alerts, |_runtime, alerts| async move {
+            tokio::time::sleep(MINUTE).await;
+            alerts.shutdown(MINUTE).await;
+        });
+    }
+    assert_eq!(noted.told().len(), 1, "{:?}", noted.told());
+}
+
+#[test]
+fn a_line_over_which_a_process_died_is_no_record_and_one_process_at_a_time_has_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let alerts = || {
+        let rule = Rule::run_failed().once_per(Duration::ZERO);
+        Alerts::builder()
+            .rule(rule)
+            .channel("noted", channel(true))
+            .keep_in(path)
+    };
+    process(Duration::ZERO, alerts(), |runtime, alerts| async move {
+        run(&runtime, "shut").await;
+        alerts.shutdown(MINUTE).await;
+    });
+    let mut text = std::fs::read(path).unwrap();
+    text.truncate(text.len() - 20);
+    text.extend_from_slice(&text.clone()[..30]);
+    std::fs::write(path, text).unwrap();
+    process(HOUR, alerts(), |runtime, first| async move {
+        let error = alerts().start().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        run(&runtime, "on fire").await;
+        first.shutdown(MINUTE).await;
+        assert_eq!(
+            outcomes(&written(path)),
+            [("noted", Outcome::Delivered, 1), ("noted", Outcome::Delivered, 1)],
+            "the alert that was waiting by the last whole line is delivered again"
+        );
+        assert!(alerts().start().is_ok(), "after a shutdown it is free");
+    });
+}
+
+#[test]
+fn no_more_is_kept_in_the_file_than_is_remembered_when_it_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    for turn in 0..2 {
+        let rule = Rule::run_failed().once_per(Duration::ZERO);
+        let noted = channel(true);
+        let alerts = Alerts::builder()
+            .rule(rule)
+            .channel("noted", noted)
+            .remember(3)
+            .keep_in(path);
+        process(turn * HOUR, alerts, |runtime, alerts| async move {
+            assert_eq!(alerts.records().len(), 3 * turn as usize);
+            let lines = std::fs::read_to_string(path).unwrap().lines().count();
+            assert_eq!(lines, 3 * turn as usize);
+            for _ in 0..5 {
+                run(&runtime, "shut").await;
+            }
+            alerts.shutdown(MINUTE).await;
+        });
+    }
+}
