@@ -278,9 +278,14 @@ fn several_processes_write_one_directory_at_once_and_no_kill_loses_what_was_ackn
     assert_eq!(sweep(&store) as u64, entries);
     assert_eq!(store.stats().unwrap(), StoreStats::default());
     drop(store);
-    // Whoever is alone removes what the kills left.
-    drop(flowkit_cache::RedbStore::open(directory.path()).unwrap());
-    assert_eq!(objects(&directory.path().join("redb")), 0);
+    // Whoever is alone removes what the kills left. A process that another test starts has our locks, too, until it runs its own program.
+    let ours = directory.path().join("redb");
+    let is_clear = (0..100).any(|_| {
+        std::fs::File::open(ours.join("users")).unwrap().lock().unwrap();
+        drop(flowkit_cache::RedbStore::open(directory.path()).unwrap());
+        objects(&ours) == 0
+    });
+    assert!(is_clear, "{} files are left", objects(&ours));
 }
 
 /// Fills a disk of so many KiB; gives the last entry that was on it before it was full.
