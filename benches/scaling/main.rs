@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use flowkit::prelude::*;
 use flowkit::{Event, Observer};
+use flowkit_benches::floor;
+use flowkit_benches::measure::each;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -58,58 +60,33 @@ async fn chained(tasks: u64) -> Result<u64> {
     Ok(last.await?)
 }
 
-/// What a flow run keeps of each task, at least: who it is, who called it, where it stands, four times.
-#[derive(Clone, Copy)]
-struct Kept([u64; 12]);
+/// What a flow run keeps of each task, at least: who it is, who called it, where it stands, and three times.
+type Kept = [u64; 12];
 
-/// The same work on tokio, with something kept of each.
 async fn spawned(tasks: u64) -> u64 {
     let mut kept = Vec::new();
-    let mut sum = 0;
-    for n in 0..tasks {
-        kept.push(Kept([n; 12]));
-        sum = tokio::spawn(bare(sum, n)).await.unwrap();
-    }
+    let sum = floor::spawn_and_join(tasks, |n| kept.push([n; 12])).await;
     looked_through(&kept);
     sum
 }
 
 async fn joined(tasks: u64) -> u64 {
-    let (mut kept, mut set) = (Vec::new(), tokio::task::JoinSet::new());
-    for n in 0..tasks {
-        kept.push(Kept([n; 12]));
-        set.spawn(bare(n, 1));
-    }
-    let mut sum = 0;
-    while let Some(one) = set.join_next().await {
-        sum += one.unwrap();
-    }
+    let mut kept = Vec::new();
+    let sum = floor::join_set(tasks, |n| kept.push([n; 12])).await;
     looked_through(&kept);
     sum
 }
 
-async fn shared_chain(tasks: u64) -> u64 {
+async fn spawned_chain(tasks: u64) -> u64 {
     let mut kept = Vec::new();
-    let mut last = tokio::spawn(bare(0, 0)).map(Result::unwrap).boxed().shared();
-    for n in 1..tasks {
-        kept.push(Kept([n; 12]));
-        let before = last;
-        last = tokio::spawn(async move { bare(before.await, n).await })
-            .map(Result::unwrap)
-            .boxed()
-            .shared();
-    }
+    let last = floor::shared_chain(tasks, |n| kept.push([n; 12])).await;
     looked_through(&kept);
-    last.await
-}
-
-async fn bare(a: u64, b: u64) -> u64 {
-    a.wrapping_add(b)
+    last
 }
 
 /// As whoever reads a record does, once.
 fn looked_through(kept: &[Kept]) {
-    black_box(kept.iter().map(|one| one.0[3]).fold(0, u64::wrapping_add));
+    black_box(kept.iter().map(|one| one[3]).fold(0, u64::wrapping_add));
 }
 
 /// A bar of progress, without the bar.
@@ -156,7 +133,7 @@ const SHAPES: [Shape; 3] = [
         name: "chain of handles",
         flow: |n| chained(n),
         floor_name: "spawned chain, shared",
-        floor: |n| shared_chain(n).boxed(),
+        floor: |n| spawned_chain(n).boxed(),
     },
 ];
 
@@ -191,10 +168,6 @@ async fn floor_cost(floor: Floor, tasks: u64) -> f64 {
         black_box(floor(tasks).await);
     }
     each(start.elapsed(), tasks * times)
-}
-
-fn each(time: Duration, tasks: u64) -> f64 {
-    time.as_secs_f64() * 1e6 / tasks as f64
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use flowkit::prelude::*;
+use flowkit_benches::floor::{bare, join_set};
 use flowkit_benches::measure::each_on_worker;
 use flowkit_benches::row::{Goal, Row};
 use flowkit_benches::table::Table;
@@ -13,23 +14,10 @@ async fn add(a: u64, b: u64) -> u64 {
     a.wrapping_add(b)
 }
 
-async fn bare(a: u64, b: u64) -> u64 {
-    a.wrapping_add(b)
-}
-
 #[flow]
 async fn mapped(items: u64) -> Result<u64> {
     let values = (0..items).map(|n| add(n, 1u64)).submit_lazily().await?;
     Ok(values.iter().sum())
-}
-
-async fn join_set(items: u64) -> u64 {
-    let mut set: tokio::task::JoinSet<u64> = (0..items).map(|n| bare(n, 1)).collect();
-    let mut sum = 0;
-    while let Some(value) = set.join_next().await {
-        sum += value.unwrap();
-    }
-    sum
 }
 
 /// Within one tokio task: no other worker can take part.
@@ -56,7 +44,7 @@ pub(crate) async fn rows(table: &mut Table) {
             row.ours(each_on_worker(items, mapped(items).into_future()).await);
             row.floor(
                 "JoinSet",
-                each_on_worker(items, async move { black_box(join_set(items).await) }).await,
+                each_on_worker(items, async move { black_box(join_set(items, drop).await) }).await,
             );
             row.floor(
                 "buffer_unordered(64), one thread",

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use flowkit::prelude::*;
+use flowkit_benches::floor::{bare, shared_chain, spawn_and_join};
 use flowkit_benches::measure::{Stopwatch, each, each_on_worker};
 use flowkit_benches::row::{Goal, Row};
 use flowkit_benches::table::Table;
@@ -12,10 +13,6 @@ const FAN_IN: u64 = 10_000;
 
 #[task]
 async fn add(a: u64, b: u64) -> u64 {
-    a.wrapping_add(b)
-}
-
-async fn bare(a: u64, b: u64) -> u64 {
     a.wrapping_add(b)
 }
 
@@ -33,14 +30,6 @@ async fn submit_and_join(runs: u64) -> Result<u64> {
     Ok(sum)
 }
 
-async fn spawn_and_join(runs: u64) -> u64 {
-    let mut sum = 0;
-    for n in 0..runs {
-        sum = tokio::spawn(bare(sum, n)).await.unwrap();
-    }
-    sum
-}
-
 #[flow]
 async fn chain(runs: u64) -> Result<u64> {
     let mut last = add(0u64, 0u64).submit();
@@ -56,20 +45,6 @@ async fn spawned_chain(runs: u64) -> u64 {
         last = tokio::spawn(async move { bare(last.await.unwrap(), n).await });
     }
     last.await.unwrap()
-}
-
-/// The same where a result may have several readers, as that of a task may.
-async fn shared_chain(runs: u64) -> u64 {
-    use futures::FutureExt;
-    let mut last = tokio::spawn(bare(0, 0)).map(Result::unwrap).boxed().shared();
-    for n in 1..runs {
-        let before = last;
-        last = tokio::spawn(async move { bare(before.await, n).await })
-            .map(Result::unwrap)
-            .boxed()
-            .shared();
-    }
-    last.await
 }
 
 #[flow]
@@ -101,7 +76,7 @@ pub(crate) async fn rows(table: &mut Table) {
         row.ours(each_on_worker(RUNS, submit_and_join(RUNS).into_future()).await);
         row.floor(
             "tokio::spawn + join",
-            each_on_worker(RUNS, spawn_and_join(RUNS)).await,
+            each_on_worker(RUNS, spawn_and_join(RUNS, drop)).await,
         );
     }
     table.add(&row);
@@ -109,7 +84,10 @@ pub(crate) async fn rows(table: &mut Table) {
     let mut row = Row::new("submit + join on one thread", "µs").goal(Goal::Ratio(1.5));
     for _ in table.rounds() {
         row.ours(on_one_thread(submit_and_join(RUNS).into_future()).await);
-        row.floor("tokio::spawn + join", on_one_thread(spawn_and_join(RUNS)).await);
+        row.floor(
+            "tokio::spawn + join",
+            on_one_thread(spawn_and_join(RUNS, drop)).await,
+        );
     }
     table.add(&row);
 
@@ -120,7 +98,10 @@ pub(crate) async fn rows(table: &mut Table) {
             "spawned tasks, joined",
             each_on_worker(RUNS, spawned_chain(RUNS)).await,
         );
-        row.floor("the same, shared", each_on_worker(RUNS, shared_chain(RUNS)).await);
+        row.floor(
+            "the same, shared",
+            each_on_worker(RUNS, shared_chain(RUNS, drop)).await,
+        );
         #[cfg(feature = "peers")]
         row.peer(
             "dagx, a chain of 10,000",
