@@ -78,7 +78,7 @@ async fn lookups(cache: &Cache, round: u64, hit: bool) -> f64 {
     let work = timed(async {
         for n in 0..SMALL {
             match cache.get(&key_of(&(round, n)).unwrap(), now).await {
-                Lookup::Hit(entry) if hit => kept(codec::decode::<Value>(&entry.value).unwrap()),
+                Lookup::Hit(entry) if hit => kept(codec::decode::<Value>(entry.value()).unwrap()),
                 Lookup::Miss(_) if !hit => {}
                 other => panic!("{other:?}"),
             }
@@ -198,7 +198,7 @@ async fn large(table: &mut Table) {
         let work = timed(async {
             for n in 0..LARGE {
                 assert!(
-                    matches!(cache.get(&key(n), now).await, Lookup::Hit(entry) if entry.value.len() == MIB)
+                    matches!(cache.get(&key(n), now).await, Lookup::Hit(entry) if entry.value().len() == MIB)
                 );
             }
         });

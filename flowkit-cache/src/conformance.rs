@@ -75,12 +75,12 @@ pub fn what_is_kept_is_found(fresh: Fresh<'_>) {
     put(&*store, "a", &entry(b"one", 1).expires(at(9)));
     let found = find(&*store, "a", 2).expect("it is there");
     assert_eq!(
-        (&*found.value, found.created, found.expires),
+        (found.value(), found.created(), found.expires()),
         (&b"one"[..], at(1), Some(at(9)))
     );
-    assert_eq!(&*found.origin, "run/1");
+    assert_eq!(found.origin(), "run/1");
     put(&*store, "empty", &entry(b"", 1));
-    assert_eq!(find(&*store, "empty", 2).expect("it is there").value.len(), 0);
+    assert_eq!(find(&*store, "empty", 2).expect("it is there").value().len(), 0);
 }
 
 /// A second value replaces the first, whatever their sizes.
@@ -89,7 +89,7 @@ pub fn the_last_value_counts(fresh: Fresh<'_>) {
     for size in [3usize, 100_000, 7, 200_000, 0] {
         let value = vec![b'x'; size];
         put(&*store, "a", &entry(&value, 1));
-        assert_eq!(find(&*store, "a", 2).expect("it is there").value.len(), size);
+        assert_eq!(find(&*store, "a", 2).expect("it is there").value().len(), size);
     }
     assert_eq!(store.stats().expect("it counts").entries, 1);
 }
@@ -101,7 +101,7 @@ pub fn large_values_are_kept_too(fresh: Fresh<'_>) {
         let value: Vec<u8> = (0..size).map(|byte| (byte % 251) as u8).collect();
         let name = size.to_string();
         put(&*store, &name, &entry(&value, 1).durable(true));
-        assert_eq!(&*find(&*store, &name, 2).expect("it is there").value, &value[..]);
+        assert_eq!(find(&*store, &name, 2).expect("it is there").value(), &value[..]);
     }
 }
 
@@ -214,7 +214,7 @@ pub fn keys_do_not_disturb_each_other(fresh: Fresh<'_>) {
                     let name = format!("{thread}-{index}");
                     put(&**store, &name, &entry(name.as_bytes(), 1));
                     assert_eq!(
-                        &*find(&**store, &name, 2).expect("it is there").value,
+                        find(&**store, &name, 2).expect("it is there").value(),
                         name.as_bytes()
                     );
                 }

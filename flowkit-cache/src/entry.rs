@@ -1,42 +1,89 @@
 //! An entry: a value with what must be known to serve it, in a form that shows any damage.
 //!
 //! Layout, all numbers little-endian: magic `FKC`, version, digest, codec, created and expires in microseconds since 1970
-//! (0: never), length of the value, length of the origin, origin, value. The digest is BLAKE3, keyed with the key, over all that
-//! follows it, so an entry that is damaged, truncated, or not this key's does not verify.
+//! (0: never), length of the value, length of the origin, origin, value. The digest is XXH3 over all that follows
+//! it, mixed with the key, so an entry that is damaged, truncated, or not this key's does not verify.
 
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use twox_hash::XxHash3_128;
 
 use crate::codec;
 use crate::key::CacheKey;
 
 const MAGIC: [u8; 3] = *b"FKC";
 /// The version of the layout.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const DIGEST: usize = 16;
 /// Before the part that the digest is of.
 const PREFIX: usize = 3 + 1 + DIGEST;
 /// Of that part, what is before the origin.
 const FIXED: usize = 1 + 8 + 8 + 8 + 2;
 
-/// A value that was served.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A value that was served. Cheap to clone: all clones share the bytes that were read.
+#[derive(Clone)]
 pub struct Entry {
-    /// The encoded value.
-    pub value: Arc<[u8]>,
-    /// When it was made.
-    pub created: SystemTime,
-    /// From when on it is not served any more; none means never.
-    pub expires: Option<SystemTime>,
-    /// What made it: the id of a task run.
-    pub origin: Arc<str>,
+    /// What the store has of it. The value is a part of this, and is copied nowhere.
+    bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    value: Range<usize>,
+    origin: Range<usize>,
+    created: SystemTime,
+    expires: Option<SystemTime>,
 }
 
 impl Entry {
+    /// The encoded value.
+    pub fn value(&self) -> &[u8] {
+        self.part(&self.value)
+    }
+
+    /// When it was made.
+    pub fn created(&self) -> SystemTime {
+        self.created
+    }
+
+    /// From when on it is not served any more; none means never.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
+    /// What made it: the id of a task run.
+    pub fn origin(&self) -> &str {
+        std::str::from_utf8(self.part(&self.origin)).unwrap_or_default()
+    }
+
     /// Whether it may not be served any more. It may not from the very moment it expires.
     pub fn is_expired(&self, now: SystemTime) -> bool {
         self.expires
             .is_some_and(|expires| (now >= expires) != cfg!(flowkit_fault = "expiry-the-wrong-way-round"))
+    }
+
+    fn part(&self, part: &Range<usize>) -> &[u8] {
+        self.bytes.as_ref().as_ref().get(part.clone()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.value(), self.origin(), self.created, self.expires)
+            == (other.value(), other.origin(), other.created, other.expires)
+    }
+}
+
+impl Eq for Entry {}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Entry")
+            .field("value", &self.value())
+            .field("created", &self.created)
+            .field("expires", &self.expires)
+            .field("origin", &self.origin())
+            .finish()
     }
 }
 
@@ -141,9 +188,19 @@ impl NewEntry {
 }
 
 impl Entry {
-    /// The entry that these bytes are, if they are the undamaged bytes of this key's.
-    pub fn from_bytes(key: &CacheKey, bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
+    /// The entry that these bytes are, if they are the undamaged bytes of this key's. They are kept as they are.
+    pub fn from_bytes(key: &CacheKey, bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Option<Self> {
+        Self::from_tail(key, bytes, 0)
+    }
+
+    /// The same of the bytes from `start` on.
+    pub(crate) fn from_tail(
+        key: &CacheKey,
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
+        start: usize,
+    ) -> Option<Self> {
+        let whole = bytes.as_ref();
+        let mut reader = Reader(whole.get(start..)?);
         if reader.take(3)? != MAGIC || reader.take(1)? != [VERSION] {
             return None;
         }
@@ -152,17 +209,39 @@ impl Entry {
         }
         let (created, expires, length) = (reader.u64()?, reader.u64()?, reader.u64()?);
         let origin_length = u16::from_le_bytes(reader.take(2)?.try_into().ok()?);
-        let origin = reader.take(usize::from(origin_length))?;
-        let value = reader.0;
-        if value.len() as u64 != length {
+        let origin = whole.len() - reader.0.len();
+        reader.take(usize::from(origin_length))?;
+        let value = whole.len() - reader.0.len();
+        if reader.0.len() as u64 != length {
             return None;
         }
+        let (origin, value) = (origin..value, value..whole.len());
         Some(Self {
-            value: Arc::from(value),
+            bytes: Arc::new(bytes),
+            value,
+            origin,
             created: time(created)?,
             expires: if expires == 0 { None } else { Some(time(expires)?) },
-            origin: Arc::from(std::str::from_utf8(origin).unwrap_or_default()),
         })
+    }
+
+    /// What is served of a value that is kept in memory.
+    pub(crate) fn of(kept: &NewEntry) -> Self {
+        let value = 0..kept.value.len();
+        let mut bytes = kept.value.clone();
+        bytes.extend_from_slice(kept.origin.as_bytes());
+        Self {
+            origin: value.end..bytes.len(),
+            bytes: Arc::new(bytes),
+            value,
+            created: kept.created,
+            expires: kept.expires,
+        }
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.value.len() + self.origin.len()
     }
 }
 
@@ -180,11 +259,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Keyed, and over one piece: for a small entry that is half the cost of a hasher that is fed piece by piece.
+/// Of what damage makes, 128 bits of XXH3 see as much as any digest, at a fraction of its cost; who can write into the cache can serve what they
+/// like anyway. Mixed with the key, so that an entry is no other key's.
 fn digest(key: &CacheKey, covered: &[u8]) -> [u8; DIGEST] {
-    let hash = blake3::keyed_hash(key.as_bytes(), covered);
-    let (digest, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; DIGEST], &[]));
-    *digest
+    let of_key = key
+        .as_bytes()
+        .first_chunk()
+        .map_or(0, |bytes| u128::from_le_bytes(*bytes));
+    (XxHash3_128::oneshot(covered) ^ of_key).to_le_bytes()
 }
 
 /// Microseconds since 1970; times before that count as that.
@@ -213,10 +295,10 @@ mod tests {
     #[test]
     fn an_entry_survives_its_bytes() {
         let (key, new) = entry();
-        let read = Entry::from_bytes(&key, &new.to_bytes(&key)).unwrap();
-        assert_eq!(&*read.value, b"value");
+        let read = Entry::from_bytes(&key, new.to_bytes(&key)).unwrap();
+        assert_eq!(read.value(), b"value");
         assert_eq!((read.created, read.expires), (new.created, new.expires));
-        assert_eq!(&*read.origin, "run/1");
+        assert_eq!(read.origin(), "run/1");
     }
 
     #[test]
@@ -227,9 +309,9 @@ mod tests {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= 1 << bit;
-                assert_eq!(Entry::from_bytes(&key, &damaged), None, "byte {at}, bit {bit}");
+                assert_eq!(Entry::from_bytes(&key, damaged), None, "byte {at}, bit {bit}");
             }
-            assert_eq!(Entry::from_bytes(&key, &bytes[..at]), None, "cut at {at}");
+            assert_eq!(Entry::from_bytes(&key, bytes[..at].to_vec()), None, "cut at {at}");
         }
     }
 
@@ -237,7 +319,7 @@ mod tests {
     fn the_entry_of_another_key_is_no_entry() {
         let (key, new) = entry();
         assert_eq!(
-            Entry::from_bytes(&key_of("other").unwrap(), &new.to_bytes(&key)),
+            Entry::from_bytes(&key_of("other").unwrap(), new.to_bytes(&key)),
             None
         );
     }
@@ -245,7 +327,7 @@ mod tests {
     #[test]
     fn an_entry_is_served_until_the_moment_it_expires() {
         let (key, new) = entry();
-        let read = Entry::from_bytes(&key, &new.to_bytes(&key)).unwrap();
+        let read = Entry::from_bytes(&key, new.to_bytes(&key)).unwrap();
         let expires = read.expires.unwrap();
         assert!(!read.is_expired(expires - Duration::from_micros(1)));
         assert!(read.is_expired(expires));

@@ -17,7 +17,7 @@
 //! let now = SystemTime::now();
 //! cache.put(&key, NewEntry::new(codec::encode(&144u64)?, now)).await?;
 //! let Lookup::Hit(entry) = cache.get(&key, now).await else { panic!("it was just kept") };
-//! assert_eq!(codec::decode::<u64>(&entry.value)?, 144);
+//! assert_eq!(codec::decode::<u64>(entry.value())?, 144);
 //! # Ok(())
 //! # }
 //! ```

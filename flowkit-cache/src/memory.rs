@@ -30,7 +30,7 @@ struct Kept {
 
 impl Kept {
     fn bytes(&self) -> u64 {
-        (self.entry.value.len() + self.entry.origin.len()) as u64
+        self.entry.size() as u64
     }
 }
 
@@ -51,7 +51,7 @@ impl Entries {
             return false;
         };
         self.recency.remove(&(kept.used, *key));
-        if let Some(expires) = kept.entry.expires {
+        if let Some(expires) = kept.entry.expires() {
             self.expiry.remove(&(micros(expires), *key));
         }
         self.bytes -= kept.bytes();
@@ -90,12 +90,7 @@ impl CacheStore for MemoryStore {
         entries.remove(key);
         let used = micros(entry.created);
         let kept = Kept {
-            entry: Entry {
-                value: entry.value.as_slice().into(),
-                created: entry.created,
-                expires: entry.expires,
-                origin: entry.origin.as_str().into(),
-            },
+            entry: Entry::of(entry),
             used,
         };
         entries.bytes += kept.bytes();
@@ -148,8 +143,8 @@ impl CacheStore for MemoryStore {
             .map(|(key, kept)| Listed {
                 key: *key,
                 bytes: kept.bytes(),
-                created: kept.entry.created,
-                expires: kept.entry.expires,
+                created: kept.entry.created(),
+                expires: kept.entry.expires(),
             })
             .collect();
         listed.sort_unstable_by_key(|listed| listed.key);

@@ -32,8 +32,8 @@ pub(crate) struct Record<'a> {
 /// Where the entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content<'a> {
-    /// Here.
-    Inline(&'a [u8]),
+    /// Here, from this byte of the record on.
+    Inline(usize),
     /// In this file.
     Object(&'a str),
 }
@@ -45,7 +45,7 @@ impl<'a> Record<'a> {
         let (kind, numbers) = head.split_first()?;
         let number = |at: usize| Some(u64::from_be_bytes(numbers.get(at..at + 8)?.try_into().ok()?));
         let content = match *kind {
-            HERE => Content::Inline(rest),
+            HERE => Content::Inline(HEAD),
             OBJECT => Content::Object(std::str::from_utf8(rest).ok()?),
             _ => return None,
         };
@@ -166,10 +166,11 @@ mod tests {
             (read.created, read.expires, read.size, read.turn),
             (3_000_000, 4_000_000, size, 8)
         );
-        let Content::Inline(entry) = read.content else {
+        let Content::Inline(start) = read.content else {
             panic!("it is inline: {read:?}")
         };
-        assert_eq!(Entry::from_bytes(&key, entry).unwrap().created, at);
+        let kept = Entry::from_tail(&key, record.bytes().to_vec(), start).unwrap();
+        assert_eq!(kept.created(), at);
         record.move_to("ab/file");
         let moved = Record::read(record.bytes()).unwrap();
         assert_eq!(moved.object(), Some("ab/file"));

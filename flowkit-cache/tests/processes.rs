@@ -109,7 +109,7 @@ fn fill(opened: Result<impl CacheStore, StoreError>) {
         for looked in [n, n / 2] {
             // An error is an answer too, and so is nothing. Another value is none.
             if let Ok(Some(found)) = look_for(&store, &key_of(&looked).unwrap()) {
-                assert_eq!(&*found.value, filling(looked).value(), "{looked} is another");
+                assert_eq!(found.value(), filling(looked).value(), "{looked} is another");
             }
         }
         if failed > 150 {
@@ -187,7 +187,7 @@ fn what_was_acknowledged_as_durable_is_there_after_a_kill() {
         for n in 0..=acknowledged {
             let found =
                 find(&store, n).unwrap_or_else(|| panic!("round {round}: {n} of {acknowledged} is gone"));
-            assert_eq!(&*found.value, entry(n).value(), "round {round}: {n} is another");
+            assert_eq!(found.value(), entry(n).value(), "round {round}: {n} is another");
         }
     }
     let store = SledStore::open(directory.path()).unwrap();
@@ -232,11 +232,11 @@ fn share(writer: &str, directory: &Path) {
     for n in 0..SHARE {
         let key = key_of(&(writer, n)).unwrap();
         store.put(&key, &entry(n).durable(true)).unwrap();
-        assert_eq!(&*find_key(&store, &key).unwrap().value, entry(n).value());
+        assert_eq!(find_key(&store, &key).unwrap().value(), entry(n).value());
         // All write this one, each time to another file, and all read it.
         let everybodys = key_of("everybody's").unwrap();
         store.put(&everybodys, &entry(3)).unwrap();
-        assert_eq!(&*find_key(&store, &everybodys).unwrap().value, entry(3).value());
+        assert_eq!(find_key(&store, &everybodys).unwrap().value(), entry(3).value());
         say(n);
     }
 }
@@ -269,7 +269,7 @@ fn several_processes_write_one_directory_at_once_and_no_kill_loses_what_was_ackn
             for n in 0..=*last {
                 let found = find_key(&store, &key_of(&(writer.as_str(), n)).unwrap());
                 let found = found.unwrap_or_else(|| panic!("{writer}: {n} of {last} is gone"));
-                assert_eq!(&*found.value, entry(n).value(), "{writer}: {n} is another");
+                assert_eq!(found.value(), entry(n).value(), "{writer}: {n} is another");
             }
         }
     }
@@ -305,14 +305,14 @@ fn works_again(store: &dyn CacheStore, last: Option<u64>) {
     for n in last.map_or(0..0, |last| 0..last + 1) {
         let found = look_for(store, &key_of(&n).unwrap()).unwrap();
         let found = found.unwrap_or_else(|| panic!("{n} of {last:?} is gone"));
-        assert_eq!(&*found.value, filling(n).value(), "{n} is another");
+        assert_eq!(found.value(), filling(n).value(), "{n} is another");
     }
     for n in [1_000_000, 1_000_049] {
         store
             .put(&key_of(&n).unwrap(), &filling(n).durable(true))
             .unwrap();
         let found = look_for(store, &key_of(&n).unwrap()).unwrap().unwrap();
-        assert_eq!(&*found.value, filling(n).value());
+        assert_eq!(found.value(), filling(n).value());
     }
     let entries = store.stats().unwrap().entries;
     assert_eq!(sweep(store) as u64, entries);

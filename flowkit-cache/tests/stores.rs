@@ -144,7 +144,7 @@ fn follow(open: &dyn Fn() -> Arc<dyn CacheStore>, steps: &[Step]) {
                 model.entries.insert(name, kept);
             }
             Step::Get(name) => {
-                let found = find(&*store, name, now).map(|entry| entry.value.to_vec());
+                let found = find(&*store, name, now).map(|entry| entry.value().to_vec());
                 let kept = model.entries.get_mut(&name).map(|kept| {
                     kept.used = now;
                     kept.value.clone()
@@ -183,7 +183,7 @@ fn follow(open: &dyn Fn() -> Arc<dyn CacheStore>, steps: &[Step]) {
         assert_eq!(store.stats().unwrap(), model.stats(), "step {index}");
     }
     for name in 0..8 {
-        let found = find(&*store, name, now + 1).map(|entry| entry.value.to_vec());
+        let found = find(&*store, name, now + 1).map(|entry| entry.value().to_vec());
         let kept = model.entries.get(&name).map(|kept| kept.value.clone());
         assert_eq!(found, kept, "the entry of {name} at the end");
     }

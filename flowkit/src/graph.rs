@@ -142,7 +142,7 @@ pub(crate) struct Extra {
     pub(crate) error: Option<Error>,
     pub(crate) cache_key: Option<CacheKey>,
     /// The task run whose value was served from the cache.
-    pub(crate) origin: Option<Arc<str>>,
+    pub(crate) origin: Option<TaskRunId>,
     /// Why a cached task ran without its cache.
     pub(crate) uncached: Option<Arc<str>>,
     /// Why a cached task ran although the cache had something, or may have had.

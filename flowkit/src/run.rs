@@ -115,7 +115,7 @@ pub struct TaskRun {
     pub cache_key: Option<CacheKey>,
     /// The task run that made the value it was served.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<String>,
+    pub origin: Option<TaskRunId>,
     /// Why it ran without its cache although it is cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncached: Option<String>,
@@ -349,6 +349,8 @@ impl RunRecord {
             epoch: scope.epoch,
         };
         let nodes = 0..u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
+        let mut tasks = Vec::with_capacity(graph.nodes.len());
+        tasks.extend(nodes.filter_map(|node| reader.task(NodeRef::node(node))));
         Self {
             id: scope.id,
             flow: scope.definition.name().to_owned(),
@@ -361,9 +363,7 @@ impl RunRecord {
             attempts: graph.attempts,
             failed_attempts: reader.failed_attempts(graph.extra(NodeRef::ROOT)),
             hook_failures: hook_failures(graph.extra(NodeRef::ROOT)),
-            tasks: nodes
-                .filter_map(|node| reader.task(NodeRef::node(node)))
-                .collect(),
+            tasks,
             edges: graph.edges.iter().map(|edge| reader.edge(edge)).collect(),
         }
     }
@@ -438,7 +438,7 @@ impl Reader<'_> {
                 .and_then(|extra| extra.error.as_ref())
                 .map(|error| self.told.said(error)),
             cache_key: extra.and_then(|extra| extra.cache_key),
-            origin: extra.and_then(|extra| extra.origin.as_deref()).map(str::to_owned),
+            origin: extra.and_then(|extra| extra.origin),
             uncached: extra
                 .and_then(|extra| extra.uncached.as_deref())
                 .map(str::to_owned),

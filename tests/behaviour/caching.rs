@@ -50,10 +50,7 @@ async fn equal_inputs_share_a_result_within_a_run_and_later() {
     let run = runtime.run(twice(calls.clone())).await;
     let states: Vec<_> = run.tasks().iter().map(|task| task.state).collect();
     assert_eq!(states, [State::Completed, State::Cached, State::Completed]);
-    assert_eq!(
-        run.tasks()[1].origin.as_deref(),
-        Some(run.tasks()[0].id.to_string().as_str())
-    );
+    assert_eq!(run.tasks()[1].origin, Some(run.tasks()[0].id));
     assert_eq!(run.into_result().unwrap(), (9, 9, 16));
     let again = runtime.run(twice(calls.clone())).await;
     assert_eq!(again.counts().cached, 3);

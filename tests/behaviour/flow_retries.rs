@@ -75,10 +75,7 @@ async fn what_completed_in_an_earlier_attempt_does_not_run_again() {
     let states: Vec<_> = run.tasks().iter().map(|task| task.state).collect();
     assert_eq!(states[..3], [State::Completed; 3]);
     assert_eq!(states[3..], [State::Cached; 3]);
-    assert_eq!(
-        run.tasks()[3].origin.as_deref(),
-        Some(run.tasks()[0].id.to_string().as_str())
-    );
+    assert_eq!(run.tasks()[3].origin, Some(run.tasks()[0].id));
     assert_eq!(run.into_result().unwrap(), [1, 2, 1]);
 }
 

@@ -14,7 +14,8 @@ const PIECE: usize = 32 * 1024;
 
 /// Collects tokens and hashes them.
 pub(super) struct Stream {
-    hasher: blake3::Hasher,
+    /// Of what the buffer did not hold. It is large, and most keys do without.
+    hasher: Option<Box<blake3::Hasher>>,
     buffer: Vec<u8>,
     /// How many unordered collections are open. Their parts must stay in the buffer until they are sorted.
     open: usize,
@@ -29,7 +30,7 @@ impl Stream {
         let mut buffer = Vec::with_capacity(FIRST);
         buffer.push(FORMAT_VERSION);
         Self {
-            hasher: blake3::Hasher::new(),
+            hasher: None,
             buffer,
             open: 0,
             refusal: None,
@@ -90,10 +91,11 @@ impl Stream {
         }
         let (head, tail) = bytes.split_at(room);
         self.buffer.extend_from_slice(head);
-        self.hasher.update(&self.buffer);
+        let hasher = self.hasher.get_or_insert_default();
+        hasher.update(&self.buffer);
         self.buffer.clear();
         let (pieces, rest) = tail.split_at(tail.len() - tail.len() % PIECE);
-        self.hasher.update(pieces);
+        hasher.update(pieces);
         self.buffer.extend_from_slice(rest);
     }
 
@@ -130,7 +132,7 @@ impl Stream {
         }
         self.put(&[tag::END]);
         if self.open == 0 && self.buffer.len() > PIECE {
-            self.hasher.update(&self.buffer);
+            self.hasher.get_or_insert_default().update(&self.buffer);
             self.buffer = Vec::with_capacity(PIECE);
         }
     }
@@ -147,9 +149,12 @@ impl Stream {
     }
 
     /// The digest of everything that was written.
-    pub(super) fn finish(mut self) -> CacheKey {
-        self.hasher.update(&self.buffer);
-        CacheKey::from_bytes(self.hasher.finalize().into())
+    pub(super) fn finish(self) -> CacheKey {
+        let digest = match self.hasher {
+            None => blake3::hash(&self.buffer),
+            Some(mut hasher) => hasher.update(&self.buffer).finalize(),
+        };
+        CacheKey::from_bytes(digest.into())
     }
 }
 

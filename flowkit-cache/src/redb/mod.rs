@@ -141,9 +141,9 @@ impl Inner {
                 return Ok(Found::Nothing);
             };
             let entry = match Record::read(record).map(|record| record.content) {
-                Some(Content::Inline(bytes)) => Entry::from_bytes(key, bytes),
+                Some(Content::Inline(start)) => Entry::from_tail(key, record.clone(), start),
                 Some(Content::Object(object)) => match self.objects.read(object) {
-                    Ok(bytes) => Entry::from_bytes(key, &bytes),
+                    Ok(bytes) => Entry::from_bytes(key, bytes),
                     // It may have been replaced in between; then the new record names another file.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                     Err(error) => return Err(StoreError::io("reading a cached value", error)),

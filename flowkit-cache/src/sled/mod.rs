@@ -126,7 +126,7 @@ impl Inner {
 
     fn read_object(&self, key: &CacheKey, object: &str) -> Result<Found, StoreError> {
         let verified = match self.objects.read(object) {
-            Ok(bytes) => Entry::from_bytes(key, &bytes),
+            Ok(bytes) => Entry::from_bytes(key, bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // It may have been replaced in between; then the new record names another file.
                 let record = self.trees.get(key)?;
@@ -163,7 +163,7 @@ impl CacheStore for SledStore {
             return Ok(Found::Nothing);
         };
         match Record::read(&record).map(|record| record.content) {
-            Some(Content::Inline(bytes)) => match Entry::from_bytes(key, bytes) {
+            Some(Content::Inline(start)) => match Entry::from_tail(key, record, start) {
                 Some(entry) => {
                     inner.note_use(key, now);
                     Ok(Found::Entry(entry))

@@ -14,7 +14,7 @@ fn find(store: &SledStore, key: &CacheKey) -> Option<Vec<u8>> {
     let mut found = store.get(key, UNIX_EPOCH + Duration::from_secs(2)).unwrap();
     loop {
         match found {
-            Found::Entry(entry) => return Some(entry.value.to_vec()),
+            Found::Entry(entry) => return Some(entry.value().to_vec()),
             Found::Deferred(read) => found = read().unwrap(),
             Found::Nothing | Found::Damaged => return None,
         }
@@ -333,9 +333,9 @@ async fn a_small_value_is_served_at_once_and_one_in_a_file_after_it_is_read() {
     cache.put(&large, entry(&[5; 100_000])).await.unwrap();
     let now = UNIX_EPOCH + Duration::from_secs(2);
     let served = cache.try_get(&small, now);
-    assert!(matches!(served, Ok(Lookup::Hit(entry)) if *entry.value == *b"s"));
+    assert!(matches!(served, Ok(Lookup::Hit(entry)) if entry.value() == b"s"));
     let Err(deferred) = cache.try_get(&large, now) else {
         panic!("a large value is in a file")
     };
-    assert!(matches!(deferred.read().await, Lookup::Hit(entry) if entry.value.len() == 100_000));
+    assert!(matches!(deferred.read().await, Lookup::Hit(entry) if entry.value().len() == 100_000));
 }

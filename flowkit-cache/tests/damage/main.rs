@@ -86,7 +86,7 @@ fn is_right(store: &SledStore, name: u64) -> bool {
     loop {
         match found {
             Some(Found::Entry(entry)) => {
-                assert_eq!(&*entry.value, value(name), "the entry of {name}");
+                assert_eq!(entry.value(), value(name), "the entry of {name}");
                 return true;
             }
             Some(Found::Deferred(read)) => found = answered(read()),

@@ -90,7 +90,7 @@ impl Scope {
             place: call.and_then(|call| call.place),
             inputs: call.map(|call| call.inputs.clone()).unwrap_or_default(),
             cache_key: extra.and_then(|extra| extra.cache_key).map(|key| *key.as_bytes()),
-            origin: extra.and_then(|extra| extra.origin.clone()),
+            origin: extra.and_then(|extra| Some(Arc::from(extra.origin?.to_string()))),
             uncached: extra.and_then(|extra| extra.uncached.clone().or_else(|| extra.missed.map(Arc::from))),
             effect: call.map(|call| call.effect).unwrap_or_default(),
             result: call.and_then(|call| call.result.clone()),

@@ -10,6 +10,7 @@ use super::{Drive, Phase, Step};
 use crate::context::{self, Ambient, Leading};
 use crate::engine::caching::{self, Caching, Shared};
 use crate::event::EventKind;
+use crate::ids::TaskRunId;
 use crate::job::Job;
 use crate::journaling::{DAMAGED, EXPIRED, REFRESHED};
 use crate::state::State;
@@ -57,7 +58,7 @@ impl Drive {
 
     pub(super) fn after_look_up(&mut self, job: Pin<&mut dyn Job>, found: Lookup) -> Step {
         match found {
-            Lookup::Hit(entry) => return self.serve(job, &entry.value, Some(entry.origin)),
+            Lookup::Hit(entry) => return self.serve(job, entry.value(), entry.origin().parse().ok()),
             Lookup::Miss(MissReason::Expired) => self.missed(EXPIRED),
             Lookup::Miss(MissReason::Damaged) => self.missed(DAMAGED),
             Lookup::Miss(_) => {}
@@ -73,7 +74,7 @@ impl Drive {
     }
 
     /// Ends as `Cached` with these bytes; if they do not decode, forgets them and goes on.
-    pub(super) fn serve(&mut self, job: Pin<&mut dyn Job>, bytes: &[u8], origin: Option<Arc<str>>) -> Step {
+    pub(super) fn serve(&mut self, job: Pin<&mut dyn Job>, bytes: &[u8], origin: Option<TaskRunId>) -> Step {
         match job.decode(bytes) {
             Ok(()) => {
                 let key = self.key();
@@ -172,9 +173,9 @@ impl Drive {
         let Lookup::Hit(entry) = found else {
             return self.seek_admission();
         };
-        let step = self.serve(job, &entry.value, Some(entry.origin));
+        let step = self.serve(job, entry.value(), entry.origin().parse().ok());
         if matches!(step, Step::End(_)) {
-            self.share(Ok(Arc::from(&entry.value[..])));
+            self.share(Ok(Arc::from(entry.value())));
         }
         step
     }

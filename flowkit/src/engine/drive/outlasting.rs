@@ -20,7 +20,7 @@ impl Drive {
         if !job.as_mut().recall(&remembered.value) {
             return None;
         }
-        let origin: Arc<str> = remembered.origin.to_string().into();
+        let origin = remembered.origin;
         self.scope.note(self.place, |extra| extra.origin = Some(origin));
         Some(self.end(State::Cached, None))
     }

@@ -137,7 +137,7 @@ impl Entered {
         if !job.as_mut().recall(&remembered.value) {
             return false;
         }
-        let origin: Arc<str> = remembered.origin.to_string().into();
+        let origin = remembered.origin;
         parent.note(place, |extra| extra.origin = Some(origin));
         true
     }
