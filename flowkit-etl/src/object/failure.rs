@@ -24,8 +24,14 @@ const NO_BUCKET: [&str; 3] = [
     "ContainerNotFound",
     "The specified bucket does not exist",
 ];
-/// Where a program on a machine of Amazon's is told its credentials. Elsewhere nobody answers.
-const MACHINE: [&str; 3] = ["/latest/api/token", "/latest/meta-data/", "169.254.170.2"];
+/// Where a program on a machine of Amazon's, Microsoft's or Google's is told its credentials. Elsewhere nobody answers.
+const MACHINE: [&str; 5] = [
+    "/latest/api/token",
+    "/latest/meta-data/",
+    "169.254.170.2",
+    "/metadata/identity/",
+    "/computeMetadata/",
+];
 
 impl Bucket {
     /// What the store said against doing something with what is called so.

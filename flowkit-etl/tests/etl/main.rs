@@ -31,6 +31,8 @@ mod csv_files;
 mod data_sets;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
+#[cfg(feature = "objects")]
+mod environment;
 #[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
 mod exports;
 #[cfg(all(
