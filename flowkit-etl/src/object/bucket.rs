@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{ObjectStore, RetryConfig};
@@ -20,8 +20,17 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A bucket, or a part of one below a prefix: `s3://plants/lake`, `gs://plants/lake`, `az://plants/lake`.
 ///
-/// What lets one in comes from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`; `GOOGLE_APPLICATION_CREDENTIALS`; `AZURE_STORAGE_ACCOUNT_NAME`, …), from where the program runs, or from a store that one made; it is shown
-/// nowhere. Requests that find the store busy or broken are sent again up to 6 times within a minute, or by the rules of a store that one made.
+/// What lets one in comes from the environment, from where the program runs, or from a store that one made; it is shown nowhere.
+///
+/// | | what lets one in | a server of one's own, by `http://` too |
+/// |---|---|---|
+/// | `s3://` | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`; `AWS_REGION` | `AWS_ENDPOINT_URL` |
+/// | `az://` | `AZURE_STORAGE_ACCOUNT_NAME` with `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`, or `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET` and `AZURE_TENANT_ID` | `AZURE_STORAGE_ENDPOINT`, with the account in it where the server wants that: `http://127.0.0.1:10000/devstoreaccount1`. For Azurite as it is unless told otherwise, only `AZURE_STORAGE_USE_EMULATOR=true`; `AZURITE_BLOB_STORAGE_URL` says where else it is |
+/// | `gs://` | `GOOGLE_APPLICATION_CREDENTIALS`, or `GOOGLE_SERVICE_ACCOUNT`, the path of a service account's file | `GOOGLE_BASE_URL` |
+///
+/// The tests run S3 and Azure against servers. Google Cloud Storage is compiled, and no more than that: there is no server of it for tests that knows conditional writes.
+///
+/// Requests that find the store busy or broken are sent again up to 6 times within a minute, or by the rules of a store that one made.
 #[derive(Clone)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
@@ -135,32 +144,41 @@ fn store_of(scheme: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
             let builder = AmazonS3Builder::from_env()
                 .with_bucket_name(bucket)
                 .with_retry(retry);
-            Arc::new(trusting(builder).build().map_err(wrong)?)
+            let endpoints = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
+            let plain = is_plain(endpoints.map(|key| builder.get_config_value(&key)));
+            let builder = if plain {
+                builder.with_allow_http(true)
+            } else {
+                builder
+            };
+            Arc::new(builder.build().map_err(wrong)?)
         }
         "gs" => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
             Arc::new(builder.with_retry(retry).build().map_err(wrong)?)
         }
         "az" => {
-            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-            Arc::new(builder.with_retry(retry).build().map_err(wrong)?)
+            let builder = MicrosoftAzureBuilder::from_env()
+                .with_container_name(bucket)
+                .with_retry(retry);
+            let plain = is_plain([builder.get_config_value(&AzureConfigKey::Endpoint)]);
+            let builder = if plain {
+                builder.with_allow_http(true)
+            } else {
+                builder
+            };
+            Arc::new(builder.build().map_err(wrong)?)
         }
         _ => return Err(no_address()),
     })
 }
 
-/// Who names an endpoint by `http://` wants that.
-fn trusting(builder: AmazonS3Builder) -> AmazonS3Builder {
-    let plain = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
-        .iter()
-        .filter_map(|key| builder.get_config_value(key))
+/// Whether the first endpoint that is named is one by `http://`: who names it wants that.
+fn is_plain(endpoints: impl IntoIterator<Item = Option<String>>) -> bool {
+    let mut named = endpoints.into_iter().flatten();
+    named
         .next()
-        .is_some_and(|endpoint| endpoint.starts_with("http://"));
-    if plain {
-        builder.with_allow_http(true)
-    } else {
-        builder
-    }
+        .is_some_and(|endpoint| endpoint.starts_with("http://"))
 }
 
 fn no_address() -> Error {

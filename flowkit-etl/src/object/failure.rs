@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind};
 use crate::object::Bucket;
 
 /// What stores say when they do not let one in.
-const LOCKED: [&str; 9] = [
+const LOCKED: [&str; 11] = [
     "AccessDenied",
     "AuthenticationFailed",
     "AuthorizationHeaderMalformed",
@@ -14,6 +14,9 @@ const LOCKED: [&str; 9] = [
     "InvalidToken",
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
+    // Whatever they call it: of a list, only the text has the status.
+    "status code: 401",
+    "status code: 403",
 ];
 /// What stores say when there is no such bucket.
 const NO_BUCKET: [&str; 3] = [
@@ -21,8 +24,14 @@ const NO_BUCKET: [&str; 3] = [
     "ContainerNotFound",
     "The specified bucket does not exist",
 ];
-/// Where a program on a machine of Amazon's is told its credentials. Elsewhere nobody answers.
-const MACHINE: [&str; 3] = ["/latest/api/token", "/latest/meta-data/", "169.254.170.2"];
+/// Where a program on a machine of Amazon's, Microsoft's or Google's is told its credentials. Elsewhere nobody answers.
+const MACHINE: [&str; 5] = [
+    "/latest/api/token",
+    "/latest/meta-data/",
+    "169.254.170.2",
+    "/metadata/identity/",
+    "/computeMetadata/",
+];
 
 impl Bucket {
     /// What the store said against doing something with what is called so.
@@ -82,8 +91,10 @@ fn said(text: &str) -> String {
     let mut said = head.trim_end_matches([' ', ':', '-']).to_owned();
     for name in ["Code", "Message"] {
         if let Some(value) = element(body, name) {
+            // Azure's further lines are the number and the time of the request.
+            let line = value.lines().next().unwrap_or_default();
             said.push_str(": ");
-            said.extend(value.chars().take(200));
+            said.extend(line.chars().take(200));
         }
     }
     said
@@ -109,5 +120,11 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains("hunter2"), "{said}");
+        let text = "403 Forbidden: <Error><Code>AuthenticationFailed</Code><Message>It is not signed.\nRequestId:1\nTime:2013-02-04</Message>\
+            <AuthenticationErrorDetail>The MAC was hunter2</AuthenticationErrorDetail></Error>";
+        assert_eq!(
+            super::said(text),
+            "403 Forbidden: AuthenticationFailed: It is not signed."
+        );
     }
 }

@@ -24,8 +24,10 @@ pub(crate) struct BucketFile {
     path: Path,
     name: String,
     bytes: u64,
-    /// What says which version it is: from the beginning, or since the first answer, as some stores list no tags.
-    tag: OnceLock<String>,
+    /// What says which version was found. Some stores list no tags, and Azure lists them without the quotes that belong to them.
+    found: Option<String>,
+    /// The same as the first answer had it, which is what the store understands.
+    answered: OnceLock<String>,
     modified: Option<DateTime<Utc>>,
 }
 
@@ -37,7 +39,8 @@ impl Bucket {
             name: format!("{self}/{}", self.name_of(&meta.location)),
             path: meta.location,
             bytes: meta.size,
-            tag: meta.e_tag.map(OnceLock::from).unwrap_or_default(),
+            found: meta.e_tag,
+            answered: OnceLock::new(),
             modified: Some(meta.last_modified),
         }
     }
@@ -49,7 +52,8 @@ impl Bucket {
             path: self.path(name)?,
             name: format!("{self}/{name}"),
             bytes,
-            tag: OnceLock::new(),
+            found: None,
+            answered: OnceLock::new(),
             modified: None,
         })
     }
@@ -57,7 +61,9 @@ impl Bucket {
 
 impl BucketFile {
     async fn part(&self, range: Range<u64>) -> Result<Bytes> {
-        let strong = self.tag.get().filter(|tag| !tag.starts_with("W/"));
+        let found = self.found.as_ref().filter(|tag| tag.ends_with('"'));
+        let tag = self.answered.get().or(found);
+        let strong = tag.filter(|tag| !tag.starts_with("W/"));
         let options = GetOptions::new()
             .with_range(Some(range.clone()))
             .with_if_match(strong.cloned());
@@ -66,7 +72,7 @@ impl BucketFile {
             Ok(got) if self.is_other(&got.meta) => return Err(self.changed()),
             Ok(got) => {
                 if let Some(tag) = &got.meta.e_tag {
-                    self.tag.get_or_init(|| tag.clone());
+                    self.answered.get_or_init(|| tag.clone());
                 }
                 got.bytes().await
             }
@@ -96,8 +102,8 @@ impl BucketFile {
 
     /// Whether this is another version of it.
     fn is_other(&self, now: &ObjectMeta) -> bool {
-        match (self.tag.get(), &now.e_tag) {
-            (Some(then), Some(now)) => then != now,
+        match (self.answered.get().or(self.found.as_ref()), &now.e_tag) {
+            (Some(then), Some(now)) => then.trim_matches('"') != now.trim_matches('"'),
             _ => {
                 // Lists are more exact than headers, which know seconds.
                 let second = now.last_modified.timestamp();

@@ -11,14 +11,13 @@
 
 #[cfg(all(feature = "alerts", feature = "quality"))]
 mod alerts;
+#[cfg(feature = "objects")]
+mod azure_server;
 #[cfg(all(
     feature = "objects",
     feature = "csv",
     feature = "json",
-    feature = "compression",
-    feature = "sqlite",
-    feature = "postgres",
-    feature = "mysql"
+    feature = "compression"
 ))]
 mod buckets;
 #[cfg(feature = "csv")]
@@ -32,6 +31,8 @@ mod csv_files;
 mod data_sets;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod databases;
+#[cfg(feature = "objects")]
+mod environment;
 #[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
 mod exports;
 #[cfg(all(
@@ -111,6 +112,13 @@ mod s3_server;
     feature = "mysql"
 ))]
 mod sensors;
+#[cfg(all(
+    feature = "objects",
+    feature = "csv",
+    feature = "json",
+    feature = "compression"
+))]
+mod stores;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

@@ -1,4 +1,4 @@
-//! Files in an S3 server, which runs in this process: found, read as they come, and what goes wrong with them.
+//! Files in buckets: found, read as they come, and what goes wrong with them; on each kind of store, and in an S3 server that fails as it is told.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,7 @@ use futures::StreamExt;
 
 use crate::plants::{Plant, columns, plants, stream};
 use crate::s3_server::{Fault, S3};
+use crate::stores::on_each;
 
 const MIB: u64 = 1 << 20;
 
@@ -45,121 +46,121 @@ fn large() -> (String, usize) {
 
 #[tokio::test]
 async fn objects_are_named_by_key_prefix_or_pattern_and_read_in_the_order_of_their_names() {
-    let server = S3::start().await;
-    let all = plants(30);
-    for (key, part) in [
-        ("season/b.csv", &all[10..20]),
-        ("season/a.csv", &all[..10]),
-        ("season/deep/c.csv", &all[20..]),
-        ("season/_hidden/d.csv", &all[..1]),
-        ("season/.e.csv", &all[..1]),
-        ("seasonal.csv", &all[..5]),
-    ] {
-        server.put(key, file("x.csv", part).await).await;
-    }
-    let bucket = server.bucket("");
-    let read = async |pattern: &str| rows(&csv(&bucket, pattern)).await.unwrap().len();
-    assert_eq!(rows(&csv(&bucket, "season/a.csv")).await.unwrap(), all[..10]);
-    assert_eq!(rows(&csv(&bucket, "season/*.csv")).await.unwrap(), all[..20]);
-    assert_eq!(rows(&csv(&bucket, "season/")).await.unwrap(), all);
-    assert_eq!(rows(&csv(&server.bucket("season"), "")).await.unwrap(), all);
-    assert_eq!(
-        read("season/**/*.csv").await,
-        31,
-        "who names a pattern names what begins with `_` too"
-    );
-    assert_eq!(read("*.csv").await, 5, "a star stands for no slash");
-    assert_eq!(read("*/[b-z].csv").await, 10);
-    for (pattern, message) in [
-        (
-            "season/absent.csv",
-            "there is no object s3://plants/season/absent.csv",
-        ),
-        (
-            "season/*.parquet",
-            "there is no object s3://plants/season/*.parquet",
-        ),
-        ("winter/", "there is no object below s3://plants/winter/"),
-    ] {
-        let error = csv(&bucket, pattern).open().await.unwrap_err();
+    on_each(async |place| {
+        let all = plants(30);
+        for (key, part) in [
+            ("season/b.csv", &all[10..20]),
+            ("season/a.csv", &all[..10]),
+            ("season/deep/c.csv", &all[20..]),
+            ("season/_hidden/d.csv", &all[..1]),
+            ("season/.e.csv", &all[..1]),
+            ("seasonal.csv", &all[..5]),
+        ] {
+            place.put(key, file("x.csv", part).await).await;
+        }
+        let bucket = place.bucket("");
+        let read = async |pattern: &str| rows(&csv(&bucket, pattern)).await.unwrap().len();
+        assert_eq!(rows(&csv(&bucket, "season/a.csv")).await.unwrap(), all[..10]);
+        assert_eq!(rows(&csv(&bucket, "season/*.csv")).await.unwrap(), all[..20]);
+        assert_eq!(rows(&csv(&bucket, "season/")).await.unwrap(), all);
+        assert_eq!(rows(&csv(&place.bucket("season"), "")).await.unwrap(), all);
         assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (ErrorKind::NotFound, message)
+            read("season/**/*.csv").await,
+            31,
+            "who names a pattern names what begins with `_` too"
         );
-    }
-    assert_eq!(
-        csv(&bucket, "[").open().await.unwrap_err().kind(),
-        ErrorKind::Options
-    );
+        assert_eq!(read("*.csv").await, 5, "a star stands for no slash");
+        assert_eq!(read("*/[b-z].csv").await, 10);
+        for (pattern, message) in [
+            ("season/absent.csv", "there is no object {}/season/absent.csv"),
+            ("season/*.parquet", "there is no object {}/season/*.parquet"),
+            ("winter/", "there is no object below {}/winter/"),
+        ] {
+            let error = csv(&bucket, pattern).open().await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string()),
+                (ErrorKind::NotFound, message.replace("{}", &place.address()))
+            );
+        }
+        assert_eq!(
+            csv(&bucket, "[").open().await.unwrap_err().kind(),
+            ErrorKind::Options
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_stands_for_a_folder_is_no_object_and_an_empty_object_is_one() {
-    let server = S3::start().await;
-    let bucket = server.bucket("");
-    for folder in [
-        "incoming/",
-        "incoming/may/",
-        "incoming/june/",
-        "incoming/june/late/",
-    ] {
-        server.folder(folder);
-    }
-    let nothing_yet = csv(&bucket, "incoming/").open().await.unwrap_err();
-    assert_eq!(nothing_yet.kind(), ErrorKind::NotFound, "{nothing_yet:?}");
-    let found = async |pattern: &str| {
-        let mut objects = Objects::matching(&bucket, pattern);
-        objects.poke().await.unwrap().unwrap_or_default()
-    };
-    for pattern in ["incoming/", "incoming/*", "incoming/**/*", "*/*"] {
-        assert!(found(pattern).await.is_empty(), "{pattern}");
-    }
-    server
-        .put("incoming/may/a.csv", file("a.csv", &plants(10)).await)
-        .await;
-    server.put("incoming/done", "").await;
-    server.put("incoming/may/done", "").await;
-    let all = ["incoming/done", "incoming/may/a.csv", "incoming/may/done"];
-    assert_eq!(found("incoming/").await, all);
-    assert_eq!(found("incoming/**/*").await, all);
-    assert_eq!(found("incoming/*").await, all[..1]);
+    on_each(async |place| {
+        let bucket = place.bucket("");
+        for folder in [
+            "incoming/",
+            "incoming/may/",
+            "incoming/june/",
+            "incoming/june/late/",
+        ] {
+            place.folder(folder).await;
+        }
+        let nothing_yet = csv(&bucket, "incoming/").open().await.unwrap_err();
+        assert_eq!(nothing_yet.kind(), ErrorKind::NotFound, "{nothing_yet:?}");
+        let found = async |pattern: &str| {
+            let mut objects = Objects::matching(&bucket, pattern);
+            objects.poke().await.unwrap().unwrap_or_default()
+        };
+        for pattern in ["incoming/", "incoming/*", "incoming/**/*", "*/*"] {
+            assert!(found(pattern).await.is_empty(), "{pattern}");
+        }
+        place
+            .put("incoming/may/a.csv", file("a.csv", &plants(10)).await)
+            .await;
+        place.put("incoming/done", "").await;
+        place.put("incoming/may/done", "").await;
+        let all = ["incoming/done", "incoming/may/a.csv", "incoming/may/done"];
+        assert_eq!(found("incoming/").await, all);
+        assert_eq!(found("incoming/**/*").await, all);
+        assert_eq!(found("incoming/*").await, all[..1]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_format_is_read_whatever_compresses_it_and_as_it_is_from_a_file() {
-    let server = S3::start().await;
-    let (all, bucket) = (plants(20_000), server.bucket(""));
-    for name in [
-        "a.csv",
-        "a.csv.gz",
-        "a.csv.zst",
-        "a.jsonl",
-        "a.jsonl.gz",
-        "a.ndjson.zst",
-        "a.parquet",
-    ] {
-        server.put(name, file(name, &all).await).await;
-        let source = FileSource::at(Location::objects(&bucket, name));
-        assert_eq!(
-            rows(&source.schema(stream(&[]).schema().clone())).await.unwrap(),
-            all,
-            "{name}"
+    on_each(async |place| {
+        let (all, bucket) = (plants(20_000), place.bucket(""));
+        for name in [
+            "a.csv",
+            "a.csv.gz",
+            "a.csv.zst",
+            "a.jsonl",
+            "a.jsonl.gz",
+            "a.ndjson.zst",
+            "a.parquet",
+        ] {
+            place.put(name, file(name, &all).await).await;
+            let source = FileSource::at(Location::objects(&bucket, name));
+            assert_eq!(
+                rows(&source.schema(stream(&[]).schema().clone())).await.unwrap(),
+                all,
+                "{name}"
+            );
+        }
+        let inferred = JsonLinesSource::at(Location::objects(&bucket, "a.jsonl"));
+        assert_eq!(rows(&inferred).await.unwrap(), all);
+        // Bad records are told by the object and its line.
+        place.put("bad.csv", "plant,height\na,1.5\nb,tall\n").await;
+        let rejects = Rejects::new();
+        let typed = columns(&[("height", DataType::Float64)]);
+        let source = CsvSource::at(Location::objects(&bucket, "bad.csv")).schema(typed);
+        let tolerant = source.set_aside(Tolerance::ALL, &rejects).open().await.unwrap();
+        assert_eq!(tolerant.collect_batches().await.unwrap()[0].num_rows(), 1);
+        let told = rejects.kept()[0].to_string();
+        assert!(
+            told.starts_with(&format!("{}/bad.csv line 3: height is \"tall\"", place.address())),
+            "{told}"
         );
-    }
-    let inferred = JsonLinesSource::at(Location::objects(&bucket, "a.jsonl"));
-    assert_eq!(rows(&inferred).await.unwrap(), all);
-    // Bad records are told by the object and its line.
-    server.put("bad.csv", "plant,height\na,1.5\nb,tall\n").await;
-    let rejects = Rejects::new();
-    let typed = columns(&[("height", DataType::Float64)]);
-    let source = CsvSource::at(Location::objects(&bucket, "bad.csv")).schema(typed);
-    let tolerant = source.set_aside(Tolerance::ALL, &rejects).open().await.unwrap();
-    assert_eq!(tolerant.collect_batches().await.unwrap()[0].num_rows(), 1);
-    let told = rejects.kept()[0].to_string();
-    assert!(
-        told.starts_with("s3://plants/bad.csv line 3: height is \"tall\""),
-        "{told}"
-    );
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -276,53 +277,65 @@ async fn what_breaks_off_or_is_busy_is_asked_again_and_nothing_is_missing_or_twi
 
 #[tokio::test]
 async fn an_object_that_is_replaced_while_it_is_read_is_an_error_and_never_half_of_each() {
-    let server = S3::start().await;
-    let (text, _) = large();
-    for other in [text.replace('x', "y"), "number,text\n1,short\n".to_owned()] {
-        server.put("large.csv", text.clone()).await;
-        let source = CsvSource::at(Location::objects(&server.bucket(""), "large.csv"));
-        let mut batches = source.open().await.unwrap();
-        assert!(batches.next().await.unwrap().is_ok());
-        server.put("large.csv", other).await;
+    on_each(async |place| {
+        let (text, _) = large();
+        for other in [text.replace('x', "y"), "number,text\n1,short\n".to_owned()] {
+            place.put("large.csv", text.clone()).await;
+            let source = CsvSource::at(Location::objects(&place.bucket(""), "large.csv"));
+            let mut batches = source.open().await.unwrap();
+            assert!(batches.next().await.unwrap().is_ok());
+            place.put("large.csv", other).await;
+            let error = batches.collect_batches().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Changed, "{error:?}");
+            assert!(error.is_transient(), "another attempt reads the new one");
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "{}/large.csv was replaced while it was read: read it anew",
+                    place.address()
+                )
+            );
+        }
+        let all = plants(50_000);
+        place.put("a.parquet", file("a.parquet", &all).await).await;
+        let source = ParquetSource::at(Location::objects(&place.bucket(""), "a.parquet"));
+        let batches = {
+            let location = Location::objects(&place.bucket(""), "*.parquet");
+            let two = ParquetSource::at(location);
+            place.put("b.parquet", file("b.parquet", &all).await).await;
+            two.open().await.unwrap()
+        };
+        place.put("b.parquet", file("b.parquet", &all[..10]).await).await;
         let error = batches.collect_batches().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Changed, "{error:?}");
-        assert!(error.is_transient(), "another attempt reads the new one");
-        assert_eq!(
-            error.to_string(),
-            "s3://plants/large.csv was replaced while it was read: read it anew"
-        );
-    }
-    let all = plants(50_000);
-    server.put("a.parquet", file("a.parquet", &all).await).await;
-    let source = ParquetSource::at(Location::objects(&server.bucket(""), "a.parquet"));
-    let batches = {
-        let location = Location::objects(&server.bucket(""), "*.parquet");
-        let two = ParquetSource::at(location);
-        server.put("b.parquet", file("b.parquet", &all).await).await;
-        two.open().await.unwrap()
-    };
-    server.put("b.parquet", file("b.parquet", &all[..10]).await).await;
-    let error = batches.collect_batches().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Changed, "{error:?}");
-    assert_eq!(rows(&source).await.unwrap(), all);
+        assert_eq!(rows(&source).await.unwrap(), all);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_does_not_let_one_in_or_is_not_there_says_what_to_do_and_no_secret() {
-    let server = S3::start().await;
-    let locked = Bucket::of(server.store("wrong-hunter2"), "s3://plants", "").unwrap();
-    for pattern in ["a.csv", "*.csv", "season/"] {
-        let error = csv(&locked, pattern).open().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
-        assert!(error.to_string().contains("look at AWS_ACCESS_KEY_ID"), "{error}");
-        assert!(!format!("{error:?} {locked:?}").contains("hunter2"), "{error:?}");
-    }
-    std::fs::remove_dir(server.directory.path().join("plants")).unwrap();
-    for pattern in ["a.csv", "*.csv", "season/"] {
-        let error = csv(&server.bucket(""), pattern).open().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
-        assert!(error.to_string().ends_with("there is no such bucket"), "{error}");
-    }
+    on_each(async |place| {
+        let locked = place.locked();
+        for pattern in ["a.csv", "*.csv", "season/"] {
+            let error = csv(&locked, pattern).open().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Access, "{error:?}");
+            let advice = format!("look at {}", place.variable());
+            assert!(error.to_string().contains(&advice), "{error}");
+            assert!(!format!("{error:?} {locked:?}").contains("hunter2"), "{error:?}");
+        }
+        place.remove().await;
+        for pattern in ["a.csv", "*.csv", "season/"] {
+            let error = csv(&place.bucket(""), pattern).open().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+            assert!(error.to_string().ends_with("there is no such bucket"), "{error}");
+        }
+    })
+    .await;
+}
+
+#[test]
+fn a_place_that_is_none_is_told() {
     for (text, message) in [
         ("ftp://plants.example/a.csv", "files cannot be read from `ftp://`"),
         ("s3://", "begins with `s3://`"),
@@ -339,61 +352,68 @@ async fn what_does_not_let_one_in_or_is_not_there_says_what_to_do_and_no_secret(
 
 #[tokio::test]
 async fn a_sensor_waits_for_objects_that_are_there_many_new_and_stable() {
-    let server = S3::start().await;
-    let bucket = server.bucket("");
-    let ready = async |mut objects: Objects| objects.poke().await.unwrap();
-    assert_eq!(ready(Objects::matching(&bucket, "incoming/")).await, None);
-    assert_eq!(ready(Objects::matching(&bucket, "incoming/a.csv")).await, None);
-    let waiting = tokio::spawn(
-        Sensor::new(Objects::matching(&bucket, "incoming/*.csv").at_least(2))
-            .poke_interval(Duration::from_millis(20))
-            .wait(),
-    );
-    for key in ["incoming/b.csv", "incoming/x.txt", "incoming/a.csv"] {
-        assert!(!waiting.is_finished());
-        server.put(key, "plant\n").await;
-    }
-    assert_eq!(
-        waiting.await.unwrap().unwrap(),
-        ["incoming/a.csv", "incoming/b.csv"]
-    );
-    let one = ready(Objects::matching(&server.bucket("incoming"), "a.csv")).await;
-    assert_eq!(one.unwrap(), ["a.csv"]);
-    let later = flowkit::Clock::now(&flowkit::SystemClock) + Duration::from_secs(3600);
-    let objects = || Objects::matching(&bucket, "incoming/");
-    assert_eq!(ready(objects().modified_since(later)).await, None);
-    assert_eq!(
-        ready(objects().modified_since(SystemTime::UNIX_EPOCH))
-            .await
-            .unwrap()
-            .len(),
-        3
-    );
-    // One that is put anew meanwhile has to stay the same again.
-    let mut stable = Objects::matching(&bucket, "incoming/a.csv").stable_for(Duration::from_millis(600));
-    assert_eq!(stable.poke().await.unwrap(), None);
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    server.put("incoming/a.csv", "plant\nother\n").await;
-    assert_eq!(stable.poke().await.unwrap(), None);
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(
-        stable.poke().await.unwrap(),
-        None,
-        "not for long enough since then"
-    );
-    Sensor::new(stable).wait().await.unwrap();
+    on_each(async |place| {
+        let bucket = place.bucket("");
+        let ready = async |mut objects: Objects| objects.poke().await.unwrap();
+        assert_eq!(ready(Objects::matching(&bucket, "incoming/")).await, None);
+        assert_eq!(ready(Objects::matching(&bucket, "incoming/a.csv")).await, None);
+        let waiting = tokio::spawn(
+            Sensor::new(Objects::matching(&bucket, "incoming/*.csv").at_least(2))
+                .poke_interval(Duration::from_millis(20))
+                .wait(),
+        );
+        for key in ["incoming/b.csv", "incoming/x.txt", "incoming/a.csv"] {
+            assert!(!waiting.is_finished());
+            place.put(key, "plant\n").await;
+        }
+        assert_eq!(
+            waiting.await.unwrap().unwrap(),
+            ["incoming/a.csv", "incoming/b.csv"]
+        );
+        let one = ready(Objects::matching(&place.bucket("incoming"), "a.csv")).await;
+        assert_eq!(one.unwrap(), ["a.csv"]);
+        let later = flowkit::Clock::now(&flowkit::SystemClock) + Duration::from_secs(3600);
+        let objects = || Objects::matching(&bucket, "incoming/");
+        assert_eq!(ready(objects().modified_since(later)).await, None);
+        assert_eq!(
+            ready(objects().modified_since(SystemTime::UNIX_EPOCH))
+                .await
+                .unwrap()
+                .len(),
+            3
+        );
+        // One that is put anew meanwhile has to stay the same again.
+        let mut stable = Objects::matching(&bucket, "incoming/a.csv").stable_for(Duration::from_millis(1500));
+        assert_eq!(stable.poke().await.unwrap(), None);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        place.put("incoming/a.csv", "plant\nother\n").await;
+        assert_eq!(stable.poke().await.unwrap(), None);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(
+            stable.poke().await.unwrap(),
+            None,
+            "not for long enough since then"
+        );
+        Sensor::new(stable).wait().await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_ends_the_wait_and_what_may_go_away_by_itself_does_not() {
+async fn what_cannot_be_looked_at_ends_the_wait() {
+    on_each(async |place| {
+        for pattern in ["a.csv", "incoming/", "*.csv"] {
+            let sensor = Sensor::new(Objects::matching(&place.locked(), pattern));
+            assert_eq!(sensor.wait().await.unwrap_err().kind(), ErrorKind::Access);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_may_go_away_by_itself_does_not_end_the_wait() {
     let server = S3::start().await;
     server.put("incoming/a.csv", "plant\n").await;
-    let locked = Bucket::of(server.store("wrong"), "s3://plants", "").unwrap();
-    let error = Sensor::new(Objects::matching(&locked, "a.csv"))
-        .wait()
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Access);
     server.faults(|asked| {
         if asked.number < 8 {
             Fault::Status(500)

@@ -115,19 +115,11 @@ impl S3 {
 
     /// A client that lets itself in with this, and asks up to 3 times more.
     pub(crate) fn store(&self, secret: &str) -> Arc<dyn ObjectStore> {
-        let retry = RetryConfig {
-            max_retries: 3,
-            retry_timeout: Duration::from_secs(30),
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(10),
-                ..BackoffConfig::default()
-            },
-        };
         let builder = AmazonS3Builder::new()
             .with_endpoint(&self.endpoint)
             .with_allow_http(true)
             .with_region("us-east-1")
-            .with_retry(retry)
+            .with_retry(retries())
             .with_bucket_name("plants")
             .with_access_key_id("key")
             .with_secret_access_key(secret);
@@ -140,6 +132,18 @@ impl S3 {
         let store = self.store("hunter2");
         let put = store.put_opts(&path, content.into().into(), Default::default());
         put.await.unwrap();
+    }
+}
+
+/// Up to 3 more requests, each soon.
+pub(crate) fn retries() -> RetryConfig {
+    RetryConfig {
+        max_retries: 3,
+        retry_timeout: Duration::from_secs(30),
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(10),
+            ..BackoffConfig::default()
+        },
     }
 }
 
