@@ -100,21 +100,31 @@ impl Error {
             ErrorKind::Unavailable | ErrorKind::Changed | ErrorKind::Io
         )
     }
+
+    /// What it came from, the nearest first.
+    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        std::iter::successors(self.source(), |cause| cause.source())
+    }
 }
 
+/// In one line; as `{:#}`, with all its causes, as flowkit's own errors are told.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&self.0.message)?;
+        if f.alternate() {
+            for cause in self.causes() {
+                write!(f, ": {cause}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.0.kind, self.0.message)?;
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(f, "\n  caused by: {error}")?;
-            cause = error.source();
+        for cause in self.causes() {
+            write!(f, "\n  caused by: {cause}")?;
         }
         Ok(())
     }
@@ -153,5 +163,7 @@ mod tests {
             format!("{error:?}"),
             "Format: cannot read a.csv\n  caused by: line 3 is too long"
         );
+        assert_eq!(format!("{error:#}"), "cannot read a.csv: line 3 is too long");
+        assert_eq!(error.to_string(), "cannot read a.csv");
     }
 }

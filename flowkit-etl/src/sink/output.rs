@@ -10,7 +10,7 @@ use arrow_schema::SchemaRef;
 use crate::error::{Error, Result};
 use crate::sink::format::{Compression, FileFormat};
 #[cfg(any(feature = "csv", feature = "json"))]
-use crate::sink::text::{Encoder, unwritten};
+use crate::sink::text::{Encoder, Trouble};
 
 /// A file that is being written.
 pub(crate) struct Output {
@@ -22,9 +22,9 @@ pub(crate) struct Output {
 
 enum Writer {
     #[cfg(feature = "csv")]
-    Csv(Box<arrow_csv::Writer<Encoder>>),
+    Csv(Box<arrow_csv::Writer<Encoder>>, Trouble),
     #[cfg(feature = "json")]
-    JsonLines(Box<arrow_json::writer::LineDelimitedWriter<Encoder>>),
+    JsonLines(Box<arrow_json::writer::LineDelimitedWriter<Encoder>>, Trouble),
     #[cfg(feature = "parquet")]
     Parquet(Box<::parquet::arrow::ArrowWriter<BufWriter<File>>>),
 }
@@ -44,17 +44,21 @@ impl Output {
         let writer = match format {
             #[cfg(feature = "csv")]
             FileFormat::Csv => {
-                let mut writer = arrow_csv::Writer::new(Encoder::new(path, file, compression)?);
+                let encoder = Encoder::new(path, file, compression)?;
+                let trouble = encoder.trouble();
+                let mut writer = arrow_csv::Writer::new(encoder);
                 // So that the header is there also if no row is.
                 writer
                     .write(&RecordBatch::new_empty(schema.clone()))
-                    .map_err(|error| unwritten(path, error))?;
-                Writer::Csv(Box::new(writer))
+                    .map_err(|error| trouble.why(path, error))?;
+                Writer::Csv(Box::new(writer), trouble)
             }
             #[cfg(feature = "json")]
             FileFormat::JsonLines => {
                 let builder = arrow_json::WriterBuilder::new().with_explicit_nulls(true);
-                Writer::JsonLines(Box::new(builder.build(Encoder::new(path, file, compression)?)))
+                let encoder = Encoder::new(path, file, compression)?;
+                let trouble = encoder.trouble();
+                Writer::JsonLines(Box::new(builder.build(encoder)), trouble)
             }
             #[cfg(feature = "parquet")]
             FileFormat::Parquet => {
@@ -76,9 +80,11 @@ impl Output {
         let path = &self.path;
         match &mut self.writer {
             #[cfg(feature = "csv")]
-            Writer::Csv(writer) => writer.write(batch).map_err(|error| unwritten(path, error))?,
+            Writer::Csv(writer, trouble) => writer.write(batch).map_err(|error| trouble.why(path, error))?,
             #[cfg(feature = "json")]
-            Writer::JsonLines(writer) => writer.write(batch).map_err(|error| unwritten(path, error))?,
+            Writer::JsonLines(writer, trouble) => {
+                writer.write(batch).map_err(|error| trouble.why(path, error))?;
+            }
             #[cfg(feature = "parquet")]
             Writer::Parquet(writer) => writer
                 .write(batch)
@@ -105,10 +111,10 @@ impl Output {
         let file = match self.writer {
             // Each write was flushed: nothing is left to be written by `into_inner`.
             #[cfg(feature = "csv")]
-            Writer::Csv(writer) => writer.into_inner().finish().map_err(failed)?,
+            Writer::Csv(writer, _) => writer.into_inner().finish().map_err(failed)?,
             #[cfg(feature = "json")]
-            Writer::JsonLines(mut writer) => {
-                writer.finish().map_err(|error| unwritten(path, error))?;
+            Writer::JsonLines(mut writer, trouble) => {
+                writer.finish().map_err(|error| trouble.why(path, error))?;
                 writer.into_inner().finish().map_err(failed)?
             }
             #[cfg(feature = "parquet")]

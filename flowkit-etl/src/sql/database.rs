@@ -49,8 +49,8 @@ impl Database {
         let scheme = address.split(':').next().unwrap_or_default();
         let options = match scheme {
             "sqlite" => sqlite_options(address)?,
-            "postgres" | "postgresql" => postgres_options(address)?,
-            "mysql" | "mariadb" => mysql_options(address)?,
+            "postgres" | "postgresql" => of_a_server(address).and_then(postgres_options)?,
+            "mysql" | "mariadb" => of_a_server(address).and_then(mysql_options)?,
             _ => {
                 let message = "an address of a database begins with `sqlite:`, `postgres://`, `mysql://` or `mariadb://`";
                 return Err(Error::new(ErrorKind::Options, message));
@@ -238,6 +238,23 @@ impl fmt::Debug for Database {
     }
 }
 
+/// An address in which a password is where a password is looked for, so that it is nothing else, such as the name of a database that errors show.
+fn of_a_server(address: &str) -> Result<&str> {
+    let refused = |message| Err(Error::new(ErrorKind::Options, message));
+    let Some((_, rest)) = address.split_once("://") else {
+        return refused(
+            "the address of a database on a server goes on with `//`, as in `postgres://user@host/database`",
+        );
+    };
+    let behind = rest.split_once(['/', '?', '#']).map_or("", |(_, behind)| behind);
+    if behind.contains('@') {
+        return refused(
+            "the address of the database has an `@` behind its host: percent-encode what is in its password, `%2F` for `/`, `%3F` for `?`, `%23` for `#`, `%40` for `@`, or give it by `password`",
+        );
+    }
+    Ok(address)
+}
+
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn unreadable(error: sqlx::Error) -> Error {
     Error::new(ErrorKind::Options, "the address of the database cannot be read").because(error)
@@ -309,6 +326,24 @@ mod tests {
         assert!(!format!("{database:?}").contains("horse"));
         let error = Database::new("postgres://etl:hunter2@db.example:port/plants").unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_password_is_nothing_else_because_of_a_slip() {
+        for address in [
+            "postgres:/etl:hunter2@db.example/plants",
+            "postgres:etl:hunter2@db.example/plants",
+            "postgres://etl:p@ss/hunter2@db.example/plants",
+            "mysql:/etl:hunter2@db.example/plants",
+        ] {
+            let error = Database::new(address).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Options);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+        let database =
+            Database::new("postgres://etl:p%2Fss%40@db.example/plants?application_name=a%40b").unwrap();
+        assert_eq!(database.to_string(), "postgres://etl@db.example:5432/plants");
     }
 
     #[cfg(feature = "sqlite")]

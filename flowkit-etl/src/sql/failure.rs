@@ -1,6 +1,6 @@
 //! What databases say against something, in terms of what can be done about it.
 
-use std::io;
+use std::{fmt, io};
 
 use sqlx::error::DatabaseError;
 
@@ -20,8 +20,35 @@ pub(crate) fn of(dialect: Dialect, doing: &str, error: sqlx::Error) -> Error {
         sqlx::Error::Database(error) => of_database(dialect, error.as_ref()),
         _ => ErrorKind::Io,
     };
-    Error::new(kind, doing).because(error)
+    match error {
+        sqlx::Error::Database(error) => Error::new(kind, doing).because(Said::by(error.as_ref())),
+        error => Error::new(kind, doing).because(error),
+    }
 }
+
+/// What a database said, once and in its own words: sqlx says it twice, and for PostgreSQL with a line of the server's own source.
+#[derive(Debug)]
+struct Said(String);
+
+impl Said {
+    fn by(error: &dyn DatabaseError) -> Self {
+        let mut said = error.message().to_owned();
+        #[cfg(feature = "postgres")]
+        if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            let hints = error.hint().into_iter().map(|hint| format!("; {hint}"));
+            said.extend(hints);
+        }
+        Self(said)
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
 
 /// A server that goes away may come back.
 fn of_connection(error: &io::Error) -> ErrorKind {
