@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::records;
-use crate::reject::{Reject, Rejects, Tolerance, Violation};
+use crate::reject::{Reject, Rejects, Sieve, Tolerance, Violation};
 use crate::stream::BatchStream;
 
 use columns::ColumnsCheck;
@@ -151,7 +151,8 @@ impl Validation {
         self
     }
 
-    /// Sets bad records aside instead of failing at the first batch that has one. The stream ends with an error if they are more than is tolerated.
+    /// Sets bad records aside instead of failing at the first batch that has one. The stream ends with an error if they are more than is tolerated of its own records, whatever else
+    /// `rejects` is given.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
         self.tolerance = tolerance;
@@ -159,41 +160,52 @@ impl Validation {
         self
     }
 
-    /// The good records of a stream.
+    /// The good records of a stream. Each that it is applied to is judged by itself, so that it can be a check of a stage that is tried again.
     ///
     /// # Errors
     /// When records with its columns cannot be checked at all.
-    pub fn apply(mut self, stream: BatchStream) -> Result<BatchStream> {
-        self.rejects = self.rejects.in_current_run();
+    pub fn apply(&self, stream: BatchStream) -> Result<BatchStream> {
         let schema = self.check.columns(stream.schema())?;
-        let (tolerance, rejects) = (self.tolerance, self.rejects.clone());
-        let mut before = 0;
-        let checked = stream.map_blocking(schema, move |batch| {
-            let rows = batch.num_rows() as u64;
-            let accepted = self.accepted(before, &batch)?;
-            before += rows;
-            Ok(accepted)
-        });
-        Ok(checked.then_judge(move || rejects.judge(tolerance)))
+        let sieve = Sieve::new(self.tolerance, &self.rejects.in_current_run());
+        let mut pass = Pass {
+            check: Arc::clone(&self.check),
+            origin: self.origin.clone(),
+            sieve: sieve.clone(),
+            before: 0,
+        };
+        let checked = stream.map_blocking(schema, move |batch| pass.accepted(&batch));
+        Ok(checked.then_judge(move || sieve.judge()))
     }
+}
 
-    /// The good records of a batch, of which the first is the `before`th.
-    fn accepted(&self, before: u64, batch: &RecordBatch) -> Result<RecordBatch> {
+/// A stream on its way through a check.
+struct Pass {
+    check: Arc<dyn RecordCheck>,
+    origin: String,
+    sieve: Sieve,
+    /// How many records there were in the batches before.
+    before: u64,
+}
+
+impl Pass {
+    /// The good records of the next batch.
+    fn accepted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let checked = self.check.check(batch)?;
         let rows: Vec<usize> = checked.rejected.iter().map(|(row, _)| *row).collect();
         let contents = records::texts_of(batch, &rows)?;
-        self.rejects.accept((batch.num_rows() - rows.len()) as u64);
+        self.sieve.accept((batch.num_rows() - rows.len()) as u64);
         for ((row, violations), content) in checked.rejected.into_iter().zip(contents) {
-            self.rejects.reject(Reject {
+            self.sieve.reject(Reject {
                 origin: self.origin.clone(),
                 line: None,
-                record: before + row as u64,
+                record: self.before + row as u64,
                 violations,
                 content,
             });
         }
-        if self.tolerance == Tolerance::NONE {
-            self.rejects.judge(self.tolerance)?;
+        self.before += batch.num_rows() as u64;
+        if self.sieve.tolerance() == Tolerance::NONE {
+            self.sieve.judge()?;
         }
         Ok(checked.accepted)
     }

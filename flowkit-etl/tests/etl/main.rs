@@ -111,6 +111,13 @@ mod s3_server;
     feature = "mysql"
 ))]
 mod sensors;
+#[cfg(all(
+    feature = "validation",
+    feature = "csv",
+    feature = "json",
+    feature = "pipeline"
+))]
+mod tolerance;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(
