@@ -1,5 +1,6 @@
 //! Records that are checked one by one while they stream past: the good ones go on, the bad ones are set aside with all that is wrong with them.
 
+mod beyond;
 mod columns;
 mod json_schema;
 mod objects;
@@ -105,7 +106,9 @@ impl Validation {
     /// across them by `#[garde(custom(…))]`. Accepted records have the columns of [`schema_of`](crate::schema_of).
     ///
     /// Good records cost their conversion and their rules. A record that does not fit its type is looked at once more, by the JSON Schema that schemars makes of the type,
-    /// since serde stops at the first thing that is wrong.
+    /// since serde stops at the first thing that is wrong. An integer or a decimal number is a number for a field that is a float.
+    ///
+    /// A NaN is a number for a field without a range, and breaks each range that there is: `#[garde(range(…))]`, as schemars reads it.
     ///
     /// # Errors
     /// When the type has no columns, or no valid schema.
@@ -117,6 +120,8 @@ impl Validation {
     }
 
     /// By a JSON Schema, each record as an object without the fields that are missing. Formats count. References into other files are not followed.
+    ///
+    /// JSON has no NaN and no infinity: they count as the texts `NaN`, `inf` and `-inf`, and so break a rule that a field be a number, and are not taken for missing.
     ///
     /// # Errors
     /// When it is no valid schema.

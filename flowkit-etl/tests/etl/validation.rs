@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use crate::plants::columns;
 
+mod values;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Measurement {
