@@ -1,6 +1,7 @@
 //! Records that are checked one by one while they stream past: the good ones go on, the bad ones are set aside with all that is wrong with them.
 
 mod beyond;
+mod coercion;
 mod columns;
 mod json_schema;
 mod objects;
@@ -139,6 +140,10 @@ impl Validation {
 
     /// By the columns that there are to be. What comes is coerced: columns are found by name, numbers and texts become what is expected where that loses nothing, a
     /// column that is missing is filled with missing values if it may have them, and others are left out. A record with a value that cannot be coerced is bad.
+    ///
+    /// A text that says more than the type holds is lost: a day with a time as a day, a third decimal where there are two, more digits than a float of 32 bits has. Only a text with a fraction may be
+    /// the float of 64 bits that is nearest to it. Times without a zone are UTC where one is expected, or comes.
+    ///
     /// What [`Drift::between`] says about the two schemas is logged as a warning.
     pub fn columns(expected: SchemaRef) -> Self {
         Self::new(ColumnsCheck::new(expected, false))

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use arrow_cast::cast;
-use flowkit_etl::arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use flowkit_etl::arrow_schema::DataType;
+use flowkit_etl::arrow_array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, cast::AsArray,
+    types::TimestampMicrosecondType,
+};
+use flowkit_etl::arrow_schema::{DataType, Field, Schema, TimeUnit};
 use flowkit_etl::validation::Validation;
 use flowkit_etl::{BatchStream, Rejects, Tolerance};
 use serde::{Deserialize, Serialize};
@@ -119,4 +122,61 @@ async fn a_nan_is_not_missing_by_a_json_schema_and_no_number() {
             "records record 3: weight is \"inf\": not of types \"null\", \"number\"",
         ]
     );
+}
+
+fn expected(name: &str, data_type: DataType) -> Validation {
+    Validation::columns(Arc::new(Schema::new(vec![Field::new(name, data_type, true)])))
+}
+
+#[tokio::test]
+async fn a_text_is_not_cut_to_the_type_of_a_column() {
+    for (text, whole, to) in [
+        ("2013-02-04T18:30:00", "2013-02-04T00:00:00", DataType::Date32),
+        ("1.239", "1.2300", DataType::Decimal128(10, 2)),
+        ("3.14159265358979", "3.1415927", DataType::Float32),
+        ("9007199254740993", "3.14159265358979323846", DataType::Float64),
+        (
+            "2013-02-04T18:30:00.5",
+            "2013-02-04 18:30:00",
+            DataType::Timestamp(TimeUnit::Second, None),
+        ),
+    ] {
+        let texts = names(&[Some(text), Some(whole), None]);
+        let entries = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        for column in [cast(&texts, &entries).unwrap(), texts] {
+            let (good, told) = sifted(expected("value", to.clone()), stream(vec![("value", column)])).await;
+            assert_eq!(good[0].num_rows(), 2, "{told:?}");
+            assert_eq!(
+                told,
+                [format!(
+                    "records record 0: value is {text:?}: not of type {to} without loss"
+                )]
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_time_without_a_zone_is_that_time_in_utc_where_a_zone_is_expected() {
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![
+        Some(1_360_002_600_000_000),
+        None,
+    ]));
+    let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Paris".into()));
+    let elsewhere = cast(
+        &times
+            .as_primitive::<TimestampMicrosecondType>()
+            .clone()
+            .with_timezone("+09:00"),
+        &zoned,
+    );
+    for (found, to) in [
+        (times.clone(), zoned),
+        (elsewhere.unwrap(), times.data_type().clone()),
+    ] {
+        let (good, told) = sifted(expected("time", to.clone()), stream(vec![("time", found)])).await;
+        assert_eq!(told, Vec::<String>::new());
+        let good = good[0].column(0).as_primitive::<TimestampMicrosecondType>();
+        assert_eq!((good.value(0), good.len()), (1_360_002_600_000_000, 2), "{to}");
+    }
 }
