@@ -2,6 +2,7 @@
 
 mod baseline;
 mod check;
+mod compared;
 mod figure;
 mod html;
 mod keys;
