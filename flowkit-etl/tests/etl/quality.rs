@@ -1,6 +1,7 @@
 //! The quality of data, measured while they stream past.
 
 mod comparisons;
+mod distributions;
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
