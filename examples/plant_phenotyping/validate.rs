@@ -90,7 +90,7 @@ pub(crate) fn validate(file: &Path, records: &[RawRecord]) -> Result<Validated, 
         }
     }
     match rejected.first() {
-        Some(first) if rejected.len() as f64 > records.len() as f64 * MAX_REJECTED_SHARE => {
+        Some(first) if rejected.len() as f64 / records.len() as f64 > MAX_REJECTED_SHARE => {
             Err(ValidateError::TooManyRejected {
                 file: file.to_owned(),
                 records: records.len(),

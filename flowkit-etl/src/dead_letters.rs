@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::reject::{Reject, Rejects};
+use crate::reject::{KeepingAll, Reject, Rejects};
 use crate::rows::batch_of;
 use crate::sink::{LoadId, Loaded, Sink};
 use crate::stream::BatchStream;
@@ -63,18 +63,18 @@ impl DeadLetter {
 }
 
 impl BatchStream {
-    /// The same stream, while the records that it sets aside are loaded into a sink, as rows of [`DeadLetter`]: all of them, and they are not kept in `rejects` any more.
+    /// The same stream, while the records that it sets aside are loaded into a sink, as rows of [`DeadLetter`]: all of them, and they are not kept in `rejects` any more. Once it has ended,
+    /// `rejects` keeps the first ones again.
     ///
     /// That load is committed when the stream ends, also if it ends because too many records were bad, and before whoever reads the stream is told. If the stream ends for another
     /// reason, or is dropped, it is not. It must be called within a tokio runtime.
     #[must_use]
     pub fn dead_letters(self, rejects: &Rejects, sink: Arc<dyn Sink>, load: LoadId) -> Self {
-        rejects.keep_all();
         let (schema, progress) = (self.schema().clone(), self.progress().cloned());
         let passing = Passing {
             stream: self,
             rejects: rejects.clone(),
-            letters: Some(Letters::begin(sink, load)),
+            letters: Some(Letters::begin(sink, load, rejects.keep_all())),
         };
         Self::new(
             schema,
@@ -126,10 +126,13 @@ struct Letters {
     /// Nothing means that these were all; a channel that closes without it, that they were not.
     sender: mpsc::Sender<Option<RecordBatch>>,
     load: JoinHandle<Result<Loaded>>,
+    /// What came of it, if it ended well before it was given all: that load was made before. A task is asked how it ended only once.
+    loaded: Option<Loaded>,
+    _keeping: KeepingAll,
 }
 
 impl Letters {
-    fn begin(sink: Arc<dyn Sink>, load: LoadId) -> Self {
+    fn begin(sink: Arc<dyn Sink>, load: LoadId, keeping: KeepingAll) -> Self {
         let (sender, receiver) = mpsc::channel(1);
         let batches = stream::unfold(
             Some(receiver),
@@ -152,11 +155,13 @@ impl Letters {
         Self {
             sender,
             load: tokio::spawn(async move { sink.load(&load, batches).await }),
+            loaded: None,
+            _keeping: keeping,
         }
     }
 
     async fn send(&mut self, rejects: Vec<Reject>) -> Result<()> {
-        if rejects.is_empty() {
+        if rejects.is_empty() || self.loaded.is_some() {
             return Ok(());
         }
         let letters = rejects
@@ -167,11 +172,17 @@ impl Letters {
         match self.sender.send(Some(batch)).await {
             Ok(()) => Ok(()),
             // It does not take them any more: it failed, or this load was made before.
-            Err(_) => self.outcome().await.map(drop),
+            Err(_) => {
+                self.loaded = Some(self.outcome().await?);
+                Ok(())
+            }
         }
     }
 
     async fn seal(mut self) -> Result<Loaded> {
+        if let Some(loaded) = self.loaded.take() {
+            return Ok(loaded);
+        }
         // That nobody takes it is told by the outcome.
         drop(self.sender.send(None).await);
         self.outcome().await

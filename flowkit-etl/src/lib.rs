@@ -80,6 +80,8 @@ mod matching;
 pub mod monitor;
 #[cfg(any(feature = "monitor", feature = "alerts"))]
 mod names;
+#[cfg(any(feature = "validation", feature = "quality"))]
+mod nanos;
 #[cfg(feature = "objects")]
 pub mod object;
 #[cfg(feature = "pipeline")]

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod check;
+mod compared;
 mod figure;
 mod html;
 mod keys;
@@ -97,7 +98,8 @@ impl Quality {
 
     /// A stream that is measured while something else reads it, and where the figures are found.
     ///
-    /// If a check of severity [`Severity::Fail`] did not pass, the stream ends with an error after its last batch, so that a sink that reads it commits nothing.
+    /// If a check of severity [`Severity::Fail`] did not pass, the stream ends with an error after its last batch, so that a sink that reads it commits nothing. The figures are complete then, too: whoever
+    /// makes a page of them does so before that error goes on.
     ///
     /// # Errors
     /// When a check is about a column that is not there, or cannot be looked at so.
@@ -139,7 +141,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The figures of what has passed until now; all of them once the stream has ended.
+    /// The figures of what has passed until now; all of them once the stream has ended. A load that had been made before reads nothing, so that nothing has been measured then.
     pub fn report(&self) -> QualityReport {
         let measures = self.measures.lock().unwrap_or_else(PoisonError::into_inner);
         QualityReport::new(self.name.clone(), measures.rows(), measures.outcomes())

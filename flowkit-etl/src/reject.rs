@@ -99,8 +99,8 @@ impl Tolerance {
 
     /// Whether so many bad ones of so many records are too many.
     pub fn is_exceeded(&self, rejected: u64, records: u64) -> bool {
-        // Exact below 2^53 records.
-        rejected as f64 > self.share * records as f64
+        // Below 2^53 records the quotient is the number nearest to the share of bad ones, and so equal to a tolerance that is written as that share. A product with it would be rounded twice.
+        records > 0 && rejected as f64 / records as f64 > self.share
     }
 }
 
@@ -116,6 +116,9 @@ pub const DEFAULT_KEPT: usize = 1000;
 /// The records that were set aside, shared by what finds them and by who looks at them: clones are the same.
 ///
 /// All are counted and the first 1,000 are kept, unless [`keeping`](Self::keeping) says otherwise, or somebody takes them as they come: see [`drain`](Self::drain).
+///
+/// It collects from whatever it is given to: a source and a validation of what that reads, several files, one attempt after the other. Each reading of a source and each pass of a validation is judged by
+/// the records that it looked at itself, and not by what others counted here.
 #[derive(Clone)]
 pub struct Rejects {
     shared: Arc<Mutex<Kept>>,
@@ -124,12 +127,45 @@ pub struct Rejects {
 }
 
 struct Kept {
+    counts: Counts,
+    at_most: usize,
+    /// How many take all that come, meanwhile.
+    takers: usize,
+    kept: VecDeque<Reject>,
+}
+
+/// How many records were looked at, and how many are bad.
+#[derive(Debug, Default)]
+struct Counts {
     records: u64,
     rejected: u64,
-    at_most: usize,
-    kept: VecDeque<Reject>,
     /// Remains when those that are kept are taken.
     first: Option<String>,
+}
+
+impl Counts {
+    fn reject(&mut self, reject: &Reject) {
+        self.records += 1;
+        self.rejected += 1;
+        self.first.get_or_insert_with(|| reject.to_string());
+    }
+
+    fn judge(&self, tolerance: Tolerance) -> Result<()> {
+        if !tolerance.is_exceeded(self.rejected, self.records) {
+            return Ok(());
+        }
+        let first = self.first.as_ref().map(|first| format!("; the first: {first}"));
+        Err(Error::new(
+            ErrorKind::Rejected,
+            format!(
+                "{} of {} records were set aside, where a share of {} is tolerated{}",
+                self.rejected,
+                self.records,
+                tolerance.share,
+                first.unwrap_or_default()
+            ),
+        ))
+    }
 }
 
 impl Rejects {
@@ -142,24 +178,23 @@ impl Rejects {
     pub fn keeping(at_most: usize) -> Self {
         Self {
             shared: Arc::new(Mutex::new(Kept {
-                records: 0,
-                rejected: 0,
+                counts: Counts::default(),
                 at_most,
+                takers: 0,
                 kept: VecDeque::new(),
-                first: None,
             })),
             run: InRun::default(),
         }
     }
 
-    /// How many records were looked at, good and bad.
+    /// How many records were looked at, good and bad. One that is looked at by two, by a source and by a validation of what that reads, counts twice.
     pub fn records(&self) -> u64 {
-        self.lock().records
+        self.lock().counts.records
     }
 
     /// How many of them were set aside, also those that are not kept.
     pub fn rejected(&self) -> u64 {
-        self.lock().rejected
+        self.lock().counts.rejected
     }
 
     /// Those that are kept, in the order in which they were found.
@@ -172,9 +207,10 @@ impl Rejects {
         self.lock().kept.drain(..).collect()
     }
 
-    /// Keeps all that come, until they are taken.
-    pub(crate) fn keep_all(&self) {
-        self.lock().at_most = usize::MAX;
+    /// Keeps all that come, until they are taken, for as long as the guard is there.
+    pub(crate) fn keep_all(&self) -> KeepingAll {
+        self.lock().takers += 1;
+        KeepingAll(self.clone())
     }
 
     /// The same, for what works in the present run, but perhaps in other tasks and threads.
@@ -188,19 +224,15 @@ impl Rejects {
 
     /// Counts records that are good.
     pub fn accept(&self, records: u64) {
-        self.lock().records += records;
+        self.lock().counts.records += records;
     }
 
     /// Sets a record aside.
     pub fn reject(&self, reject: Reject) {
         tracing::debug!(target: "flowkit_etl", %reject, "a record was set aside");
         let mut kept = self.lock();
-        kept.records += 1;
-        kept.rejected += 1;
-        if kept.first.is_none() {
-            kept.first = Some(reject.to_string());
-        }
-        if kept.kept.len() < kept.at_most {
+        kept.counts.reject(&reject);
+        if kept.takers > 0 || kept.kept.len() < kept.at_most {
             kept.kept.push_back(reject);
         }
         drop(kept);
@@ -214,26 +246,12 @@ impl Rejects {
         }
     }
 
-    /// Nothing, if no more were set aside than is tolerated.
+    /// Nothing, if of all that was counted here no more were set aside than is tolerated.
     ///
     /// # Errors
     /// [`ErrorKind::Rejected`] with the counts and the first record otherwise.
     pub fn judge(&self, tolerance: Tolerance) -> Result<()> {
-        let kept = self.lock();
-        if !tolerance.is_exceeded(kept.rejected, kept.records) {
-            return Ok(());
-        }
-        let first = kept.first.as_ref().map(|first| format!("; the first: {first}"));
-        Err(Error::new(
-            ErrorKind::Rejected,
-            format!(
-                "{} of {} records were set aside, where a share of {} is tolerated{}",
-                kept.rejected,
-                kept.records,
-                tolerance.share,
-                first.unwrap_or_default()
-            ),
-        ))
+        self.lock().counts.judge(tolerance)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -252,10 +270,68 @@ impl fmt::Debug for Rejects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.lock();
         f.debug_struct("Rejects")
-            .field("records", &kept.records)
-            .field("rejected", &kept.rejected)
+            .field("records", &kept.counts.records)
+            .field("rejected", &kept.counts.rejected)
             .field("kept", &kept.kept.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// While it is there, all rejects are kept; then the first ones again.
+pub(crate) struct KeepingAll(Rejects);
+
+impl Drop for KeepingAll {
+    fn drop(&mut self) {
+        let mut kept = self.0.lock();
+        kept.takers -= 1;
+        if kept.takers == 0 {
+            let at_most = kept.at_most;
+            kept.kept.truncate(at_most);
+        }
+    }
+}
+
+/// What separates the good records of one reading or one pass from the bad ones, and is judged by these alone. Clones are the same.
+#[cfg(any(feature = "csv", feature = "json", feature = "validation"))]
+#[derive(Debug, Clone)]
+pub(crate) struct Sieve {
+    tolerance: Tolerance,
+    rejects: Rejects,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[cfg(any(feature = "csv", feature = "json", feature = "validation"))]
+impl Sieve {
+    /// Nothing has passed it yet.
+    pub(crate) fn new(tolerance: Tolerance, rejects: &Rejects) -> Self {
+        Self {
+            tolerance,
+            rejects: rejects.clone(),
+            counts: Arc::default(),
+        }
+    }
+
+    pub(crate) fn tolerance(&self) -> Tolerance {
+        self.tolerance
+    }
+
+    pub(crate) fn accept(&self, records: u64) {
+        self.lock().records += records;
+        self.rejects.accept(records);
+    }
+
+    pub(crate) fn reject(&self, reject: Reject) {
+        self.lock().reject(&reject);
+        self.rejects.reject(reject);
+    }
+
+    pub(crate) fn judge(&self) -> Result<()> {
+        self.lock().judge(self.tolerance)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        // Whoever panicked while it held the lock left whole numbers behind.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -292,6 +368,27 @@ mod tests {
         assert!(Tolerance::NONE.is_exceeded(1, 1_000_000));
         assert!(!Tolerance::ALL.is_exceeded(3, 3));
         assert!(Tolerance::share(f64::NAN).is_exceeded(1, 2));
+        assert!(!Tolerance::NONE.is_exceeded(0, 0));
+        // Every share of two digits, of which some are rounded up and others down.
+        for rejected in 0..100 {
+            let tolerance = Tolerance::share(format!("0.{rejected:02}").parse().unwrap());
+            assert!(!tolerance.is_exceeded(rejected, 100), "{tolerance:?}");
+            assert!(tolerance.is_exceeded(rejected + 1, 100), "{tolerance:?}");
+        }
+    }
+
+    #[test]
+    fn all_are_kept_while_somebody_takes_them_and_then_the_first_ones_again() {
+        let rejects = Rejects::keeping(2);
+        let keeping = rejects.keep_all();
+        (0..5).for_each(|record| rejects.reject(reject(record)));
+        assert_eq!(rejects.drain().len(), 5);
+        (0..5).for_each(|record| rejects.reject(reject(record)));
+        drop(keeping);
+        let kept: Vec<u64> = rejects.kept().iter().map(|reject| reject.record).collect();
+        assert_eq!(kept, [0, 1]);
+        rejects.reject(reject(5));
+        assert_eq!((rejects.kept().len(), rejects.rejected()), (2, 11));
     }
 
     #[test]

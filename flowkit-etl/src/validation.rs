@@ -1,5 +1,7 @@
 //! Records that are checked one by one while they stream past: the good ones go on, the bad ones are set aside with all that is wrong with them.
 
+mod beyond;
+mod coercion;
 mod columns;
 mod json_schema;
 mod objects;
@@ -20,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::records;
-use crate::reject::{Reject, Rejects, Tolerance, Violation};
+use crate::reject::{Reject, Rejects, Sieve, Tolerance, Violation};
 use crate::stream::BatchStream;
 
 use columns::ColumnsCheck;
@@ -105,7 +107,9 @@ impl Validation {
     /// across them by `#[garde(custom(…))]`. Accepted records have the columns of [`schema_of`](crate::schema_of).
     ///
     /// Good records cost their conversion and their rules. A record that does not fit its type is looked at once more, by the JSON Schema that schemars makes of the type,
-    /// since serde stops at the first thing that is wrong.
+    /// since serde stops at the first thing that is wrong. An integer or a decimal number is a number for a field that is a float.
+    ///
+    /// A NaN is a number for a field without a range, and breaks each range that there is: `#[garde(range(…))]`, as schemars reads it.
     ///
     /// # Errors
     /// When the type has no columns, or no valid schema.
@@ -117,6 +121,8 @@ impl Validation {
     }
 
     /// By a JSON Schema, each record as an object without the fields that are missing. Formats count. References into other files are not followed.
+    ///
+    /// JSON has no NaN and no infinity: they count as the texts `NaN`, `inf` and `-inf`, and so break a rule that a field be a number, and are not taken for missing.
     ///
     /// # Errors
     /// When it is no valid schema.
@@ -134,6 +140,10 @@ impl Validation {
 
     /// By the columns that there are to be. What comes is coerced: columns are found by name, numbers and texts become what is expected where that loses nothing, a
     /// column that is missing is filled with missing values if it may have them, and others are left out. A record with a value that cannot be coerced is bad.
+    ///
+    /// A text that says more than the type holds is lost: a day with a time as a day, a third decimal where there are two, more digits than a float of 32 bits has. Only a text with a fraction may be
+    /// the float of 64 bits that is nearest to it. Times without a zone are UTC where one is expected, or comes.
+    ///
     /// What [`Drift::between`] says about the two schemas is logged as a warning.
     pub fn columns(expected: SchemaRef) -> Self {
         Self::new(ColumnsCheck::new(expected, false))
@@ -151,7 +161,8 @@ impl Validation {
         self
     }
 
-    /// Sets bad records aside instead of failing at the first batch that has one. The stream ends with an error if they are more than is tolerated.
+    /// Sets bad records aside instead of failing at the first batch that has one. The stream ends with an error if they are more than is tolerated of its own records, whatever else
+    /// `rejects` is given.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
         self.tolerance = tolerance;
@@ -159,41 +170,52 @@ impl Validation {
         self
     }
 
-    /// The good records of a stream.
+    /// The good records of a stream. Each that it is applied to is judged by itself, so that it can be a check of a stage that is tried again.
     ///
     /// # Errors
     /// When records with its columns cannot be checked at all.
-    pub fn apply(mut self, stream: BatchStream) -> Result<BatchStream> {
-        self.rejects = self.rejects.in_current_run();
+    pub fn apply(&self, stream: BatchStream) -> Result<BatchStream> {
         let schema = self.check.columns(stream.schema())?;
-        let (tolerance, rejects) = (self.tolerance, self.rejects.clone());
-        let mut before = 0;
-        let checked = stream.map_blocking(schema, move |batch| {
-            let rows = batch.num_rows() as u64;
-            let accepted = self.accepted(before, &batch)?;
-            before += rows;
-            Ok(accepted)
-        });
-        Ok(checked.then_judge(move || rejects.judge(tolerance)))
+        let sieve = Sieve::new(self.tolerance, &self.rejects.in_current_run());
+        let mut pass = Pass {
+            check: Arc::clone(&self.check),
+            origin: self.origin.clone(),
+            sieve: sieve.clone(),
+            before: 0,
+        };
+        let checked = stream.map_blocking(schema, move |batch| pass.accepted(&batch));
+        Ok(checked.then_judge(move || sieve.judge()))
     }
+}
 
-    /// The good records of a batch, of which the first is the `before`th.
-    fn accepted(&self, before: u64, batch: &RecordBatch) -> Result<RecordBatch> {
+/// A stream on its way through a check.
+struct Pass {
+    check: Arc<dyn RecordCheck>,
+    origin: String,
+    sieve: Sieve,
+    /// How many records there were in the batches before.
+    before: u64,
+}
+
+impl Pass {
+    /// The good records of the next batch.
+    fn accepted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let checked = self.check.check(batch)?;
         let rows: Vec<usize> = checked.rejected.iter().map(|(row, _)| *row).collect();
         let contents = records::texts_of(batch, &rows)?;
-        self.rejects.accept((batch.num_rows() - rows.len()) as u64);
+        self.sieve.accept((batch.num_rows() - rows.len()) as u64);
         for ((row, violations), content) in checked.rejected.into_iter().zip(contents) {
-            self.rejects.reject(Reject {
+            self.sieve.reject(Reject {
                 origin: self.origin.clone(),
                 line: None,
-                record: before + row as u64,
+                record: self.before + row as u64,
                 violations,
                 content,
             });
         }
-        if self.tolerance == Tolerance::NONE {
-            self.rejects.judge(self.tolerance)?;
+        self.before += batch.num_rows() as u64;
+        if self.sieve.tolerance() == Tolerance::NONE {
+            self.sieve.judge()?;
         }
         Ok(checked.accepted)
     }

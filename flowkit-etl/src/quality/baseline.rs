@@ -21,10 +21,17 @@ use crate::stream::BatchStream;
 const SAMPLE: usize = 20_000;
 /// How many values of a column of texts are told apart; the rest are others.
 const MOST_VALUES: usize = 1000;
+/// A number that is one in so many of them is a group of its own.
+const TIED: usize = 20;
+/// What differs from a number by this part of it is not told apart from it there.
+const SAME: f64 = 1e-12;
+/// No bound is farther from 0: what is, and what is infinite, is in the outermost groups.
+const FARTHEST: f64 = 1e300;
 /// The share that an empty group counts as, so that the index stays finite.
 const EMPTY: f64 = 1e-4;
 
-/// How the values of a column are distributed: a column of numbers over the tenths of its values, any other over its values as texts. It serializes, to be kept.
+/// How the values of a column are distributed: a column of numbers over the tenths of its values, any other over its values as texts. A number that is one in twenty of all is a group of its own, and
+/// NaN counts as missing. It serializes, to be kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     column: String,
@@ -109,7 +116,7 @@ impl Recording {
     }
 
     fn observe_number(&mut self, number: Option<f64>) {
-        let Some(number) = number else {
+        let Some(number) = number.filter(|number| !number.is_nan()) else {
             self.missing += 1;
             return;
         };
@@ -141,13 +148,10 @@ impl Recording {
         }
         let (groups, counts) = if self.is_number {
             self.sample.sort_by(f64::total_cmp);
-            let mut bounds: Vec<f64> = (1..10)
-                .filter_map(|tenth| self.sample.get(self.sample.len() * tenth / 10).copied())
-                .collect();
-            bounds.dedup();
+            let bounds = bounds_of(&self.sample);
             let mut counts = vec![0.0; bounds.len() + 1];
             for number in &self.sample {
-                if let Some(count) = counts.get_mut(tenth_of(&bounds, *number)) {
+                if let Some(count) = counts.get_mut(group_of(&bounds, *number)) {
                     *count += self.present as f64 / self.sample.len() as f64;
                 }
             }
@@ -174,7 +178,33 @@ impl Recording {
     }
 }
 
-fn tenth_of(bounds: &[f64], number: f64) -> usize {
+/// Where the tenths of numbers begin, and where the numbers begin and end of which there are many: what is above or below them would else be in one group with them.
+///
+/// All bounds survive JSON, which has no infinity and may lose the last bit of a number: such a one is far from any number of which there are many.
+fn bounds_of(sorted: &[f64]) -> Vec<f64> {
+    let tied = sorted
+        .chunk_by(|one, other| one == other)
+        .filter(|tie| tie.len() > 1 && tie.len() * TIED >= sorted.len());
+    let around = |number: f64| {
+        let (number, margin) = (
+            number.clamp(-FARTHEST, FARTHEST),
+            (number.abs().min(FARTHEST) * SAME).max(f64::MIN_POSITIVE),
+        );
+        [number - margin, number + margin]
+    };
+    let ties: Vec<[f64; 2]> = tied.filter_map(|tie| tie.first().copied().map(around)).collect();
+    let is_tied = |number: &f64| ties.iter().any(|[begin, end]| begin <= number && number < end);
+    let tenths = (1..10)
+        .filter_map(|tenth| sorted.get(sorted.len() * tenth / 10).copied())
+        .filter(|number| !is_tied(number));
+    let bounds = tenths.chain(ties.iter().flatten().copied());
+    let mut bounds: Vec<f64> = bounds.map(|bound| bound.clamp(-FARTHEST, FARTHEST)).collect();
+    bounds.sort_by(f64::total_cmp);
+    bounds.dedup();
+    bounds
+}
+
+fn group_of(bounds: &[f64], number: f64) -> usize {
     bounds.partition_point(|bound| *bound <= number)
 }
 
@@ -227,7 +257,8 @@ impl Distribution {
                 let numbers = numbers.as_primitive::<Float64Type>();
                 numbers
                     .iter()
-                    .for_each(|number| count(number.map(|number| tenth_of(bounds, number))));
+                    .map(|number| number.filter(|number| !number.is_nan()))
+                    .for_each(|number| count(number.map(|number| group_of(bounds, number))));
             }
             Groups::Values(_) => {
                 let texts = cast(column, &DataType::Utf8).map_err(broken)?;

@@ -95,7 +95,7 @@ impl Check {
 
     /// Uniqueness: the share of rows whose key, the values of these columns, was not there before.
     ///
-    /// It remembers all keys: see [`KeySet`] for how, and what memory they take.
+    /// It is called after all of them: `uniqueness of plant, day` is that of `["plant", "day"]`. It remembers all keys: see [`KeySet`] for how, and what memory they take.
     pub fn unique<C: Into<String>>(columns: impl IntoIterator<Item = C>) -> Self {
         let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
         Self::share(
@@ -104,7 +104,7 @@ impl Check {
         )
     }
 
-    /// Validity: the share of values of a column of numbers that lie from `min` to `max`, both included.
+    /// Validity: the share of values of a column of numbers that lie from `min` to `max`, both included. In a column of texts, those that are no numbers are bad, and so is NaN in any.
     pub fn within(column: impl Into<String>, min: f64, max: f64) -> Self {
         let column = column.into();
         Self::share(
@@ -140,7 +140,10 @@ impl Check {
         ))
     }
 
-    /// Consistency: the share of rows in which two columns stand to each other like this. The second is cast to the type of the first.
+    /// Consistency: the share of rows in which two columns stand to each other like this.
+    ///
+    /// They are compared as values of a type that has the values of both: numbers of different types without loss, but as floats of 64 bits where one is a float, and days and times of any
+    /// units, where those without a zone are UTC. Texts beside numbers or times are read as such, and bad where they cannot be. A NaN is not equal to anything, and neither less nor greater.
     pub fn compare(left: impl Into<String>, comparison: Comparison, right: impl Into<String>) -> Self {
         let (left, right) = (left.into(), right.into());
         Self::share(
@@ -177,10 +180,14 @@ impl Check {
     }
 
     /// Freshness: the age in seconds, as of `now`, of the latest day or time in a column. At most `max_age`. Times without a zone are UTC, and a day begins at midnight there.
-    /// A column without any value is not fresh.
+    /// A column without any value is not fresh, and neither is one with a time in the future, which would else hide how old the others are: `.at_least(-60.0)` allows for clocks that differ by a minute,
+    /// `.at_least(-86_400.0)` for days that have begun elsewhere.
     pub fn fresh(column: impl Into<String>, now: SystemTime, max_age: Duration) -> Self {
         let column = column.into();
-        let threshold = Threshold::at_most(max_age.as_secs_f64());
+        let threshold = Threshold {
+            at_least: Some(0.0),
+            at_most: Some(max_age.as_secs_f64()),
+        };
         Self::new(
             format!("age of {column} in seconds"),
             Subject::Age(column, now),

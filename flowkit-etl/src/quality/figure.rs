@@ -4,13 +4,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow_cast::{can_cast_types, cast};
-use arrow_ord::cmp;
 use arrow_schema::{ArrowError, DataType, Schema};
 use arrow_select::take::take;
 use hashbrown::HashMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::quality::check::{Comparison, Subject};
+use crate::quality::check::Subject;
+use crate::quality::compared::Common;
 use crate::quality::keys::{KeySet, Keys, column_at};
 
 /// A check of rows, as it stands after those that were seen.
@@ -18,6 +18,8 @@ pub(crate) struct Figure {
     subject: Subject,
     /// Where the columns stand that it looks at.
     at: Vec<usize>,
+    /// As what two columns are compared.
+    common: Common,
     keys: Option<Keys>,
     seen: KeySet,
 }
@@ -38,13 +40,20 @@ impl Figure {
             .map(|name| column_at(schema, name))
             .collect::<Result<Vec<_>>>()?;
         let types: Vec<&DataType> = at.iter().map(|at| schema.field(*at).data_type()).collect();
-        let castable = match (&subject, types.as_slice()) {
-            (Subject::Within(..), [only]) => can_cast_types(only, &DataType::Float64),
+        let mut common = Common::Same;
+        let can_be_checked = match (&subject, types.as_slice()) {
+            (Subject::Within(..), [only]) => may_be_numbers(only),
             (Subject::OneOf(..) | Subject::Matching(..), [only]) => can_cast_types(only, &DataType::Utf8),
-            (Subject::Compared(..), [left, right]) => can_cast_types(right, left),
+            (Subject::Compared(..), [left, right]) => match Common::of(left, right) {
+                Some(found) => {
+                    common = found;
+                    true
+                }
+                None => false,
+            },
             _ => true,
         };
-        if !castable {
+        if !can_be_checked {
             let types: Vec<String> = types.iter().map(ToString::to_string).collect();
             let message = format!("columns of {} cannot be checked in this way", types.join(" and "));
             return Err(Error::new(ErrorKind::Options, message));
@@ -63,6 +72,7 @@ impl Figure {
         Ok(Self {
             subject,
             at,
+            common,
             keys,
             seen: KeySet::default(),
         })
@@ -80,7 +90,8 @@ impl Figure {
                 let numbers = cast(column(0)?, &DataType::Float64).map_err(broken)?;
                 let numbers = numbers.as_primitive::<Float64Type>();
                 let is_good = |number: f64| number >= *min && number <= *max;
-                Ok(BooleanArray::from_unary(numbers, is_good))
+                let good = BooleanArray::from_unary(numbers, is_good);
+                Ok(with_unreadable_bad(good, &[column(0)?]))
             }
             Subject::OneOf(_, values) => texts(column(0)?, |texts| {
                 each_once_in_a_row(texts, |text| values.contains(text))
@@ -88,7 +99,7 @@ impl Figure {
             Subject::Matching(_, regex) => texts(column(0)?, |texts| {
                 each_once_in_a_row(texts, remembering(|text| regex.is_match(text)))
             }),
-            Subject::Compared(_, comparison, _) => compared(column(0)?, *comparison, column(1)?),
+            Subject::Compared(_, comparison, _) => self.common.compare(column(0)?, *comparison, column(1)?),
             Subject::Rule(rule) => rule(batch),
             Subject::Unique(_) => {
                 let (seen, mut good) = (&mut self.seen, Vec::with_capacity(batch.num_rows()));
@@ -161,17 +172,28 @@ fn remembering<'a>(is_good: impl Fn(&str) -> bool) -> impl FnMut(&'a str) -> boo
     }
 }
 
-fn compared(left: &ArrayRef, comparison: Comparison, right: &ArrayRef) -> Result<BooleanArray> {
-    let right = cast(right, left.data_type()).map_err(broken)?;
-    let compare = match comparison {
-        Comparison::Equal => cmp::eq,
-        Comparison::NotEqual => cmp::neq,
-        Comparison::Less => cmp::lt,
-        Comparison::LessOrEqual => cmp::lt_eq,
-        Comparison::Greater => cmp::gt,
-        Comparison::GreaterOrEqual => cmp::gt_eq,
+/// Whether values of a type are numbers, or texts that may be.
+fn may_be_numbers(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, of) => may_be_numbers(of),
+        DataType::Null => true,
+        other => other.is_numeric() || other.is_string(),
+    }
+}
+
+/// The same, with rows that have a value of which nothing could be said as bad ones: it is there, and is not what it was to be.
+pub(crate) fn with_unreadable_bad(good: BooleanArray, of: &[&ArrayRef]) -> BooleanArray {
+    let there = of.iter().filter_map(|column| column.logical_nulls());
+    let there = there.reduce(|some, others| (some.inner() & others.inner()).into());
+    if good.null_count() == there.as_ref().map_or(0, |there| there.null_count()) {
+        return good;
+    }
+    let (values, said) = good.into_parts();
+    let values = match said {
+        Some(said) => &values & said.inner(),
+        None => values,
     };
-    compare(left, &right).map_err(broken)
+    BooleanArray::new(values, there)
 }
 
 pub(crate) fn broken(error: ArrowError) -> Error {

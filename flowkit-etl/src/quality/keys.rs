@@ -38,7 +38,7 @@ impl KeySet {
     /// The values that these columns have in a stream.
     ///
     /// # Errors
-    /// The stream's error, or that there are no such columns.
+    /// The stream's error, or that there are no such columns, or that none is named.
     pub async fn collect<C: Into<String>>(
         mut stream: BatchStream,
         columns: impl IntoIterator<Item = C>,
@@ -164,6 +164,10 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(schema: &Schema, of: &[String]) -> Result<Self> {
+        if of.is_empty() {
+            let message = "keys are the values of columns: name one at least";
+            return Err(Error::new(ErrorKind::Options, message));
+        }
         let at: Vec<usize> = of
             .iter()
             .map(|name| column_at(schema, name))

@@ -13,7 +13,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::reject::{Rejects, Tolerance, Violation};
+use crate::reject::{Rejects, Sieve, Tolerance, Violation};
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
 use crate::source::{Input, Location, Source};
@@ -108,7 +108,7 @@ impl CsvSource {
     }
 
     /// Sets records aside that have too few or too many fields, or a value that its column cannot hold, instead of failing at the first one.
-    /// The stream ends with an error if they are more than is tolerated.
+    /// The stream ends with an error if they are more than is tolerated of the records that it read itself.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
         self.setting = Setting {
@@ -130,13 +130,13 @@ impl CsvSource {
             head.format(self, &schema)?;
         }
         let (source, of_batches, mut first) = (self.clone(), schema.clone(), first);
+        let sieve = self.setting.sieve();
+        let judged = sieve.clone();
         let open = move |file: &Input| -> Result<FileBatches> {
             let head = first.take().map_or_else(|| Head::read(file, &source), Ok)?;
-            Ok(Box::new(head.batches(&source, &of_batches)?))
+            Ok(Box::new(head.batches(&source, &of_batches, sieve.clone())?))
         };
-        let setting = self.setting.clone();
-        let judge = move || setting.rejects.judge(setting.tolerance);
-        Ok((schema, files::batches_of(files, open, judge)))
+        Ok((schema, files::batches_of(files, open, move || judged.judge())))
     }
 }
 
@@ -284,12 +284,12 @@ impl Head {
         ))
     }
 
-    fn batches(self, source: &CsvSource, schema: &SchemaRef) -> Result<TextReader> {
+    fn batches(self, source: &CsvSource, schema: &SchemaRef, sieve: Sieve) -> Result<TextReader> {
         let format = Arc::new(self.format(source, schema)?);
         TextReader::new(
             format,
             (schema.clone(), source.batch_rows),
-            (self.origin, source.setting.clone()),
+            (self.origin, sieve),
             (self.text, self.lines, self.reader),
         )
     }

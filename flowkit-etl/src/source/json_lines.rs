@@ -85,7 +85,7 @@ impl JsonLinesSource {
     }
 
     /// Sets records aside that are no JSON, or have a value that its column cannot hold, instead of failing at the first one.
-    /// The stream ends with an error if they are more than is tolerated.
+    /// The stream ends with an error if they are more than is tolerated of the records that it read itself.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
         self.setting = Setting {
@@ -108,21 +108,20 @@ impl JsonLinesSource {
         });
         // That these can be columns is known now, and not only once there is a record.
         format.decoder(1)?;
-        let (setting, of_batches, rows) = (self.setting.clone(), schema.clone(), self.batch_rows);
+        let (of_batches, rows, sieve) = (schema.clone(), self.batch_rows, self.setting.sieve());
+        let judged = sieve.clone();
         let open = move |file: &Input| -> Result<FileBatches> {
             let reader = file.open()?;
             let origin = file.to_string();
             let batches = TextReader::new(
                 format.clone(),
                 (of_batches.clone(), rows),
-                (origin, setting.clone()),
+                (origin, sieve.clone()),
                 (Vec::new(), 0, reader),
             )?;
             Ok(Box::new(batches))
         };
-        let setting = self.setting.clone();
-        let judge = move || setting.rejects.judge(setting.tolerance);
-        Ok((schema, files::batches_of(files, open, judge)))
+        Ok((schema, files::batches_of(files, open, move || judged.judge())))
     }
 
     /// The columns that the first records have. Those that are no JSON are told when they are read.

@@ -10,7 +10,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use arrow_select::concat::concat_batches;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::reject::{Reject, Rejects, Tolerance, Violation};
+use crate::reject::{Reject, Rejects, Sieve, Tolerance, Violation};
 
 /// How much is asked of a reader at once.
 const CHUNK: usize = 128 * 1024;
@@ -46,6 +46,13 @@ pub(crate) struct Setting {
     pub(crate) rejects: Rejects,
 }
 
+impl Setting {
+    /// For one reading of all files.
+    pub(crate) fn sieve(&self) -> Sieve {
+        Sieve::new(self.tolerance, &self.rejects)
+    }
+}
+
 /// The batches of one file.
 pub(crate) struct TextReader {
     format: Arc<dyn TextFormat>,
@@ -53,7 +60,7 @@ pub(crate) struct TextReader {
     batch_rows: usize,
     /// What errors call the file.
     origin: String,
-    setting: Setting,
+    sieve: Sieve,
     reader: Box<dyn Read + Send>,
     decoder: Box<dyn TextDecoder>,
     /// The text of the batch that is being decoded, and perhaps a little more.
@@ -72,7 +79,7 @@ impl TextReader {
     pub(crate) fn new(
         format: Arc<dyn TextFormat>,
         (schema, batch_rows): (SchemaRef, usize),
-        (origin, setting): (String, Setting),
+        (origin, sieve): (String, Sieve),
         (head, lines, reader): (Vec<u8>, u64, Box<dyn Read + Send>),
     ) -> Result<Self> {
         let decoder = format.decoder(batch_rows)?;
@@ -81,7 +88,7 @@ impl TextReader {
             schema,
             batch_rows,
             origin,
-            setting,
+            sieve,
             reader,
             decoder,
             text: head,
@@ -132,7 +139,7 @@ impl TextReader {
         }
         let batch = self.decoder.flush().map_err(|_| Trouble::Record)?;
         if let Some(batch) = &batch {
-            self.setting.rejects.accept(batch.num_rows() as u64);
+            self.sieve.accept(batch.num_rows() as u64);
             self.records += batch.num_rows() as u64;
         }
         self.forget(self.taken);
@@ -207,7 +214,7 @@ impl TextReader {
         };
         let piece = text.get(first.start..last.end).unwrap_or_default();
         if let Some(batch) = self.decode_all(piece, records.len())? {
-            self.setting.rejects.accept(batch.num_rows() as u64);
+            self.sieve.accept(batch.num_rows() as u64);
             good.push(batch);
         } else if records.len() > 1 {
             let (left, right) = records.split_at(records.len() / 2);
@@ -251,10 +258,10 @@ impl TextReader {
             violations: self.format.violations(content),
             content: content.to_owned(),
         };
-        if self.setting.tolerance == Tolerance::NONE {
+        if self.sieve.tolerance() == Tolerance::NONE {
             return Err(Error::new(ErrorKind::Rejected, reject.to_string()));
         }
-        self.setting.rejects.reject(reject);
+        self.sieve.reject(reject);
         Ok(())
     }
 

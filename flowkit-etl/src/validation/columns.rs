@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_cast::can_cast_types;
 use arrow_cast::display::array_value_to_string;
-use arrow_cast::{can_cast_types, cast};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::Violation;
+use crate::validation::coercion::Coerced;
 use crate::validation::{Checked, RecordCheck, objects};
 
 /// How the columns that come differ from those that were expected. Their order does not count.
@@ -121,14 +122,13 @@ impl ColumnsCheck {
         let Some(found) = batch.column_by_name(field.name()) else {
             return Ok((new_null_array(field.data_type(), batch.num_rows()), Vec::new()));
         };
-        let column = cast(found, field.data_type()).map_err(|error| {
+        let coerced = Coerced::new(found, field.data_type()).map_err(|error| {
             Error::new(
                 ErrorKind::Schema,
                 format!("the column `{}` cannot be coerced", field.name()),
             )
             .because(error)
         })?;
-        let is_lost = lost(found, &column);
         let mut bad = Vec::new();
         for row in 0..batch.num_rows() {
             let rule = if found.is_null(row) {
@@ -136,9 +136,9 @@ impl ColumnsCheck {
                     true => continue,
                     false => "missing".to_owned(),
                 }
-            } else if column.is_null(row) {
+            } else if coerced.column.is_null(row) {
                 format!("not of type {}", field.data_type())
-            } else if is_lost(row) {
+            } else if coerced.is_lost(row) {
                 format!("not of type {} without loss", field.data_type())
             } else {
                 continue;
@@ -146,29 +146,7 @@ impl ColumnsCheck {
             let value = array_value_to_string(found, row).unwrap_or_default();
             bad.push((row, Violation::new(field.name(), &value, rule)));
         }
-        Ok((column, bad))
-    }
-}
-
-/// Whether a number or time is another one after it was coerced. Texts are what they are read as.
-fn lost(found: &ArrayRef, column: &ArrayRef) -> impl Fn(usize) -> bool + use<> {
-    let is_text = |data_type: &DataType| {
-        matches!(
-            data_type,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        )
-    };
-    let comparable = found.data_type() != column.data_type()
-        && !is_text(found.data_type())
-        && !is_text(column.data_type());
-    let back = comparable
-        .then(|| cast(column, found.data_type()).ok())
-        .flatten()
-        .filter(|back| back != found);
-    let found = found.clone();
-    move |row| {
-        back.as_ref()
-            .is_some_and(|back| back.slice(row, 1) != found.slice(row, 1))
+        Ok((coerced.column, bad))
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::Violation;
-use crate::validation::{Checked, RecordCheck, objects};
+use crate::validation::{Checked, RecordCheck, beyond, objects};
 
 /// A schema that records are checked against.
 #[derive(Debug)]
@@ -47,6 +47,29 @@ impl JsonSchemaCheck {
     pub(crate) fn violations(&self, record: &Value) -> Vec<Violation> {
         self.validator.iter_errors(record).flat_map(of_error).collect()
     }
+
+    /// Whether a number in a record has a range, so that there are numbers that are outside.
+    pub(crate) fn has_range(&self, record: &Value, pointer: &str) -> bool {
+        let mut record = record.clone();
+        let mut breaks = |number: f64| {
+            if let Some(place) = record.pointer_mut(pointer) {
+                *place = number.into();
+            }
+            let mut errors = self.validator.iter_errors(&record);
+            errors.any(|error| error.instance_path().as_str() == pointer && is_of_range(error.kind()))
+        };
+        breaks(f64::MAX) || breaks(f64::MIN)
+    }
+}
+
+fn is_of_range(kind: &ValidationErrorKind) -> bool {
+    matches!(
+        kind,
+        ValidationErrorKind::Minimum { .. }
+            | ValidationErrorKind::Maximum { .. }
+            | ValidationErrorKind::ExclusiveMinimum { .. }
+            | ValidationErrorKind::ExclusiveMaximum { .. }
+    )
 }
 
 /// What an error says, about each field that it is about.
@@ -81,7 +104,7 @@ fn of_error(error: ValidationError<'_>) -> Vec<Violation> {
 }
 
 /// A JSON pointer as the path of a field: `/tags/0` is `tags[0]`.
-fn path_of(pointer: &str) -> String {
+pub(crate) fn path_of(pointer: &str) -> String {
     let mut path = String::new();
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
@@ -112,8 +135,16 @@ impl RecordCheck for JsonSchemaCheck {
 
     fn check(&self, batch: &RecordBatch) -> Result<Checked> {
         let mut rejected = Vec::new();
+        let may_be_beyond = beyond::may_be_in(batch);
         for (row, object) in objects::objects_of(batch)?.into_iter().enumerate() {
-            let record = Value::Object(object);
+            let mut record = Value::Object(object);
+            if may_be_beyond {
+                for beyond in beyond::of_row(batch, row) {
+                    if let Some(place) = record.pointer_mut(&beyond.pointer) {
+                        *place = beyond.number.to_string().into();
+                    }
+                }
+            }
             if !self.validator.is_valid(&record) {
                 rejected.push((row, self.violations(&record)));
             }

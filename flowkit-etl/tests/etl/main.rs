@@ -119,6 +119,13 @@ mod sensors;
     feature = "compression"
 ))]
 mod stores;
+#[cfg(all(
+    feature = "validation",
+    feature = "csv",
+    feature = "json",
+    feature = "pipeline"
+))]
+mod tolerance;
 #[cfg(feature = "data")]
 mod typed_rows;
 #[cfg(all(

@@ -1,5 +1,8 @@
 //! The quality of data, measured while they stream past.
 
+mod comparisons;
+mod distributions;
+
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -292,6 +295,14 @@ async fn freshness_is_the_age_of_the_latest_day_and_nothing_is_not_fresh() {
     assert_eq!(measure(check(0), &season()).await.verdict, Verdict::Fail);
     let outcome = measure(check(100), &[]).await;
     assert_eq!((outcome.measured, outcome.verdict), (None, Verdict::Fail));
+    // Were it fresh, the others could be of any age.
+    let mut season = season();
+    season.push(record("e5", "WW", "2099-02-04", None, 1));
+    let outcome = measure(check(100), &season).await;
+    assert!(outcome.measured.unwrap() < 0.0, "{outcome}");
+    assert_eq!(outcome.verdict, Verdict::Fail);
+    let outcome = measure(check(100).at_least(-1e10), &season).await;
+    assert_eq!(outcome.verdict, Verdict::Pass);
 }
 
 #[tokio::test]

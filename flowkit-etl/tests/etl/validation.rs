@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use crate::plants::columns;
 
+mod values;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Measurement {
@@ -368,4 +370,36 @@ async fn dead_letters_are_kept_when_too_many_end_the_stream_and_not_when_somethi
             assert_eq!(letters.collect_rows::<DeadLetter>().await.unwrap().len(), 1);
         }
     }
+}
+
+#[tokio::test]
+async fn records_that_are_set_aside_again_after_their_letters_were_loaded_pass_as_they_did_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = |height: f64| json!({"plantName": "a", "scenario": "WW", "plantHeight": height});
+    let bad: Vec<Value> = [-1.0, -2.0, -3.0, -4.0].map(record).to_vec();
+    for _ in 0..2 {
+        let rejects = Rejects::keeping(1);
+        let good = Validation::typed::<Measurement>()
+            .unwrap()
+            .set_aside(Tolerance::ALL, &rejects)
+            .apply(lines(&bad, &COLUMNS).await)
+            .unwrap()
+            .dead_letters(
+                &rejects,
+                Arc::new(DatasetSink::parquet(directory.path())),
+                LoadId::new("1").unwrap(),
+            );
+        let rows = good.collect_rows::<Measurement>().await.unwrap();
+        assert_eq!((rows.len(), rejects.rejected()), (0, 4));
+        // Whoever goes on with these rejects is not left with all of them in memory.
+        let again = Validation::typed::<Measurement>()
+            .unwrap()
+            .set_aside(Tolerance::ALL, &rejects)
+            .apply(lines(&bad, &COLUMNS).await)
+            .unwrap();
+        again.collect_batches().await.unwrap();
+        assert_eq!((rejects.kept().len(), rejects.rejected()), (1, 8));
+    }
+    let letters = DatasetSource::new(directory.path()).open().await.unwrap();
+    assert_eq!(letters.collect_rows::<DeadLetter>().await.unwrap().len(), 4);
 }
