@@ -1,7 +1,7 @@
 //! Load raw, then transform in the database: `cargo run --features etl --example elt -- --source season.csv --warehouse ADDRESS`.
 //!
 //! The warehouse is a SQLite file unless said otherwise; `postgres://` and `mysql://` do as well, and `WAREHOUSE` in the environment keeps a password out of the command line. The load goes by
-//! the digest of the file, so that one that was loaded before is not loaded again.
+//! the digest of the file: one that was loaded before is not loaded again, and another one beside it. Where both have a day of a plant, that of the later load counts.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,7 +1,7 @@
 //! Wait for a file and for a row in a database, and then fill the warehouse: `cargo run --features etl --example watch -- --incoming 'incoming/*.csv' --warehouse ADDRESS`.
 //!
 //! The file must not change any more for a while, and somebody must have released the day: a row in the table `releases`. Neither sensor holds a slot while it waits. With `--demo FILE` the
-//! example plays the others too: it writes FILE bit by bit to where it is waited for, and then releases the day.
+//! example plays the others too: it writes FILE bit by bit to where it is waited for, and then releases the day. Each file is loaded once, beside those before it.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -39,16 +39,9 @@ async fn released(
     #[resource] warehouse: &Database,
 ) -> Result<Option<Value>, Error> {
     let listens = warehouse.to_string().starts_with("postgres");
-    let place = if warehouse.to_string().starts_with("mysql") {
-        "?"
-    } else {
-        "$1"
-    };
-    let condition = SqlCondition::new(
-        warehouse,
-        format!("SELECT COUNT(*) FROM releases WHERE day = {place}"),
-    )
-    .bind(day);
+    let place = warehouse::first_parameter(warehouse);
+    let query = format!("SELECT COUNT(*) FROM releases WHERE day = {place}");
+    let condition = SqlCondition::new(warehouse, query).bind(day);
     let condition = if listens {
         condition.listen("releases")
     } else {
@@ -79,8 +72,7 @@ async fn watch(pattern: PathBuf, day: String, stable_for: Duration, timeout: Dur
 }
 
 /// Plays those who write the file and release the day.
-async fn others(file: PathBuf, pattern: PathBuf, day: String, database: Database) -> Result<()> {
-    let text = std::fs::read(file)?;
+async fn others(text: Vec<u8>, pattern: PathBuf, day: String, database: Database) -> Result<()> {
     let incoming = pattern.parent().ok_or("the pattern has no directory")?;
     let mut target = tokio::fs::File::create(incoming.join("arrived.csv")).await?;
     for part in text.chunks(text.len() / 4 + 1) {
@@ -89,21 +81,19 @@ async fn others(file: PathBuf, pattern: PathBuf, day: String, database: Database
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     println!("the file is written; the day is released");
-    let place = if database.to_string().starts_with("mysql") {
-        "?"
-    } else {
-        "$1"
-    };
-    database
-        .execute(
-            &format!("INSERT INTO releases (day) VALUES ({place})"),
-            &[day.into()],
-        )
-        .await?;
+    let statement = format!(
+        "INSERT INTO releases (day) VALUES ({})",
+        warehouse::first_parameter(&database)
+    );
+    database.execute(&statement, &[day.into()]).await?;
     if database.to_string().starts_with("postgres") {
         database.execute("NOTIFY releases", &[]).await?;
     }
     Ok(())
+}
+
+fn read(file: PathBuf) -> Result<Vec<u8>> {
+    std::fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()).into())
 }
 
 #[tokio::main]
@@ -123,7 +113,7 @@ async fn main() -> Result<()> {
             Long("day") => day = parser.value()?.string()?,
             Long("timeout") => timeout = Duration::from_secs(parser.value()?.parse()?),
             Long("stable-for") => stable_for = Duration::from_secs(parser.value()?.parse()?),
-            Long("demo") => demo = Some(PathBuf::from(parser.value()?)),
+            Long("demo") => demo = Some(read(parser.value()?.into())?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -134,19 +124,23 @@ async fn main() -> Result<()> {
     database
         .execute("CREATE TABLE IF NOT EXISTS releases (day VARCHAR(40))", &[])
         .await?;
-    let others = demo.map(|file| tokio::spawn(others(file, pattern.clone(), day.clone(), database.clone())));
     let runtime = Runtime::builder()
         .limit("warehouse", 1)
-        .resource(database)
+        .resource(database.clone())
         .observe(Progress::default())
         .build()
         .await?;
-    runtime
-        .run(watch(pattern, day, stable_for, timeout))
-        .await
-        .into_result()?;
-    if let Some(others) = others {
-        others.await??;
+    let watching = async {
+        let run = runtime
+            .run(watch(pattern.clone(), day.clone(), stable_for, timeout))
+            .await;
+        run.into_result().map_err(Into::into)
+    };
+    match demo {
+        // If the others cannot do their part, there is nothing to wait for.
+        Some(text) => {
+            tokio::try_join!(watching, others(text, pattern.clone(), day.clone(), database)).map(drop)
+        }
+        None => watching.await.map(drop),
     }
-    Ok(())
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowkit::prelude::*;
-use flowkit_etl::arrow_array::{ArrayRef, Int64Array, RecordBatch};
-use flowkit_etl::arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flowkit_etl::sink::{LoadId, Loaded, Mode, Sink, SqlSink};
+use flowkit::{Clock as _, SystemClock};
+use flowkit_etl::arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use flowkit_etl::arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use flowkit_etl::sink::{LoadId, Loaded, Sink, SqlSink};
 use flowkit_etl::source::{CsvSource, Source, SqlSource};
 use flowkit_etl::sql::{Database, Model, ModelReport, ModelTest};
 use flowkit_etl::{BatchStream, Error, ErrorKind, Rejects, Tolerance};
@@ -46,7 +47,7 @@ pub struct ScenarioSummary {
     pub growth: f64,
 }
 
-/// Loads a file as it is, in place of what was loaded before, with the number of the row.
+/// Loads a file as it is, beside what was loaded before, with the time of the load and the number of the row: by these the models know which of two measurements counts.
 #[task(retries = 3, retry_delay = "500ms", retry_backoff = 2.0, retry_if = Error::is_transient)]
 pub async fn load_raw(file: &Path, load: LoadId, #[resource] warehouse: &Database) -> Result<Loaded, Error> {
     let fields = COLUMNS.map(|(name, data_type)| Field::new(name, data_type, true));
@@ -56,14 +57,18 @@ pub async fn load_raw(file: &Path, load: LoadId, #[resource] warehouse: &Databas
         .set_aside(Tolerance::share(MAX_REJECTED_SHARE), &rejects)
         .open()
         .await?;
-    let sink = SqlSink::new(warehouse, "raw_measurements").mode(Mode::Replace);
-    sink.load(&load, numbered(batches)).await
+    let now = SystemClock.now().duration_since(std::time::UNIX_EPOCH);
+    let micros = now.map_or(0, |now| i64::try_from(now.as_micros()).unwrap_or_default());
+    let sink = SqlSink::new(warehouse, "raw_measurements");
+    sink.load(&load, numbered(batches, micros)).await
 }
 
-/// With names in lower case, which every database writes alike, and the number of the row.
-fn numbered(batches: BatchStream) -> BatchStream {
+/// With names in lower case, which every database writes alike, the time of the load, and the number of the row.
+fn numbered(batches: BatchStream, micros: i64) -> BatchStream {
     let lower = |field: &Arc<Field>| Field::new(field.name().to_lowercase(), field.data_type().clone(), true);
     let mut fields: Vec<Field> = batches.schema().fields().iter().map(lower).collect();
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    fields.push(Field::new("loaded_at", time, false));
     fields.push(Field::new("source_row", DataType::Int64, false));
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let (of_batches, mut next) = (schema.clone(), 1_i64);
@@ -71,7 +76,9 @@ fn numbered(batches: BatchStream) -> BatchStream {
         let end = next + i64::try_from(batch.num_rows()).unwrap_or_default();
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(next..end));
         next = end;
-        let columns = batch.columns().iter().cloned().chain([numbers]).collect();
+        let times = TimestampMicrosecondArray::from_value(micros, batch.num_rows()).with_timezone("UTC");
+        let times: ArrayRef = Arc::new(times);
+        let columns = batch.columns().iter().cloned().chain([times, numbers]).collect();
         RecordBatch::try_new(of_batches.clone(), columns)
             .map_err(|error| Error::new(ErrorKind::Schema, "a row could not be numbered").because(error))
     })
@@ -81,7 +88,7 @@ fn numbered(batches: BatchStream) -> BatchStream {
 pub fn models(days_between: &str) -> [Model; 3] {
     let measurements = Model::table(
         "measurements",
-        "SELECT * FROM (SELECT raw.*, ROW_NUMBER() OVER (PARTITION BY ref, day ORDER BY source_row DESC) AS place FROM raw_measurements AS raw) AS ranked WHERE place = 1",
+        "SELECT * FROM (SELECT raw.*, ROW_NUMBER() OVER (PARTITION BY ref, day ORDER BY loaded_at DESC, source_row DESC) AS place FROM raw_measurements AS raw) AS ranked WHERE place = 1",
     );
     let without_height = "CASE WHEN plantheight IS NULL THEN 1 ELSE 0 END";
     let plants = Model::table(
@@ -127,6 +134,14 @@ pub fn days_between(warehouse: &Database) -> &'static str {
         Some("postgres") => "NULLIF(last_day - first_day, 0)",
         Some("mysql") => "NULLIF(DATEDIFF(last_day, first_day), 0)",
         _ => "NULLIF(JULIANDAY(last_day) - JULIANDAY(first_day), 0)",
+    }
+}
+
+/// How the warehouse writes the first parameter of a statement.
+pub fn first_parameter(warehouse: &Database) -> &'static str {
+    match warehouse.to_string().starts_with("mysql") {
+        true => "?",
+        false => "$1",
     }
 }
 

@@ -35,6 +35,7 @@
 mod chain;
 mod run;
 mod stage;
+mod workplace;
 
 pub use self::chain::Chain;
 pub use self::stage::Stage;
@@ -53,7 +54,8 @@ use crate::sink::Loaded;
 /// Stages, wired, and what they go by together.
 ///
 /// Each stage is a task run of its own: what it made is put into a Parquet file, from where the next takes it, in bounded memory. So a stage that fails is tried again by itself
-/// ([`Stage::options`]), and when a flow that runs a pipeline is resumed, it goes on after the stages that were complete. Stages that do not wait for each other run beside each other.
+/// ([`Stage::options`]), and when a pipeline, or a flow that runs one, is tried again or resumed, it goes on after the stages that were complete. Of these one runs again only if its rows are
+/// needed and no longer there, for which see [`work_dir`](Self::work_dir). Stages that do not wait for each other run beside each other.
 /// Where stages follow each other so closely that this file is too much, put their functions into one, or write a `#[task]`.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -119,9 +121,11 @@ impl Pipeline {
         Ok(self)
     }
 
-    /// The directory for what passes from stage to stage, in a directory of its own for each run; one of the system for temporary files unless said otherwise, and that is cleared in any case.
+    /// The directory for what passes from stage to stage. Each run has one of its own in it, which nobody but its user can read, and which is removed when the run has succeeded.
     ///
-    /// In a directory of yours it is kept when the run fails or its process dies, so that a run that is resumed finds it, and removed when the run has succeeded.
+    /// If the run fails or its process dies, what passed is kept in a directory of yours, so that a run that is tried again or resumed finds it. Without one it is in that of the system
+    /// for temporary files, and is removed when the run fails, too: then the stages whose rows are still needed run once more. What a process leaves there that is killed is removed a day
+    /// later, by the next run of a pipeline.
     #[must_use]
     pub fn work_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.work = Some(directory.into());

@@ -1,6 +1,7 @@
 //! SQL over batches: joins, sums and windows over what passes between a source and a sink, by [DataFusion](https://datafusion.apache.org).
 
 mod failure;
+mod limit;
 mod table;
 
 use std::path::PathBuf;
@@ -121,13 +122,14 @@ impl Query {
     /// Plans it and begins to read. The rows come as they are asked for; an error on the way, also of a stream that it reads, ends them. Texts and bytes come as `Utf8` and `Binary`,
     /// however the query made them.
     ///
-    /// If one of its streams is an incremental extraction, so is the result: what keeps its cursor is the sink.
+    /// If one of its streams is an incremental extraction, so is the result: what keeps its cursor is the sink, which takes all that is new for loaded. So no `LIMIT` or `OFFSET` may leave out a
+    /// part of it; what `WHERE` leaves out is not loaded later either.
     ///
     /// # Errors
-    /// [`Options`](ErrorKind::Options) when the text is no query, names tables, columns or functions that are not there, has parameters without a value, two tables have one name, or
-    /// two streams are incremental extractions; [`Schema`](ErrorKind::Schema) when two columns of the result have the same name.
+    /// [`Options`](ErrorKind::Options) when the text is no query, names tables, columns or functions that are not there, has parameters without a value, two tables have one name,
+    /// two streams are incremental extractions, or the rows of one are limited; [`Schema`](ErrorKind::Schema) when two columns of the result have the same name.
     pub async fn run(self) -> Result<BatchStream> {
-        let progress = self.progress()?;
+        let (new, progress) = self.progress()?.unzip();
         let (text, values) = (
             self.text.clone(),
             self.values.iter().map(scalar).collect::<Vec<_>>(),
@@ -138,15 +140,18 @@ impl Query {
             .with_allow_dml(false)
             .with_allow_statements(false);
         let frame = session.sql_with_options(&text, read_only).await.map_err(failed)?;
+        if let Some(new) = new {
+            limit::refuse(&new, frame.logical_plan())?;
+        }
         let frame = frame.with_param_values(values).map_err(failed)?;
         let rows = frame.execute_stream().await.map_err(failed)?;
         Ok(plain(rows)?.with_progress(progress))
     }
 
-    /// How far the one stream came that is an incremental extraction.
-    fn progress(&self) -> Result<Option<Progress>> {
-        let of_streams = self.tables.iter().filter_map(|(_, table)| match table {
-            Table::Stream(stream) => stream.progress().cloned(),
+    /// The one table that is an incremental extraction, and how far that came.
+    fn progress(&self) -> Result<Option<(String, Progress)>> {
+        let of_streams = self.tables.iter().filter_map(|(name, table)| match table {
+            Table::Stream(stream) => Some((name.clone(), stream.progress().cloned()?)),
             Table::Kept(..) => None,
         });
         let mut all: Vec<_> = of_streams.collect();

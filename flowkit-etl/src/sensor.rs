@@ -38,6 +38,7 @@ mod settling;
 #[cfg(feature = "sql")]
 mod sql;
 mod time_of_day;
+mod watching;
 
 pub use self::files::Files;
 #[cfg(feature = "http")]
@@ -61,7 +62,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub const DEFAULT_POKE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a look may take, unless said otherwise.
 pub const DEFAULT_POKE_TIMEOUT: Duration = Duration::from_secs(60);
-/// What tells that it is worth to look may tell it often: between two looks there is this time at least.
+/// From the beginning of a look to that of the next there is this time at least, however often something tells that it is worth to look.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Something that can be looked at, and is met or not yet.
@@ -103,7 +104,7 @@ impl<C: Condition> Sensor<C> {
         }
     }
 
-    /// How long it waits between two looks.
+    /// How long it waits between two looks. A tenth of a second passes from one to the next in any case.
     pub fn poke_interval(mut self, interval: Duration) -> Self {
         self.poke_interval = interval;
         self
@@ -174,7 +175,7 @@ impl<C: Condition> Sensor<C> {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok((None, last));
             }
-            let next = now.checked_add(interval);
+            let next = now.checked_add(interval).map(|next| next.max(began + BREATH));
             let next = [next, deadline].into_iter().flatten().min();
             flowkit::waiting(self.pause(began, next)).await;
             interval = longer(interval, self.backoff).min(self.longest.max(self.poke_interval));

@@ -58,6 +58,9 @@ impl Since {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Progress {
     pub(crate) since: Since,
+    /// The stage of a pipeline that opened the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    extracted_by: Option<String>,
     /// As it stands when it is written down.
     #[serde(with = "shared")]
     reached: Arc<Mutex<Option<Value>>>,
@@ -74,6 +77,21 @@ impl Progress {
         reached
             .clone()
             .filter(|reached| Some(reached) != self.since.value())
+    }
+
+    /// As that of the source that this stage opened, unless it is known to be that of an earlier one.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn extracted_by(mut self, stage: &str) -> Self {
+        self.extracted_by.get_or_insert_with(|| stage.to_owned());
+        self
+    }
+
+    /// Whether it is how far the same extraction came, which two stages passed on.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn is_that_of(&self, other: &Self) -> bool {
+        self.extracted_by.is_some()
+            && (&self.extracted_by, &self.since, self.reached())
+                == (&other.extracted_by, &other.since, other.reached())
     }
 
     /// What is said to whoever was not the first.
@@ -174,6 +192,7 @@ impl BatchStream {
     fn following_at(self, index: usize, column: &str, since: Since) -> Self {
         let progress = Progress {
             since,
+            extracted_by: None,
             reached: Arc::default(),
         };
         let (following, column, schema) = (progress.clone(), column.to_owned(), self.schema().clone());

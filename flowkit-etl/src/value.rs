@@ -70,6 +70,22 @@ impl Value {
         })
     }
 
+    /// The value of a row, as text if it is of a type that parameters do not have: exact numbers, times of the day.
+    #[cfg(feature = "sql")]
+    pub(crate) fn or_text(column: &ArrayRef, row: usize) -> crate::Result<Self> {
+        if let Some(value) = Self::at(column, row) {
+            return Ok(value);
+        }
+        let text = arrow_cast::display::array_value_to_string(column, row);
+        text.map(Self::Text).map_err(|error| {
+            let message = format!(
+                "a value of the type {} cannot be read: cast it in the query",
+                column.data_type()
+            );
+            crate::Error::new(crate::ErrorKind::Schema, message).because(error)
+        })
+    }
+
     /// Whether it is no value.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)

@@ -1,14 +1,17 @@
 //! A pipeline while it runs: a flow, and a task for each stage.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use flowkit::{TaskHandle, all, current_run, flow, task};
+use flowkit::{TaskCall, TaskHandle, all, current_run, flow, task};
 use futures::StreamExt;
+use futures::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize, Serializer};
+use tokio::sync::OnceCell;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::stage::{Stage, Work};
+use crate::pipeline::workplace::Workplace;
 use crate::pipeline::{Pipeline, PipelineReport, StageReport};
 use crate::since::Progress;
 use crate::sink::{FileSink, LoadId, Sink};
@@ -25,13 +28,17 @@ impl Serialize for Wired {
     }
 }
 
-/// A stage as the parameter of its task, known by its name.
+/// A stage of a run as the parameter of its task, known by its name: so that the call is the same in every life of the run.
 #[derive(Clone)]
-struct Step(Stage);
+struct Step {
+    stage: Stage,
+    /// Which ends with the flow's body, whatever of its stages is still there.
+    course: Weak<Course>,
+}
 
 impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.name())
+        serializer.serialize_str(self.stage.name())
     }
 }
 
@@ -45,22 +52,25 @@ struct Passed {
     progress: Option<Progress>,
 }
 
-/// The directory of a run, which goes when the run has ended.
-struct Workplace {
-    directory: PathBuf,
-    /// Whether it is left to a run that is resumed.
-    keep: bool,
-}
-
-impl Drop for Workplace {
-    fn drop(&mut self) {
-        if !self.keep
-            && let Err(error) = std::fs::remove_dir_all(&self.directory)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(target: "flowkit_etl", %error, directory = %self.directory.display(), "what passed between stages could not be removed");
+impl Passed {
+    /// That of a stage from which no rows are taken.
+    fn nothing(report: StageReport) -> Self {
+        Self {
+            report,
+            file: None,
+            progress: None,
         }
     }
+}
+
+/// An attempt of a run, or a life of it, as its stages see it.
+struct Course {
+    pipeline: Arc<Pipeline>,
+    workplace: Workplace,
+    /// The runs of the stages, as far as they were submitted.
+    handles: Mutex<Vec<Option<TaskHandle<Passed>>>>,
+    /// What was made anew of what earlier ones had made, which is gone.
+    anew: Vec<OnceCell<Passed>>,
 }
 
 #[flow(name = "pipeline")]
@@ -69,44 +79,130 @@ pub(super) async fn pipeline(wired: Wired) -> flowkit::Result<PipelineReport> {
     let run = current_run()
         .map(|run| run.flow_run_id().to_string())
         .unwrap_or_default();
-    let root = pipeline.work.clone().unwrap_or_else(std::env::temp_dir);
-    let mut workplace = Workplace {
-        directory: root.join(format!("flowkit-{}-{run}", pipeline.name)),
-        keep: pipeline.work.is_some(),
-    };
-    let mut handles: Vec<Option<TaskHandle<Passed>>> = vec![None; pipeline.nodes.len()];
-    while handles.iter().any(Option::is_none) {
-        for (index, node) in pipeline.nodes.iter().enumerate() {
-            let submitted = |index: &usize| handles.get(*index).cloned().flatten();
-            let before = pipeline.before(index);
-            if submitted(&index).is_some() || before.iter().any(|before| submitted(before).is_none()) {
-                continue;
-            }
-            let inputs: Vec<_> = node.inputs.iter().filter_map(submitted).collect();
-            let after: Vec<_> = before.iter().filter_map(submitted).collect();
-            let name: Arc<str> = node.stage.name().into();
-            let call = stage(
-                Step(node.stage.clone()),
-                all(inputs),
-                workplace.directory.as_path(),
-            );
-            let call = call.named(name).with(node.stage.options.clone()).wait_for(&after);
-            if let Some(handle) = handles.get_mut(index) {
-                *handle = Some(call.submit());
-            }
+    let count = pipeline.nodes.len();
+    let course = Arc::new(Course {
+        workplace: Workplace::of(run, pipeline.work.clone()).await?,
+        handles: Mutex::new(vec![None; count]),
+        anew: (0..count).map(|_| OnceCell::new()).collect(),
+        pipeline,
+    });
+    while (0..count).any(|index| course.handle(index).is_none()) {
+        for index in 0..count {
+            course.submit(index);
         }
     }
-    let mut stages = Vec::with_capacity(handles.len());
-    for handle in handles.into_iter().flatten() {
-        stages.push(handle.await?.report);
+    let mut passed = Vec::with_capacity(count);
+    for handle in (0..count).filter_map(|index| course.handle(index)) {
+        passed.push(handle.await?);
     }
-    workplace.keep = false;
+    course
+        .workplace
+        .clear(passed.iter().filter_map(|passed| passed.file.as_ref()));
+    let stages = passed.into_iter().map(|passed| passed.report).collect();
     Ok(PipelineReport { stages })
 }
 
+impl Course {
+    fn handle(&self, index: usize) -> Option<TaskHandle<Passed>> {
+        let handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.get(index).cloned().flatten()
+    }
+
+    /// Submits a stage once those that it waits for are submitted.
+    fn submit(self: &Arc<Self>, index: usize) {
+        let before = self.pipeline.before(index);
+        let after: Vec<_> = before.iter().filter_map(|before| self.handle(*before)).collect();
+        let Some(node) = self.pipeline.nodes.get(index) else {
+            return;
+        };
+        if self.handle(index).is_some() || after.len() < before.len() {
+            return;
+        }
+        let inputs: Vec<_> = node
+            .inputs
+            .iter()
+            .filter_map(|input| self.handle(*input))
+            .collect();
+        let step = Step {
+            stage: node.stage.clone(),
+            course: Arc::downgrade(self),
+        };
+        let call = configured(stage(step, all(inputs)), &node.stage).wait_for(&after);
+        let handle = call.submit();
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = handles.get_mut(index) {
+            *place = Some(handle);
+        }
+    }
+
+    /// What a stage made, of which it is known that it is gone, made anew: once, whoever needs it.
+    fn anew(self: Arc<Self>, index: usize) -> BoxFuture<'static, Result<Passed>> {
+        async move {
+            let (Some(node), Some(cell)) = (self.pipeline.nodes.get(index), self.anew.get(index)) else {
+                return Err(no_rows("a stage that is none"));
+            };
+            let made = cell.get_or_try_init(|| async {
+                let mut from = Vec::with_capacity(node.inputs.len());
+                for input in &node.inputs {
+                    let handle = self.handle(*input).ok_or_else(|| no_rows(node.stage.name()))?;
+                    from.push(handle.await.map_err(|error| lost(&node.stage, error))?);
+                }
+                loop {
+                    let step = Step {
+                        stage: node.stage.clone(),
+                        course: Arc::downgrade(&self),
+                    };
+                    let call = configured(stage(step, from.clone()), &node.stage);
+                    let passed = call.await.map_err(|error| lost(&node.stage, error))?;
+                    // An earlier life may have made it anew, too, and what it made then is gone as well.
+                    if self.has(&passed).await? {
+                        return Ok(passed);
+                    }
+                }
+            });
+            // Whoever waits for another stage to make it holds no slot that this may need.
+            flowkit::waiting(made).await.cloned()
+        }
+        .boxed()
+    }
+
+    async fn has(self: &Arc<Self>, passed: &Passed) -> Result<bool> {
+        let (course, file) = (Arc::clone(self), passed.file.clone());
+        crate::blocking::run(move || Ok(file.is_none_or(|file| course.workplace.has(&file)))).await
+    }
+}
+
+/// A call of a stage, with its name and options.
+fn configured(call: TaskCall<Passed>, stage: &Stage) -> TaskCall<Passed> {
+    let name: Arc<str> = stage.name().into();
+    call.named(name).with(stage.options.clone())
+}
+
+fn no_rows(stage: &str) -> Error {
+    Error::new(
+        ErrorKind::Options,
+        format!("the stage `{stage}` has no rows to take"),
+    )
+}
+
+/// What a stage made is gone, and cannot be made anew.
+fn lost(stage: &Stage, error: flowkit::Error) -> Error {
+    let own = std::error::Error::source(error.root()).and_then(|cause| cause.downcast_ref::<Error>());
+    let kind = own.map_or(ErrorKind::Io, Error::kind);
+    let message = format!(
+        "what the stage `{}` had made is gone, and it could not make it again",
+        stage.name()
+    );
+    Error::new(kind, message).because(error)
+}
+
 #[task]
-async fn stage(step: Step, from: Vec<Passed>, workplace: &Path) -> Result<Passed> {
-    let stage = step.0;
+async fn stage(step: Step, from: Vec<Passed>) -> Result<Passed> {
+    let Step { stage, course } = step;
+    let course = course.upgrade().ok_or_else(|| {
+        let message = format!("the run of the stage `{}` has ended", stage.name());
+        Error::new(ErrorKind::Io, message)
+    })?;
     let mut report = StageReport {
         stage: stage.name().to_owned(),
         rows: 0,
@@ -115,29 +211,24 @@ async fn stage(step: Step, from: Vec<Passed>, workplace: &Path) -> Result<Passed
     let rows = match &stage.work {
         Work::Act(act) => {
             report.rows = act().await?;
-            return Ok(Passed {
-                report,
-                file: None,
-                progress: None,
-            });
+            return Ok(Passed::nothing(report));
         }
         Work::Extract(source) => source.open().await?,
-        Work::Transform(transform) => transform(open(&stage, from).await?)?,
-        Work::Load(..) => open(&stage, from).await?,
+        Work::Transform(transform) => transform(open(&stage, from, &course).await?)?,
+        Work::Load(..) => open(&stage, from, &course).await?,
     };
     let rows = stage.checks.iter().try_fold(rows, |rows, check| check(rows))?;
     if let Work::Load(sink, load) = &stage.work {
         let loaded = sink.load(load, rows).await?;
         report.rows = loaded.rows;
         report.loaded = Some(loaded);
-        return Ok(Passed {
-            report,
-            file: None,
-            progress: None,
-        });
+        return Ok(Passed::nothing(report));
     }
-    let file = workplace.join(format!("{}.parquet", stage.name()));
-    let progress = rows.progress().cloned();
+    let file = course.workplace.file(stage.name());
+    let progress = rows
+        .progress()
+        .cloned()
+        .map(|progress| progress.extracted_by(stage.name()));
     let kept = FileSink::new(&file)
         .load(&LoadId::new(stage.name())?, rows.with_progress(None))
         .await?;
@@ -150,9 +241,14 @@ async fn stage(step: Step, from: Vec<Passed>, workplace: &Path) -> Result<Passed
 }
 
 /// What the stages before made, one after the other.
-async fn open(stage: &Stage, from: Vec<Passed>) -> Result<BatchStream> {
+async fn open(stage: &Stage, from: Vec<Passed>, course: &Arc<Course>) -> Result<BatchStream> {
     let mut all: Option<BatchStream> = None;
-    for passed in from {
+    for mut passed in from {
+        if !course.has(&passed).await?
+            && let Some(index) = course.pipeline.index(&passed.report.stage)
+        {
+            passed = Arc::clone(course).anew(index).await?;
+        }
         let Some(file) = passed.file else { continue };
         let next = ParquetSource::new(file)
             .open()
@@ -163,12 +259,7 @@ async fn open(stage: &Stage, from: Vec<Passed>) -> Result<BatchStream> {
             Some(all) => chained(stage, all, next)?,
         });
     }
-    all.ok_or_else(|| {
-        Error::new(
-            ErrorKind::Options,
-            format!("the stage `{}` has no rows to take", stage.name()),
-        )
-    })
+    all.ok_or_else(|| no_rows(stage.name()))
 }
 
 fn chained(stage: &Stage, first: BatchStream, second: BatchStream) -> Result<BatchStream> {
@@ -182,7 +273,7 @@ fn chained(stage: &Stage, first: BatchStream, second: BatchStream) -> Result<Bat
         return Err(Error::new(ErrorKind::Schema, message));
     }
     let progress = match (first.progress(), second.progress()) {
-        (Some(_), Some(_)) => {
+        (Some(first), Some(second)) if !first.is_that_of(second) => {
             let message = format!(
                 "the stage `{}` takes from two incremental extractions, of which only one can be kept",
                 stage.name()

@@ -3,26 +3,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::{self, BoxFuture, FutureExt};
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sensor::Condition;
 use crate::sensor::settling::Settling;
+use crate::sensor::watching::Watching;
 
 /// Files at a path, or that match a pattern such as `incoming/*.csv`. Met, it names those that are ready, sorted.
 ///
-/// What changes in their directory is told by the system where it can, so that the sensor looks at once; what it finds is decided by looking, since network file systems tell nothing. Names that begin
-/// with a dot match only patterns that do.
+/// What changes in their directory is told by the system where it can, so that the sensor looks at once; what it finds is decided by looking, since network file systems tell nothing. A directory
+/// that is not there yet is waited for in the one above it. What lies below a directory is watched only where the pattern has `*` or the like in the name of one. Names that begin with a dot match
+/// only patterns that do.
 pub struct Files {
     pattern: PathBuf,
     settling: Settling<PathBuf, State>,
-    watch: Watch,
+    watching: Watching,
 }
 
 /// What of a file changes while it is written.
@@ -32,24 +30,13 @@ struct State {
     modified: Option<SystemTime>,
 }
 
-/// Whether the system tells of changes.
-enum Watch {
-    NotYet,
-    /// Until this is dropped.
-    Told(
-        Arc<Notify>,
-        #[expect(dead_code, reason = "it watches for as long as it is there")] RecommendedWatcher,
-    ),
-    Untold,
-}
-
 impl Files {
     /// The file at a path, or the files that match a pattern.
     pub fn matching(pattern: impl AsRef<Path>) -> Self {
         Self {
             pattern: pattern.as_ref().to_owned(),
             settling: Settling::new(),
-            watch: Watch::NotYet,
+            watching: Watching::new(pattern.as_ref()),
         }
     }
 
@@ -82,10 +69,7 @@ impl Condition for Files {
 
     fn poke(&mut self) -> BoxFuture<'_, Result<Option<Vec<PathBuf>>>> {
         async move {
-            if matches!(self.watch, Watch::NotYet) {
-                // Before the first look, so that nothing is missed in between.
-                self.watch = watch(&self.pattern);
-            }
+            self.watching.begin();
             let (pattern, since) = (self.pattern.clone(), self.settling.since());
             let there = crate::blocking::run(move || look(&pattern, since)).await?;
             Ok(self.settling.ready(there))
@@ -94,11 +78,10 @@ impl Condition for Files {
     }
 
     fn worth_a_look(&mut self) -> BoxFuture<'_, ()> {
-        let told = match &self.watch {
-            Watch::Told(told, _) => told.notified().boxed(),
-            Watch::NotYet | Watch::Untold => future::pending().boxed(),
-        };
-        future::select(told, self.settling.next()).map(drop).boxed()
+        let next = self.settling.next();
+        future::select(self.watching.told().boxed(), next)
+            .map(drop)
+            .boxed()
     }
 }
 
@@ -131,50 +114,6 @@ fn look(pattern: &Path, since: Option<SystemTime>) -> Result<BTreeMap<PathBuf, S
         }
     }
     Ok(there)
-}
-
-/// Has the system tell of changes in the directory of a pattern, if it can.
-fn watch(pattern: &Path) -> Watch {
-    let special = |part: &Path| part.to_string_lossy().contains(['*', '?', '[']);
-    let directory = pattern
-        .ancestors()
-        .skip(1)
-        .find(|path| !special(path) && (path.is_dir() || path.as_os_str().is_empty()));
-    let directory = match directory {
-        Some(directory) if directory.as_os_str().is_empty() => Path::new("."),
-        Some(directory) => directory,
-        None => return Watch::Untold,
-    };
-    // Deeper than the directory itself only where the pattern is.
-    let deeper = pattern.parent().is_some_and(|parent| {
-        parent != directory && !(parent.as_os_str().is_empty() && directory == Path::new("."))
-    });
-    let mode = if deeper {
-        RecursiveMode::Recursive
-    } else {
-        RecursiveMode::NonRecursive
-    };
-    let told = Arc::new(Notify::new());
-    let tell = Arc::clone(&told);
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Looking is no change.
-        let looked = event.is_ok_and(|event| match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-            EventKind::Access(_) => true,
-            _ => false,
-        });
-        if !looked {
-            tell.notify_one();
-        }
-    });
-    let watching = watcher.and_then(|mut watcher| watcher.watch(directory, mode).map(|()| watcher));
-    match watching {
-        Ok(watcher) => Watch::Told(told, watcher),
-        Err(error) => {
-            tracing::debug!(target: "flowkit_etl", %error, directory = %directory.display(), "the system does not tell of changes here");
-            Watch::Untold
-        }
-    }
 }
 
 impl fmt::Debug for Files {

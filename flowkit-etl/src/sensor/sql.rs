@@ -9,7 +9,9 @@ use crate::sensor::Condition;
 use crate::sql::{Database, Read};
 use crate::value::Value;
 
-/// A query whose first row begins with something: any value but none, false, zero and an empty text. Met, it gives that value.
+/// A query whose first row begins with something: any value but none, false, zero and an empty text. Met, it gives that value. Of the rows only the first is read.
+///
+/// Exact numbers, as `SUM` gives them on PostgreSQL and MySQL, and times of the day come as text. So a text that is a zero, `0` or `0.00`, is one.
 ///
 /// Each look has a connection of its own. On PostgreSQL it can [listen](Self::listen) besides, so that it looks when it is told.
 pub struct SqlCondition {
@@ -110,13 +112,36 @@ fn says_yes(value: &Value) -> bool {
     match value {
         Value::Null | Value::Boolean(false) | Value::Integer(0) => false,
         Value::Number(number) => *number != 0.0,
-        Value::Text(text) => !text.is_empty(),
+        Value::Text(text) => !text.is_empty() && !is_zero(text),
         _ => true,
     }
+}
+
+/// Whether a text is an exact number that is zero.
+fn is_zero(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let zeros = |part: &str| part.bytes().all(|byte| byte == b'0');
+    !whole.is_empty() && zeros(whole) && zeros(fraction)
 }
 
 impl fmt::Debug for SqlCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "what {} answers to {:?}", self.database, self.query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_is_one_however_it_is_written() {
+        for zero in ["0", "0.00", "-0.0", "000"] {
+            assert!(!says_yes(&zero.into()), "{zero}");
+        }
+        for other in ["0.01", "10", "00:00:00", "-", ".", "0x", "no"] {
+            assert!(says_yes(&other.into()), "{other}");
+        }
     }
 }

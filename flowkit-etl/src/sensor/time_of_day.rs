@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use flowkit::{Clock, SystemClock};
 use futures::future::{BoxFuture, FutureExt};
 use jiff::civil::Time;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sensor::Condition;
 
-/// A time of the day in a zone: met from then on until midnight. A time that the day leaves out, as when clocks go forward, is met right after the gap.
+/// A time of the day in a zone: met from then on until midnight. A time that the day leaves out, as when clocks go forward, is met right after the gap, and one that
+/// it has twice, the first time.
 ///
 /// Met, it says what the moment was when that was seen.
 #[derive(Debug)]
@@ -70,15 +71,30 @@ impl TimeOfDay {
         Ok(now.to_zoned(self.zone.clone()))
     }
 
+    /// When it is, on the day of this moment. The first time, if there are two.
+    fn on_the_day_of(&self, now: &Zoned) -> Result<Timestamp> {
+        let none = |error| {
+            let message = format!("there is no {} on this day", self.time);
+            Error::new(ErrorKind::Options, message).because(error)
+        };
+        let then = self
+            .zone
+            .to_ambiguous_timestamp(now.date().to_datetime(self.time));
+        if let AmbiguousOffset::Gap { after, .. } = then.offset() {
+            // Read in the offset of after the gap, it lies before it.
+            let before = after.to_timestamp(then.datetime()).map_err(none)?;
+            if let Some(gap) = self.zone.following(before).next() {
+                return Ok(gap.timestamp());
+            }
+        }
+        then.compatible().map_err(none)
+    }
+
     /// How long it is until then.
     fn ahead(&self) -> Option<Duration> {
         let now = self.now().ok()?;
-        let then = now
-            .date()
-            .to_datetime(self.time)
-            .to_zoned(self.zone.clone())
-            .ok()?;
-        Duration::try_from(then.timestamp().duration_since(now.timestamp())).ok()
+        let then = self.on_the_day_of(&now).ok()?;
+        Duration::try_from(then.duration_since(now.timestamp())).ok()
     }
 }
 
@@ -86,9 +102,10 @@ impl Condition for TimeOfDay {
     type Met = SystemTime;
 
     fn poke(&mut self) -> BoxFuture<'_, Result<Option<SystemTime>>> {
-        let met = self
-            .now()
-            .map(|now| (now.time() >= self.time).then(|| now.timestamp().into()));
+        let met = self.now().and_then(|now| {
+            let then = self.on_the_day_of(&now)?;
+            Ok((now.timestamp() >= then).then(|| now.timestamp().into()))
+        });
         futures::future::ready(met).boxed()
     }
 

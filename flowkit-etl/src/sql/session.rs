@@ -82,12 +82,22 @@ impl dyn Session + '_ {
         .boxed()
     }
 
-    /// The first value of the first row of a query.
+    /// The first value of the first row of a query, of which no more is read. A value of a type that no [`Value`] has comes as text.
     pub(crate) fn value<'a>(&'a mut self, read: &'a Read) -> BoxFuture<'a, Result<Option<Value>>> {
         async move {
-            let batches = self.select(read).await?;
-            let first = batches.first().filter(|batch| batch.num_rows() > 0);
-            Ok(first.and_then(|batch| Value::at(batch.columns().first()?, 0)))
+            let read = Read {
+                batch_rows: 1,
+                ..read.clone()
+            };
+            let (_, mut batches) = self.read(&read).await?;
+            let Some(batch) = batches.try_next().await? else {
+                return Ok(None);
+            };
+            batch
+                .columns()
+                .first()
+                .map(|column| Value::or_text(column, 0))
+                .transpose()
         }
         .boxed()
     }

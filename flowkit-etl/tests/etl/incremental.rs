@@ -222,3 +222,36 @@ async fn a_sink_that_cannot_keep_a_cursor_says_so() {
     })
     .await;
 }
+
+#[cfg(feature = "query")]
+#[tokio::test]
+async fn a_query_that_leaves_out_a_part_of_what_is_new_is_refused() {
+    use flowkit_etl::query::Query;
+    on(Kind::Sqlite, |Place { database, .. }| async move {
+        let sink = SqlSink::new(&database, "plants");
+        add(&database, 1..=5).await;
+        let source = |since| SqlSource::table(&database, "raw").since("number", since);
+        let queried = async |text: &str| -> Result<u64> {
+            let new = source(sink.since("raw").await?).open().await?;
+            let few = SqlSource::query(&database, "SELECT 1 AS few UNION ALL SELECT 2").open().await?;
+            let rows = Query::new(text).table("new", new).table("few", few).run().await?;
+            Ok(sink.load(&load("queried"), rows).await?.rows)
+        };
+        for text in [
+            "SELECT * FROM new LIMIT 2",
+            "SELECT * FROM new OFFSET 2",
+            "SELECT * FROM new ORDER BY number LIMIT 2",
+            "SELECT * FROM (SELECT * FROM new WHERE number > 0 LIMIT 2) AS some ORDER BY number",
+            "WITH some AS (SELECT * FROM new LIMIT 2) SELECT few AS number, 'x' AS text FROM few WHERE few IN (SELECT number FROM some)",
+        ] {
+            let error = queried(text).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Options, "{text}: {error:?}");
+            assert!(error.to_string().contains("`new`"), "{text}: {error}");
+            assert_eq!(sink.since("raw").await.unwrap().value(), None, "{text}");
+        }
+        let text = "SELECT * FROM new WHERE number > (SELECT max(few) FROM (SELECT few FROM few ORDER BY few LIMIT 1) AS first)";
+        assert_eq!(queried(text).await.unwrap(), 4, "a limit of something else is none of what is new");
+        assert_eq!(sink.since("raw").await.unwrap().value(), Some(&Value::Integer(5)));
+    })
+    .await;
+}

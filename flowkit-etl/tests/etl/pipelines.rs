@@ -1,5 +1,7 @@
 //! Pipelines in the classic shape.
 
+mod resumed;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -363,6 +365,36 @@ async fn a_cursor_is_kept_by_the_load_at_the_end() {
                 .unwrap();
             assert_eq!(report.stage("load").unwrap().rows, expected as u64, "turn {turn}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_incremental_extraction_brought_comes_together_again() {
+    on(Kind::Sqlite, |place| async move {
+        let raw = SqlSink::new(&place.database, "raw");
+        raw.load(&load("raw"), stream(&plants(6))).await.unwrap();
+        let sink = SqlSink::new(&place.database, "heights");
+        let extract = |name: &str, since| {
+            let source = SqlSource::table(&place.database, "raw").since("day", since);
+            Stage::extract(name, source)
+        };
+        let as_they_are = |name: &str| Stage::transform(name, Ok);
+        let load = |name: &str| Stage::load("load", sink.clone(), load(name));
+        let since = sink.since("raw").await.unwrap();
+        // Two that happen to begin and to end at one place are two all the same.
+        let two =
+            Chain::from([extract("one", since.clone()), extract("other", since.clone())]) >> load("two");
+        let error = Pipeline::of("two", two).unwrap().run().await.unwrap_err();
+        assert!(
+            format!("{error:#}").contains("two incremental extractions"),
+            "{error:#}"
+        );
+        assert_eq!(sink.since("raw").await.unwrap().value(), None);
+        let chain = extract("extract", since) >> [as_they_are("a"), as_they_are("b")] >> load("both");
+        let report = Pipeline::of("both", chain).unwrap().run().await.unwrap();
+        assert_eq!(report.stage("load").unwrap().rows, 12);
+        assert!(sink.since("raw").await.unwrap().value().is_some());
     })
     .await;
 }

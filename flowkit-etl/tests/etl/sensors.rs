@@ -48,6 +48,12 @@ async fn it_looks_at_its_interval_until_the_condition_is_met() {
         .backoff(2.0, Duration::from_secs(60));
     sensor.wait().await.unwrap();
     assert_eq!(seconds(&asked), [0, 10, 30, 70, 130, 190]);
+    // Without an interval it has a moment's rest all the same.
+    let (predicate, asked) = at_the(4);
+    let sensor = Sensor::new(predicate).poke_interval(Duration::ZERO);
+    sensor.wait().await.unwrap();
+    let asked: Vec<_> = asked.lock().unwrap().iter().map(Duration::as_millis).collect();
+    assert_eq!(asked, [0, 100, 200, 300]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,6 +189,26 @@ async fn a_file_that_appears_is_told_before_the_interval_is_over() {
     assert!(waiting.await.unwrap().unwrap()[0].starts_with(&later));
 }
 
+#[tokio::test]
+async fn a_file_in_directories_that_are_made_with_it_is_told_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let incoming = directory.path().join("share/plants/incoming");
+    let mut files = Files::matching(incoming.join("*.csv"));
+    assert_eq!(files.poke().await.unwrap(), None);
+    let waiting = tokio::spawn(Sensor::new(files).poke_interval(HOUR).wait());
+    fs::create_dir_all(&incoming).unwrap();
+    fs::write(incoming.join("plants.csv"), "plant\n").unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), [incoming.join("plants.csv")]);
+    // Those that went and came back are watched again.
+    let mut files = Files::matching(incoming.join("*.txt"));
+    assert_eq!(files.poke().await.unwrap(), None);
+    let waiting = tokio::spawn(Sensor::new(files).poke_interval(HOUR).wait());
+    fs::remove_dir_all(directory.path().join("share")).unwrap();
+    fs::create_dir_all(&incoming).unwrap();
+    fs::write(incoming.join("plants.txt"), "plant\n").unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), [incoming.join("plants.txt")]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_still_written_is_not_met() {
     let directory = tempfile::tempdir().unwrap();
@@ -242,8 +268,17 @@ async fn a_time_of_the_day_is_waited_for_to_the_second() {
         .clock(clock);
     let met = Sensor::new(time).poke_interval(12 * HOUR).wait().await.unwrap();
     let waited = began.elapsed().as_secs();
-    assert!((1800..=1801 + 1800).contains(&waited), "{waited}");
-    assert!(met >= SystemTime::from(morning));
+    assert_eq!(waited, 1800, "until right after the gap");
+    let three: jiff::Timestamp = "2026-03-29T01:00:00Z".parse().unwrap();
+    assert_eq!(met, SystemTime::from(three));
+    // When they go back, half past two is over the first time, and stays so.
+    let again: jiff::Timestamp = "2026-10-25T01:10:00Z".parse().unwrap();
+    let mut time = TimeOfDay::at(2, 30)
+        .unwrap()
+        .zone("Europe/Paris")
+        .unwrap()
+        .clock(TokioClock::starting_at(again.into()));
+    assert!(time.poke().await.unwrap().is_some());
     let began = Instant::now();
     let time = TimeOfDay::at(0, 15).unwrap().zone("UTC").unwrap().clock(clock);
     Sensor::new(time).wait().await.unwrap();
@@ -289,6 +324,69 @@ async fn a_query_is_asked_until_its_first_value_says_something() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_says_something_whatever_type_it_has() {
+    on_each(|Place { kind, database, .. }| async move {
+        let columns = "day DATE, count BIGINT, weight NUMERIC(10, 2), at TIME";
+        database
+            .execute(&format!("CREATE TABLE arrivals ({columns})"), &[])
+            .await
+            .unwrap();
+        let answer = async |query: &str| {
+            let mut condition = SqlCondition::new(&database, query);
+            condition.poke().await.unwrap()
+        };
+        let insert = async |values: &str| {
+            let statement = format!("INSERT INTO arrivals VALUES {values}");
+            database.execute(&statement, &[]).await.unwrap();
+        };
+        let asked = [
+            "SELECT SUM(count) FROM arrivals",
+            "SELECT SUM(weight) FROM arrivals",
+            "SELECT weight FROM arrivals",
+        ];
+        for query in asked {
+            assert_eq!(answer(query).await, None, "{kind:?}: {query}");
+        }
+        insert("('2013-02-04', 0, 0, '00:00:00')").await;
+        for query in asked {
+            assert_eq!(answer(query).await, None, "{kind:?}: {query}");
+        }
+        let midnight = answer("SELECT at FROM arrivals").await;
+        assert_eq!(midnight, Some(Value::from("00:00:00")), "{kind:?}");
+        insert("('2013-02-05', 7, 2.25, '12:30:00')").await;
+        for query in asked
+            .iter()
+            .take(2)
+            .chain(&["SELECT weight FROM arrivals WHERE count = 7"])
+        {
+            let text = match answer(query).await {
+                Some(Value::Text(text)) => text,
+                Some(Value::Integer(number)) => number.to_string(),
+                Some(Value::Number(number)) => number.to_string(),
+                other => panic!("{kind:?}: {query}: {other:?}"),
+            };
+            assert!(text == "7" || text == "2.25", "{kind:?}: {query}: {text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_first_row_of_an_answer_is_read() {
+    on(Kind::Sqlite, |Place { database, .. }| async move {
+        database
+            .execute("CREATE TABLE arrivals (count INTEGER)", &[])
+            .await
+            .unwrap();
+        // The second row cannot be had.
+        let query = "SELECT 7 UNION ALL SELECT abs(-9223372036854775807 - 1)";
+        let mut condition = SqlCondition::new(&database, query);
+        assert_eq!(condition.poke().await.unwrap(), Some(Value::Integer(7)));
     })
     .await;
 }
