@@ -34,6 +34,8 @@ mod data_sets;
 mod databases;
 #[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
 mod exports;
+#[cfg(all(feature = "csv", feature = "json", feature = "parquet"))]
+mod faithful;
 #[cfg(all(
     feature = "csv",
     feature = "json",
