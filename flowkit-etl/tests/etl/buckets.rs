@@ -1,5 +1,7 @@
 //! Data sets in an S3 server, which runs in this process on files.
 
+use std::sync::Arc;
+
 use flowkit_etl::arrow_array::RecordBatch;
 use flowkit_etl::arrow_schema::DataType;
 use flowkit_etl::object::Bucket;
@@ -10,7 +12,7 @@ use futures::StreamExt;
 
 use crate::databases::servers::{Kind, on};
 use crate::plants::{Plant, columns, plants, stream};
-use crate::s3_server::{Fault, S3};
+use crate::s3_server::{Asked, Fault, S3};
 
 fn load(name: &str) -> LoadId {
     LoadId::new(name).unwrap()
@@ -103,6 +105,33 @@ async fn a_load_that_fails_is_not_seen() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
     assert_eq!((rows(&bucket).await, objects(&server)), (rows_there, 1));
+}
+
+#[tokio::test]
+async fn a_load_that_is_dropped_in_the_middle_of_an_upload_takes_its_parts_back() {
+    let server = S3::start().await;
+    let schema = columns(&[("text", DataType::Utf8)]);
+    let texts: Vec<String> = (0..20_000).map(|number| format!("{number:01000}")).collect();
+    let texts = Arc::new(flowkit_etl::arrow_array::StringArray::from(texts));
+    let batch = RecordBatch::try_new(schema.clone(), vec![texts]).unwrap();
+    let sink = ObjectSink::new(&server.bucket("")).format(FileFormat::Csv, Compression::None);
+    let (reached, mut reaches) = tokio::sync::mpsc::unbounded_channel();
+    server.faults(move |asked| {
+        if asked.path.contains("partNumber=") {
+            reached.send(()).unwrap();
+        }
+        Fault::None
+    });
+    let name = load("1");
+    tokio::select! {
+        biased;
+        _ = reaches.recv() => {}
+        loaded = sink.load(&name, BatchStream::of(schema, vec![batch])) => panic!("{loaded:?}"),
+    }
+    let takes_back = |asked: &Asked| asked.method == "DELETE" && asked.path.contains("uploadId=");
+    while !server.asked().iter().any(takes_back) {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
