@@ -70,6 +70,8 @@ mod dead_letters;
 #[cfg(any(feature = "files", feature = "alerts"))]
 mod durable;
 mod error;
+#[cfg(any(feature = "csv", feature = "json", feature = "sql"))]
+mod exact;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(any(feature = "data", feature = "monitor"))]

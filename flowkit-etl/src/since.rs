@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -16,6 +16,8 @@ use crate::value::Value;
 ///
 /// A stream of a source that was told where to begin knows how far it came, also after transforms and checks. Two loads that began at the same place cannot both be
 /// committed: the second ends with [`ErrorKind::Conflict`], and is to begin anew.
+///
+/// Rows must come in the order of the column. Numbers and times that do not are an error, and so is a number that is not finite; the order of texts is known to the database alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Since {
     cursor: String,
@@ -119,18 +121,41 @@ impl Progress {
                 format!("a row has no value in `{column}`, so that it cannot be told whether it is new");
             return Err(Error::new(ErrorKind::Schema, message));
         }
-        let Some(last) = batch.num_rows().checked_sub(1) else {
-            return Ok(());
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = reached.take().or_else(|| self.since.value.clone());
+        // Of what has no order that is known here, the last one is all that counts.
+        let of = values.data_type();
+        let first = match of.is_numeric() || of.is_temporal() {
+            true => 0,
+            false => batch.num_rows().saturating_sub(1),
         };
-        let Some(value) = Value::at(values, last) else {
-            let message = format!(
-                "a column of the type {} cannot say what is new: cast `{column}` in the query",
-                values.data_type()
-            );
-            return Err(Error::new(ErrorKind::Schema, message));
-        };
-        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        for row in first..batch.num_rows() {
+            let value = value_at(column, values, row)?;
+            if before.as_ref().is_some_and(|before| value.is_known_below(before)) {
+                let message = format!(
+                    "the rows do not come in the order of `{column}`, from the lowest value to the highest, so that nobody knows where to go on after them"
+                );
+                return Err(Error::new(ErrorKind::Schema, message));
+            }
+            before = Some(value);
+        }
+        *reached = before;
         Ok(())
+    }
+}
+
+/// What a cursor can stand at.
+fn value_at(column: &str, values: &ArrayRef, row: usize) -> Result<Value> {
+    let refused = |message| Err(Error::new(ErrorKind::Schema, message));
+    match Value::at(values, row) {
+        Some(Value::Number(number)) if !number.is_finite() => refused(format!(
+            "a row has {number} in `{column}`, after which nothing comes: leave such rows out in the query"
+        )),
+        Some(value) => Ok(value),
+        None => refused(format!(
+            "a column of the type {} cannot say what is new: cast `{column}` in the query",
+            values.data_type()
+        )),
     }
 }
 

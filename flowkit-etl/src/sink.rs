@@ -5,6 +5,8 @@ mod dataset;
 #[cfg(feature = "files")]
 mod drain;
 #[cfg(feature = "files")]
+pub(crate) mod faithful;
+#[cfg(feature = "files")]
 mod file;
 #[cfg(feature = "files")]
 mod format;

@@ -20,5 +20,5 @@ pub use self::database::Database;
 pub use self::model::{Model, ModelReport, ModelTestReport, build_models};
 pub use self::model_test::ModelTest;
 
-pub(crate) use self::dialect::{Dialect, TableName};
+pub(crate) use self::dialect::{Dialect, EXACT_TEXT, TableName};
 pub(crate) use self::session::{Destination, Read, Session};

@@ -34,7 +34,7 @@ pub struct BatchStream {
 }
 
 /// A task that makes batches. Nobody is left to take them when this is dropped.
-struct Producer(JoinHandle<()>);
+pub(crate) struct Producer(pub(crate) JoinHandle<()>);
 
 impl Drop for Producer {
     fn drop(&mut self) {
@@ -68,13 +68,13 @@ impl BatchStream {
         I: Iterator<Item = Result<RecordBatch>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let producer = tokio::task::spawn_blocking(move || {
+        let producer = Producer(tokio::task::spawn_blocking(move || {
             for batch in batches {
                 if sender.blocking_send(batch).is_err() {
                     break;
                 }
             }
-        });
+        }));
         Self::produced(schema, receiver, producer)
     }
 
@@ -82,7 +82,7 @@ impl BatchStream {
     pub(crate) fn produced(
         schema: SchemaRef,
         receiver: mpsc::Receiver<Result<RecordBatch>>,
-        producer: JoinHandle<()>,
+        producer: Producer,
     ) -> Self {
         let next = |(mut receiver, producer): (mpsc::Receiver<_>, Option<Producer>)| async move {
             match receiver.recv().await {
@@ -98,7 +98,7 @@ impl BatchStream {
                 },
             }
         };
-        Self::new(schema, stream::unfold((receiver, Some(Producer(producer))), next))
+        Self::new(schema, stream::unfold((receiver, Some(producer)), next))
     }
 
     /// The columns of every batch.

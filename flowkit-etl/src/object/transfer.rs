@@ -33,31 +33,30 @@ impl Bucket {
             return put.map(drop).map_err(failed);
         }
         let upload = self.store().put_multipart(&place).await.map_err(failed)?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, CHUNK);
-        while !chunk.is_empty() {
-            let room = upload.wait_for_capacity(IN_FLIGHT).await.map_err(failed);
-            let following = match room {
-                Ok(()) => {
-                    upload.write(&chunk);
-                    next().await
+        let mut upload = Unfinished(Some(WriteMultipart::new_with_chunk_size(upload, CHUNK)));
+        let sent = async {
+            while !chunk.is_empty() {
+                if let Some(parts) = &mut upload.0 {
+                    parts.wait_for_capacity(IN_FLIGHT).await.map_err(failed)?;
+                    parts.write(&chunk);
                 }
-                Err(error) => Err(error),
-            };
-            match following {
-                Ok(following) => chunk = following,
-                Err(error) => {
-                    // Parts that nobody puts together are paid for until somebody looks.
-                    drop(upload.abort().await);
-                    return Err(error);
-                }
+                chunk = next().await?;
             }
+            // `finish` would leave the parts there if one of the last failed.
+            match &mut upload.0 {
+                Some(parts) => parts.wait_for_capacity(0).await.map_err(failed),
+                None => Ok(()),
+            }
+        };
+        let sent = sent.await;
+        match (sent, upload.0.take()) {
+            (Ok(()), Some(parts)) => parts.finish().await.map(drop).map_err(failed),
+            (Err(error), Some(parts)) => {
+                drop(parts.abort().await);
+                Err(error)
+            }
+            (sent, None) => sent,
         }
-        // `finish` would leave the parts there if one of the last failed.
-        if let Err(error) = upload.wait_for_capacity(0).await {
-            drop(upload.abort().await);
-            return Err(failed(error));
-        }
-        upload.finish().await.map(drop).map_err(failed)
     }
 
     /// Removes an object. One that cannot be removed now is one that nobody reads.
@@ -72,6 +71,17 @@ impl Bucket {
         };
         if let Err(error) = removed {
             tracing::warn!(target: "flowkit_etl", %error, bucket = %self, object = name, "an object that nobody reads any more could not be removed");
+        }
+    }
+}
+
+/// An upload that did not come to its end. Parts that nobody puts together are paid for until somebody looks: so they are taken away, also if whoever waits for the upload does so no more.
+struct Unfinished(Option<WriteMultipart>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let (Some(parts), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { drop(parts.abort().await) });
         }
     }
 }

@@ -1,16 +1,16 @@
 //! A directory of files that grows load by load, or is replaced by each.
 
-use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use arrow_schema::Schema;
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::blocking;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::since::{Progress, Since};
-use crate::sink::drain::{Batches, drain};
+use crate::sink::drain::{Batches, Wanted, drain};
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::ledger::{self, Ledger, LoadRecord};
 use crate::sink::shape::Shape;
@@ -80,7 +80,7 @@ impl DatasetSink {
         self
     }
 
-    fn check(&self, ledger: &Ledger, schema: &arrow_schema::Schema) -> Result<()> {
+    fn check(&self, ledger: &Ledger, schema: &Schema) -> Result<()> {
         self.shape.check(schema)?;
         match self.mode {
             Mode::Append => ledger.check(&self.root, schema),
@@ -89,11 +89,11 @@ impl DatasetSink {
     }
 
     fn write(&self, load: LoadId, batches: Batches, progress: Option<&Progress>) -> Result<Loaded> {
-        let schema = batches.schema.clone();
+        let (schema, wanted) = (batches.schema.clone(), batches.wanted.clone());
         let staging = Staging::within(&self.root)?;
         let parts = self.shape.write(batches, staging.directory(), "part")?;
         let record = self.shape.record(load, &schema, parts);
-        self.commit(&staging, record, &schema, progress)
+        self.commit(&staging, record, (&schema, progress), &wanted)
     }
 
     /// Puts what was written in place, one load at a time.
@@ -101,8 +101,8 @@ impl DatasetSink {
         &self,
         staging: &Staging,
         mut record: LoadRecord,
-        schema: &arrow_schema::Schema,
-        progress: Option<&Progress>,
+        (schema, progress): (&Schema, Option<&Progress>),
+        wanted: &Wanted,
     ) -> Result<Loaded> {
         let lock = self.root.join(LOCK);
         let held = OpenOptions::new()
@@ -117,17 +117,22 @@ impl DatasetSink {
             return Ok(loaded);
         }
         self.check(&ledger, schema)?;
-        let former: BTreeSet<LoadId> = ledger.loads.iter().map(|former| former.load.clone()).collect();
         record.follow(&ledger, progress)?;
-        // What was superseded stays known, so that a load from before is not repeated.
-        record.supersedes = ledger.superseded;
+        let Ledger {
+            loads,
+            mut superseded,
+        } = ledger;
         if self.mode == Mode::Replace {
-            record.supersedes.extend(former.iter().cloned());
+            superseded.extend(loads.into_iter().map(|former| former.load));
+            // What was superseded stays known, so that a load from before is not repeated. Else those who know it stay themselves.
+            record.supersedes.clone_from(&superseded);
         }
         record.write(staging.directory())?;
         let place = self.root.join(ledger::directory_name(&record.load));
+        wanted.check()?;
         durable::rename(staging.directory(), &place)?;
-        for load in &record.supersedes {
+        let there = ledger::listed(&self.root).unwrap_or_default();
+        for load in there.iter().filter(|load| superseded.contains(load)) {
             self.remove(load);
         }
         drop(held);
@@ -147,6 +152,7 @@ impl DatasetSink {
 impl Sink for DatasetSink {
     fn load<'a>(&'a self, load: &'a LoadId, batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
         writing(batches, move |batches| async move {
+            let batches = Shape::plain(batches);
             let (sink, name, schema) = (self.clone(), load.clone(), batches.schema().clone());
             let repeated = blocking::run(move || {
                 let ledger = Ledger::read(&sink.root)?;

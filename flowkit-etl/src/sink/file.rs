@@ -58,12 +58,14 @@ impl FileSink {
         let staging = Staging::within(durable::directory_of(&self.path))?;
         let part = staging.directory().join("part");
         let file = File::create_new(&part).map_err(|error| Error::io("write", &self.path, error))?;
+        let wanted = batches.wanted.clone();
         let mut output = Output::new((&self.path, file), format, &batches.schema.clone())?;
         for batch in batches {
             output.write(&batch?)?;
         }
         let rows = output.rows;
         let bytes = output.finish()?;
+        wanted.check()?;
         durable::rename(&part, &self.path)?;
         Ok(Loaded {
             load,

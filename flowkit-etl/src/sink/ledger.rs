@@ -16,6 +16,8 @@ use crate::value::Value;
 
 /// The file in a load's directory that says what it is. Readers of data sets leave out what begins with an underscore.
 const RECORD: &str = "_load.json";
+/// How the name of a load's directory begins.
+const DIRECTORY: &str = "load=";
 /// The version of its form.
 const VERSION: u32 = 1;
 
@@ -30,7 +32,7 @@ pub(crate) struct LoadRecord {
     pub(crate) columns: Vec<ColumnRecord>,
     pub(crate) partitioned_by: Vec<String>,
     pub(crate) parts: Vec<PartRecord>,
-    /// The loads that this one is in place of, also those before them.
+    /// The loads that this one is in place of, also those before them. One that is beside others names none.
     pub(crate) supersedes: BTreeSet<LoadId>,
     /// How many loads were committed before, by which the last one is known.
     #[serde(default)]
@@ -171,7 +173,23 @@ impl LoadRecord {
 
 /// The name of a load's directory.
 pub(crate) fn directory_name(load: &LoadId) -> String {
-    format!("load={load}")
+    format!("{DIRECTORY}{load}")
+}
+
+/// The loads that have a directory, whether they count or not. A data set that is not there has none.
+pub(crate) fn listed(root: &Path) -> Result<BTreeSet<LoadId>> {
+    let failed = |error| Error::io("look into", root, error);
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut loads = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let load = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY));
+        loads.extend(load.and_then(|load| LoadId::new(load).ok()));
+    }
+    Ok(loads)
 }
 
 /// The loads that count in a directory, by name, and all that were superseded.
@@ -184,25 +202,41 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// What a directory has. One that is not there has nothing.
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let entries = match fs::read_dir(root) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            entries => entries.map_err(|error| Error::io("look into", root, error))?,
-        };
-        let mut ledger = Self::default();
-        for entry in entries {
-            let entry = entry.map_err(|error| Error::io("look into", root, error))?;
-            if !entry.file_name().to_string_lossy().starts_with("load=") {
-                continue;
+        Self::read_listed(root, || listed(root))
+    }
+
+    /// What the loads are that `list` names. While others commit, a list may lack a load that has come, and name those that went for it: so it is made until nothing has come or gone meanwhile.
+    fn read_listed(root: &Path, mut list: impl FnMut() -> Result<BTreeSet<LoadId>>) -> Result<Self> {
+        let mut names = list()?;
+        let mut gone = BTreeSet::new();
+        loop {
+            let (ledger, without) = Self::read_those(root, &names)?;
+            let after = list()?;
+            // What was without a record before it was listed is what is left of a load that was replaced.
+            if after == names && without.is_subset(&gone) {
+                return Ok(ledger);
             }
-            if let Some(record) = read_record(&entry.path().join(RECORD))? {
-                ledger.superseded.extend(record.supersedes.iter().cloned());
-                ledger.loads.push(record);
+            (names, gone) = (after, without);
+        }
+    }
+
+    /// What these loads are, and which of them have no record.
+    fn read_those(root: &Path, names: &BTreeSet<LoadId>) -> Result<(Self, BTreeSet<LoadId>)> {
+        let mut ledger = Self::default();
+        let mut without = BTreeSet::new();
+        for load in names {
+            match read_record(&root.join(directory_name(load)).join(RECORD))? {
+                Some(record) => {
+                    ledger.superseded.extend(record.supersedes.iter().cloned());
+                    ledger.loads.push(record);
+                }
+                None => drop(without.insert(load.clone())),
             }
         }
         let superseded = &ledger.superseded;
         ledger.loads.retain(|record| !superseded.contains(&record.load));
         ledger.loads.sort_by(|a, b| a.load.cmp(&b.load));
-        Ok(ledger)
+        Ok((ledger, without))
     }
 
     /// The load that was committed last.
@@ -270,4 +304,74 @@ fn read_record(path: &Path) -> Result<Option<LoadRecord>> {
         return Err(Error::new(ErrorKind::Format, message));
     }
     Ok(Some(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> LoadId {
+        LoadId::new(name).unwrap()
+    }
+
+    fn format() -> FileFormat {
+        FileFormat::of_name("a.csv".as_ref())
+            .or_else(|_| FileFormat::of_name("a.jsonl".as_ref()))
+            .or_else(|_| FileFormat::of_name("a.parquet".as_ref()))
+            .unwrap()
+            .0
+    }
+
+    /// Commits a load without files in place of others.
+    fn commit(root: &Path, load: &str, former: &[&str]) {
+        let schema = Schema::new(vec![Field::new("day", DataType::Int64, true)]);
+        let format = (format(), Compression::None);
+        let mut record = LoadRecord::new(id(load), format, &schema, &[], Vec::new());
+        record.supersedes = former.iter().map(|load| id(load)).collect();
+        let directory = root.join(directory_name(&id(load)));
+        fs::create_dir(&directory).unwrap();
+        record.write(&directory).unwrap();
+    }
+
+    fn names(ledger: &Ledger) -> Vec<&str> {
+        ledger.loads.iter().map(|record| record.load.as_str()).collect()
+    }
+
+    #[test]
+    fn a_reader_sees_no_part_of_what_is_being_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        commit(root, "a", &[]);
+        commit(root, "b", &[]);
+        // After the first list, a load comes in place of both, and one of them goes.
+        let mut first = true;
+        let list = || {
+            let names = listed(root)?;
+            if std::mem::take(&mut first) {
+                commit(root, "c", &["a", "b"]);
+                fs::remove_dir_all(root.join("load=a")).unwrap();
+            }
+            Ok(names)
+        };
+        assert_eq!(names(&Ledger::read_listed(root, list).unwrap()), ["c"]);
+    }
+
+    #[test]
+    fn a_list_that_missed_what_came_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        commit(root, "b", &[]);
+        commit(root, "c", &["a", "b"]);
+        let mut lists = vec![BTreeSet::from([id("b")])];
+        let list = || lists.pop().map_or_else(|| listed(root), Ok);
+        assert_eq!(names(&Ledger::read_listed(root, list).unwrap()), ["c"]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_load_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        commit(root.path(), "c", &["a"]);
+        fs::create_dir(root.path().join("load=a")).unwrap();
+        assert_eq!(names(&Ledger::read(root.path()).unwrap()), ["c"]);
+    }
 }

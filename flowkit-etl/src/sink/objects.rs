@@ -74,6 +74,7 @@ impl ObjectSink {
     }
 
     async fn load_all(&self, load: &LoadId, batches: BatchStream) -> Result<Loaded> {
+        let batches = Shape::plain(batches);
         let schema = batches.schema().clone();
         let (ledger, _) = object::read(&self.bucket).await?;
         if let Some(loaded) = ledger.repeated(&self.bucket.shown(), load) {
@@ -81,12 +82,16 @@ impl ObjectSink {
         }
         self.check(&ledger, &schema)?;
         let progress = batches.progress().cloned();
-        let staging =
-            tempfile::tempdir().map_err(|error| Error::io("write into", &std::env::temp_dir(), error))?;
         // Two who make this load at a time do not write over each other's files.
         let stem = format!("part-{:016x}", fastrand::u64(..));
-        let (shape, directory) = (self.shape.clone(), staging.path().to_owned());
-        let parts = drain(batches, move |batches| shape.write(batches, &directory, &stem)).await?;
+        let shape = self.shape.clone();
+        // The directory goes with the work that writes into it: if this future is dropped, that goes on for a while.
+        let (parts, staging) = drain(batches, move |batches| {
+            let staging =
+                tempfile::tempdir().map_err(|error| Error::io("write into", &std::env::temp_dir(), error))?;
+            Ok((shape.write(batches, staging.path(), &stem)?, staging))
+        })
+        .await?;
         let names: Vec<String> = parts.iter().map(|part| name_of(load, part)).collect();
         let record = self.shape.record(load.clone(), &schema, parts);
         let committed = match self.put(&record, staging.path()).await {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 
@@ -75,7 +76,10 @@ impl Partitioning {
             let place = *places.entry(directory).or_insert(split.len());
             match split.get_mut(place) {
                 Some((_, rows)) => rows.push(row),
-                None => split.push((directory, vec![row])),
+                None => {
+                    self.check(batch, row as usize, directory)?;
+                    split.push((directory, vec![row]));
+                }
             }
         }
         let of_directory = |(directory, rows): (&str, Vec<u32>)| {
@@ -83,6 +87,25 @@ impl Partitioning {
             Ok((directory.to_owned(), rows))
         };
         split.into_iter().map(of_directory).collect()
+    }
+
+    /// Nothing, if the values of a row come back from the name of its directory.
+    fn check(&self, batch: &RecordBatch, row: usize, directory: &str) -> Result<()> {
+        let values = self.by.iter().map(|index| batch.column(*index));
+        let types: Vec<DataType> = values.clone().map(|values| values.data_type().clone()).collect();
+        let named = values_of(&format!("{directory}/"), &types, 1)?;
+        match values
+            .zip(&named)
+            .all(|(values, named)| *values.slice(row, 1) == **named)
+        {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Schema,
+                format!(
+                    "`{directory}` would be read as the name of another value: partition by other columns"
+                ),
+            )),
+        }
     }
 
     /// The directory of each row.
@@ -116,12 +139,19 @@ impl Partitioning {
 pub(crate) fn values_of(file: &str, types: &[DataType], rows: usize) -> Result<Vec<ArrayRef>> {
     let directories: Vec<&str> = file.split('/').collect();
     let first = directories.len().saturating_sub(types.len() + 1);
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
     let mut columns = Vec::with_capacity(types.len());
     for (directory, data_type) in directories.iter().skip(first).zip(types) {
         let value = directory.split_once('=').map_or("", |(_, value)| value);
         let value = (value != MISSING).then(|| decoded(value));
         let text: ArrayRef = Arc::new(StringArray::from(vec![value; rows]));
-        columns.push(arrow_cast::cast(&text, data_type).map_err(broken)?);
+        columns.push(cast_with_options(&text, data_type, &options).map_err(|error| {
+            let message = format!("the directory `{directory}` of {file} names no value of the type {data_type}: something else wrote it");
+            Error::new(ErrorKind::Schema, message).because(error)
+        })?);
     }
     Ok(columns)
 }

@@ -1,6 +1,6 @@
 //! The files of a load while they are written: some open at a time, within bounded memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -96,7 +96,7 @@ impl Parts {
         for directory in &directories {
             self.close(directory)?;
         }
-        for directory in directories.iter().flat_map(|directory| ancestors(directory)) {
+        for directory in directories_of(&self.done) {
             durable::sync_directory(&self.root.join(directory))?;
         }
         self.done.sort_by(|a, b| a.path.cmp(&b.path));
@@ -149,6 +149,15 @@ impl Parts {
     }
 }
 
+/// The directories of files, and those above them: of all files, also those that were closed long ago.
+fn directories_of(parts: &[PartRecord]) -> BTreeSet<&str> {
+    let directories = parts.iter().map(|part| match part.path.rsplit_once('/') {
+        Some((directory, _)) => directory,
+        None => "",
+    });
+    directories.flat_map(ancestors).collect()
+}
+
 /// A directory and those above it, the root first.
 fn ancestors(directory: &str) -> Vec<&str> {
     let mut all = vec![""];
@@ -161,4 +170,22 @@ fn ancestors(directory: &str) -> Vec<&str> {
         all.push(directory);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_directories_are_made_durable_also_those_whose_files_are_closed() {
+        let part = |path: &str| PartRecord {
+            path: path.to_owned(),
+            rows: 1,
+            bytes: 1,
+        };
+        let parts = [part("a=1/b=1/part-00000.csv"), part("a=1/b=2/part-00001.csv")];
+        let directories: Vec<&str> = directories_of(&parts).into_iter().collect();
+        assert_eq!(directories, ["", "a=1", "a=1/b=1", "a=1/b=2"]);
+        assert_eq!(directories_of(&[part("part-00000.csv")]), BTreeSet::from([""]));
+    }
 }

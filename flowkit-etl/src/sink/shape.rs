@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 
-use crate::error::Result;
-use crate::sink::LoadId;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sink::drain::Batches;
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::ledger::{LoadRecord, PartRecord};
 use crate::sink::partition::Partitioning;
 use crate::sink::parts::Parts;
+use crate::sink::{LoadId, faithful};
+use crate::stream::BatchStream;
 
 /// What the files of a data set are like.
 #[derive(Debug, Clone)]
@@ -36,13 +38,25 @@ impl Shape {
         #[cfg(feature = "parquet")]
         if self.format == FileFormat::Parquet && self.compression != Compression::None {
             let message = "Parquet files are compressed inside: leave `compression` out";
-            return Err(crate::error::Error::new(
-                crate::error::ErrorKind::Options,
-                message,
-            ));
+            return Err(Error::new(ErrorKind::Options, message));
         }
         LoadRecord::check_columns(schema)?;
-        Partitioning::new(schema, &self.partition_by).map(drop)
+        let partitioning = Partitioning::new(schema, &self.partition_by)?;
+        faithful::check_columns(self.format, &partitioning.schema)
+    }
+
+    /// The stream as it is recorded: names and types of columns, and nothing that is noted beside them.
+    pub(crate) fn plain(batches: BatchStream) -> BatchStream {
+        let schema = faithful::plain(batches.schema());
+        if schema.fields() == batches.schema().fields() {
+            return batches;
+        }
+        batches.map_batches(schema.clone(), move |batch| {
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options).map_err(
+                |error| Error::new(ErrorKind::Schema, "a batch lacks columns of its stream").because(error),
+            )
+        })
     }
 
     /// Writes all rows into files below a directory, whose names begin with `stem`. All of it is on the disk then.
@@ -56,6 +70,7 @@ impl Shape {
         );
         for batch in batches {
             for (directory, rows) in partitioning.split(&batch?)? {
+                faithful::check_values(self.format, &rows)?;
                 parts.write(&directory, &rows)?;
             }
         }

@@ -41,7 +41,7 @@ pub struct SqlSink {
 }
 
 impl SqlSink {
-    /// The table of this name, `plants` or `raw.plants`.
+    /// The table of this name, `plants` or `raw.plants`. Its loads and cursors are recorded under the name as it is given here: `plants` and `public.plants` have loads of their own, also where they are one table.
     pub fn new(database: &Database, table: impl Into<String>) -> Self {
         Self {
             database: database.clone(),
@@ -60,9 +60,10 @@ impl SqlSink {
         self
     }
 
-    /// Puts a row in place of the one with equal values in these columns, if there is one. Of several such rows in a load, the last counts. Values of keys may not be missing.
+    /// Puts a row in place of the one with equal values in these columns, if there is one. Of several such rows in a load, the last counts. Values of keys may not be missing, also where the table would take that.
     ///
-    /// The table must have a primary key or a unique index of exactly these columns; one that is made gets it.
+    /// The table must have a primary key or a unique index of exactly these columns; one that is made gets it. Which texts are equal is for the table to say, and many in MySQL ignore case; in one that is made
+    /// they are equal only if all their characters are.
     #[must_use]
     pub fn upsert_on<C: Into<String>>(mut self, keys: impl IntoIterator<Item = C>) -> Self {
         self.keys = keys.into_iter().map(Into::into).collect();
@@ -105,13 +106,12 @@ impl SqlSink {
         ))
     }
 
-    async fn load_all(&self, load: &LoadId, mut batches: BatchStream) -> Result<Loaded> {
+    async fn load_all(&self, load: &LoadId, batches: BatchStream) -> Result<Loaded> {
         let target = self.target(&batches)?;
         let ledger = self.opened_ledger()?;
         let mut session = self.database.connect_to_write().await?;
-        ledger.make(session.as_mut()).await?;
-        if batches.progress().is_some() {
-            ledger.make_cursors(session.as_mut()).await?;
+        if !self.database.dialect().waits_for_readers() {
+            ledger.make(session.as_mut(), batches.progress()).await?;
         }
         if let Some(rows) = ledger.find(session.as_mut(), load).await? {
             session.close().await;
@@ -130,7 +130,7 @@ impl SqlSink {
             target.make(session.as_mut()).await?;
         }
         let done = self
-            .in_transaction(session.as_mut(), load, &mut batches, (&target, &ledger, make))
+            .in_transaction(session.as_mut(), load, batches, (&target, &ledger, make))
             .await;
         match done {
             Ok(loaded) => {
@@ -146,7 +146,7 @@ impl SqlSink {
         &self,
         session: &mut dyn Session,
         load: &LoadId,
-        batches: &mut BatchStream,
+        batches: BatchStream,
         (target, ledger, make): (&Target, &Ledger, bool),
     ) -> Result<Loaded> {
         let dialect = self.database.dialect();
@@ -154,6 +154,9 @@ impl SqlSink {
             session.execute(isolation, &[]).await?;
         }
         session.execute(dialect.begin(), &[]).await?;
+        if dialect.waits_for_readers() {
+            ledger.make(session, batches.progress()).await?;
+        }
         // First of all, so that whoever loads under the same name waits here.
         if let Claim::Committed(rows) = ledger.claim(session, load).await? {
             session.execute("ROLLBACK", &[]).await?;
@@ -165,9 +168,10 @@ impl SqlSink {
         if self.mode == Mode::Replace {
             target.clear(session).await?;
         }
+        let progress = batches.progress().cloned();
         let rows = target.fill(session, batches).await?;
         ledger.settle(session, load, rows).await?;
-        if let Some(progress) = batches.progress() {
+        if let Some(progress) = &progress {
             ledger.advance(session, progress).await?;
         }
         session.execute("COMMIT", &[]).await?;

@@ -28,13 +28,9 @@ impl Staging {
         loop {
             let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
             let lock = parent.join(format!("{name}{LOCK}"));
-            let failed = |error| Error::io("make", &lock, error);
-            let file = File::create_new(&lock).map_err(failed)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                // Somebody who clears away was here first.
-                Err(TryLockError::WouldBlock) => continue,
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            let file = File::create_new(&lock).map_err(|error| Error::io("make", &lock, error))?;
+            if !hold(&file, &lock)? {
+                continue;
             }
             let staging = Self {
                 directory: parent.join(name),
@@ -54,6 +50,15 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         clear(&self.directory, &self.lock);
+    }
+}
+
+/// Takes a lock that was just made; unless somebody who clears away was faster, who then has it, or has had it and removed its file.
+fn hold(file: &File, lock: &Path) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(lock.exists()),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(Error::io("make", lock, error)),
     }
 }
 
@@ -92,6 +97,17 @@ mod tests {
 
     fn names(directory: &Path) -> usize {
         fs::read_dir(directory).unwrap().count()
+    }
+
+    #[test]
+    fn a_lock_that_was_cleared_away_before_it_was_taken_is_none() {
+        let parent = tempfile::tempdir().unwrap();
+        let lock = parent.path().join(".staging-1.lock");
+        let file = File::create_new(&lock).unwrap();
+        clear_abandoned(parent.path());
+        assert!(!hold(&file, &lock).unwrap());
+        let file = File::create_new(&lock).unwrap();
+        assert!(hold(&file, &lock).unwrap());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact;
 use crate::reject::{Rejects, Sieve, Tolerance, Violation};
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
@@ -340,12 +341,17 @@ struct CsvFormat {
 }
 
 impl CsvFormat {
-    fn projecting(&self, projection: Vec<usize>, rows: usize) -> Decoder {
-        ReaderBuilder::new(self.of_file.clone())
+    fn projecting(&self, projection: Vec<usize>, rows: usize) -> CsvDecoder {
+        let wanted = projection
+            .iter()
+            .map(|column| self.of_file.field(*column).clone());
+        let wanted = Arc::new(Schema::new(wanted.collect::<Vec<_>>()));
+        let decoder = ReaderBuilder::new(exact::widened(&self.of_file))
             .with_delimiter(self.delimiter)
             .with_batch_size(rows)
             .with_projection(projection)
-            .build_decoder()
+            .build_decoder();
+        CsvDecoder { decoder, wanted }
     }
 }
 
@@ -414,16 +420,25 @@ impl TextFormat for CsvFormat {
     }
 }
 
-impl TextDecoder for Decoder {
+/// Decodes records, and has no exact number cut off.
+struct CsvDecoder {
+    decoder: Decoder,
+    wanted: SchemaRef,
+}
+
+impl TextDecoder for CsvDecoder {
     fn decode(&mut self, text: &[u8]) -> Result<usize, ArrowError> {
-        Self::decode(self, text)
+        self.decoder.decode(text)
     }
 
     fn is_full(&self) -> bool {
-        self.capacity() == 0
+        self.decoder.capacity() == 0
     }
 
     fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        Self::flush(self)
+        let batch = self.decoder.flush()?;
+        batch
+            .map(|batch| exact::narrowed(batch, &self.wanted))
+            .transpose()
     }
 }

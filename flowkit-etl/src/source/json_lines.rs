@@ -12,6 +12,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact;
 use crate::reject::{Rejects, Tolerance, Violation};
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
@@ -177,21 +178,29 @@ struct JsonFormat {
 }
 
 impl JsonFormat {
-    fn decoder_for(&self, schema: SchemaRef, strict: bool, rows: usize) -> Result<Decoder> {
-        ReaderBuilder::new(schema)
+    fn decoder_for(&self, schema: SchemaRef, strict: bool, rows: usize) -> Result<JsonDecoder> {
+        let decoder = ReaderBuilder::new(exact::widened(&schema))
             .with_batch_size(rows)
             .with_strict_mode(strict)
             .build_decoder()
             .map_err(|error| {
                 Error::new(ErrorKind::Schema, "these columns cannot be read from JSON").because(error)
-            })
+            })?;
+        Ok(JsonDecoder {
+            decoder,
+            wanted: schema,
+            rows,
+        })
     }
 }
 
 impl TextFormat for JsonFormat {
     fn decoder(&self, rows: usize) -> Result<Box<dyn TextDecoder>> {
-        let decoder = self.decoder_for(self.schema.clone(), self.strict, rows)?;
-        Ok(Box::new(JsonDecoder { decoder, rows }))
+        Ok(Box::new(self.decoder_for(
+            self.schema.clone(),
+            self.strict,
+            rows,
+        )?))
     }
 
     fn records(&self, text: &[u8], is_all: bool) -> Vec<(Range<usize>, u64)> {
@@ -220,9 +229,10 @@ impl TextFormat for JsonFormat {
                 .map(|value| (field.name().clone(), value.clone()))
                 .into_iter()
                 .collect();
-            let fits = self
-                .decoder_for(column, false, 1)
-                .is_ok_and(|mut decoder| decoder.serialize(&[alone]).and_then(|()| decoder.flush()).is_ok());
+            let fits = self.decoder_for(column, false, 1).is_ok_and(|mut decoder| {
+                let taken = decoder.decoder.serialize(&[alone]);
+                taken.and_then(|()| decoder.flush()).is_ok()
+            });
             if fits {
                 continue;
             }
@@ -247,8 +257,10 @@ impl TextFormat for JsonFormat {
     }
 }
 
+/// Decodes lines, and has no exact number cut off.
 struct JsonDecoder {
     decoder: Decoder,
+    wanted: SchemaRef,
     rows: usize,
 }
 
@@ -262,6 +274,9 @@ impl TextDecoder for JsonDecoder {
     }
 
     fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        self.decoder.flush()
+        let batch = self.decoder.flush()?;
+        batch
+            .map(|batch| exact::narrowed(batch, &self.wanted))
+            .transpose()
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_cast::display::array_value_to_string;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use futures::StreamExt;
@@ -10,10 +11,11 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact;
 use crate::since::Since;
 use crate::source::Source;
 use crate::sql::{Database, Dialect, Read, Session, TableName};
-use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, WAITING, columns};
+use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, Producer, WAITING, columns};
 use crate::traffic::reading;
 use crate::value::Value;
 
@@ -80,7 +82,8 @@ impl SqlSource {
         self
     }
 
-    /// Makes these columns of the result's, by their names: in this order and of these types. Others are left out. A value that cannot be of its type is an error.
+    /// Makes these columns of the result's, by their names: in this order and of these types. Others are left out. A value that cannot be of its type, or would be another value in it, is an error: 3.7 is no
+    /// `Int64`, and 0.1 of 64 bits is no `Float32`. Times without a zone are in UTC where a zone is asked for.
     #[must_use]
     pub fn schema(mut self, schema: SchemaRef) -> Self {
         self.schema = Some(schema);
@@ -122,7 +125,8 @@ impl SqlSource {
         self
     }
 
-    fn read(&self) -> Result<Read> {
+    /// What is said to the database. What is new is that which is greater than the cursor, of this type.
+    fn read(&self, cast: Option<&str>) -> Result<Read> {
         let dialect = self.database.dialect();
         let mut values = self.values.clone();
         let statement = match (&self.from, &self.following) {
@@ -130,13 +134,7 @@ impl SqlSource {
             (Statement::Table(table), None) => {
                 format!("SELECT * FROM {}", TableName::new(table)?.quoted(dialect))
             }
-            (Statement::Query(query), Some(following)) => {
-                let query = query.trim_end().trim_end_matches(';');
-                following.select(dialect, &format!("({query}) AS since"), &mut values)
-            }
-            (Statement::Table(table), Some(following)) => {
-                following.select(dialect, &TableName::new(table)?.quoted(dialect), &mut values)
-            }
+            (from, Some(following)) => following.select(dialect, &from.rows(dialect)?, cast, &mut values),
         };
         Ok(Read {
             statement,
@@ -147,9 +145,23 @@ impl SqlSource {
     }
 }
 
+impl Statement {
+    /// Its rows, as they stand after `FROM`.
+    fn rows(&self, dialect: Dialect) -> Result<String> {
+        match self {
+            Self::Table(table) => Ok(TableName::new(table)?.quoted(dialect)),
+            // It may end in a comment, which ends with the line.
+            Self::Query(query) => {
+                let query = query.trim_end().trim_end_matches(';');
+                Ok(format!("({query}\n) AS since"))
+            }
+        }
+    }
+}
+
 impl Following {
     /// The statement that reads what is new. What has no value is read too, since it would never be.
-    fn select(&self, dialect: Dialect, from: &str, values: &mut Vec<Value>) -> String {
+    fn select(&self, dialect: Dialect, from: &str, cast: Option<&str>, values: &mut Vec<Value>) -> String {
         let column = dialect.quoted(&self.column);
         let all = match dialect {
             // A time may be written in many ways there, and is compared as it is written: so that is what is followed. The sign takes the declared type away and leaves the value.
@@ -161,6 +173,7 @@ impl Following {
         };
         values.push(value.clone());
         let (place, than) = (dialect.place(values.len()), if self.at { ">=" } else { ">" });
+        let place = cast.map_or(place.clone(), |cast| format!("CAST({place} AS {cast})"));
         format!(
             "SELECT {all} FROM {from} WHERE {column} {than} {place} OR {column} IS NULL ORDER BY {column}"
         )
@@ -176,14 +189,34 @@ impl Following {
     }
 }
 
+impl SqlSource {
+    /// The type of the column that is followed, where a cursor is kept as the text of a value that is none.
+    async fn cursor_type(&self, session: &mut dyn Session) -> Result<Option<String>> {
+        let Some(following) = &self.following else {
+            return Ok(None);
+        };
+        if !matches!(following.since.value(), Some(Value::Text(_))) {
+            return Ok(None);
+        }
+        let dialect = self.database.dialect();
+        let (column, rows) = (dialect.quoted(&following.column), self.from.rows(dialect)?);
+        let read = Read::new(format!("SELECT {column} FROM {rows}"), self.values.clone());
+        session.type_in_casts(&read).await
+    }
+}
+
 impl Source for SqlSource {
     fn open(&self) -> BoxFuture<'_, Result<BatchStream>> {
         reading(async move {
-            let read = self.read()?;
-            let session = self.database.connect().await?;
+            let mut read = self.read(None)?;
+            let mut session = self.database.connect().await?;
+            if let Some(cast) = self.cursor_type(session.as_mut()).await? {
+                read = self.read(Some(&cast))?;
+            }
             let (opened, opening) = oneshot::channel();
             let (sender, receiver) = mpsc::channel(WAITING);
-            let producer = tokio::spawn(produce(session, read, opened, sender));
+            // Guarded from now on: who drops this future before it is ready ends the reading, too.
+            let producer = Producer(tokio::spawn(produce(session, read, opened, sender)));
             let schema = opening.await.map_err(|error| {
                 Error::new(ErrorKind::Io, "the reading from the database did not begin").because(error)
             })??;
@@ -253,15 +286,20 @@ fn convert(batch: &RecordBatch, indexes: &[usize], schema: &SchemaRef) -> Result
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(indexes.len());
     for (index, field) in indexes.iter().zip(schema.fields()) {
         let column = batch.column(*index);
-        let array = cast(column, field.data_type(), &options).map_err(|error| {
+        let misfit = |what: String| {
             let message = format!(
-                "the column `{}` is of the type {}, and a value of it does not go into {}",
+                "the column `{}` is of the type {}, and {what} does not go into {}: cast it in the query, if it may become another one",
                 field.name(),
                 column.data_type(),
                 field.data_type()
             );
-            Error::new(ErrorKind::Schema, message).because(error)
-        })?;
+            Error::new(ErrorKind::Schema, message)
+        };
+        let array = cast(column, field.data_type(), &options)
+            .map_err(|error| misfit("a value of it".to_owned()).because(error))?;
+        if let Some(row) = exact::first_changed(column, &array) {
+            return Err(misfit(array_value_to_string(column, row).unwrap_or_default()));
+        }
         arrays.push(array);
     }
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| {
@@ -280,7 +318,7 @@ fn cast(
     options: &CastOptions<'_>,
 ) -> std::result::Result<ArrayRef, ArrowError> {
     match (column.data_type(), to) {
-        (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(zone))) if &**zone == "UTC" => {
+        (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) => {
             let column = cast_with_options(column, &DataType::Timestamp(*unit, None), options)?;
             // By way of the plain number, since a named zone is not looked up.
             let column = cast_with_options(&column, &DataType::Int64, options)?;

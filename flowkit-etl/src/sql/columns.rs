@@ -110,6 +110,16 @@ impl From<sqlx::Error> for Misfit {
     }
 }
 
+/// The truth value that a number stands for.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn truth(number: i64) -> Result<bool, Misfit> {
+    match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Misfit::Value(other.to_string())),
+    }
+}
+
 /// How a database's rows become batches.
 pub(crate) struct Reading<'a, R> {
     pub(crate) rows: BoxStream<'a, Result<R, sqlx::Error>>,

@@ -18,6 +18,9 @@ use crate::value::Value;
 ///
 /// Nothing is connected until it is used; each use then has a connection of its own, closed at its end. How many at a time is what a named limit of the runtime is for.
 ///
+/// In SQLite a load waits for those who read the database until it can commit, and what it has written meanwhile stays in memory as far as SQLite's cache has no place for it. So a table can be copied into another one of its own
+/// file, as long as that memory suffices; `INSERT … SELECT` by [`execute`](Self::execute) needs none.
+///
 /// Certificates of servers are checked against those that the system trusts, once the address asks for it: `?sslmode=verify-full`, `?ssl-mode=VERIFY_IDENTITY`.
 /// For PostgreSQL what the address does not say is taken from the environment (`PGHOST`, `PGPASSWORD`, …) and the user's `.pgpass`, as with its own programs.
 #[derive(Clone)]
@@ -268,18 +271,21 @@ fn feature_is_off(feature: &str) -> Result<Options> {
     Err(Error::new(ErrorKind::Options, message))
 }
 
+/// How long one waits for a SQLite database: a load holds it for as long as it takes, and others wait for it rather than fail.
+#[cfg(feature = "sqlite")]
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 #[cfg(feature = "sqlite")]
 fn sqlite_options(address: &str) -> Result<Options> {
     let options = sqlx::sqlite::SqliteConnectOptions::from_str(address).map_err(unreadable)?;
-    if address.contains(":memory:") || address.contains("mode=memory") {
-        let message = "each use of a database has a connection of its own, and one in memory would be another one each time: name a file";
+    let nameless = options.get_filename().as_os_str().is_empty();
+    if nameless || address.contains(":memory:") || address.contains("mode=memory") {
+        let message = "each use of a database has a connection of its own, and one without a file would be another one each time: name a file";
         return Err(Error::new(ErrorKind::Options, message));
     }
-    // A load holds the database for as long as it takes, and others wait for it rather than fail.
-    let patience = std::time::Duration::from_secs(60);
     Ok(Options::Sqlite(
         options
-            .busy_timeout(patience)
+            .busy_timeout(PATIENCE)
             .row_buffer_size(1024)
             .disable_statement_logging(),
     ))

@@ -13,6 +13,9 @@ pub(crate) enum Dialect {
     MySql,
 }
 
+/// The type of a text in MySQL and MariaDB that has an index, and of which two are equal only if all their characters are, spaces at their ends among them: each of both knows another name for that.
+pub(crate) const EXACT_TEXT: &str = "VARCHAR(255) CHARACTER SET utf8mb4 /*!80017 COLLATE utf8mb4_0900_bin */ /*M!100202 COLLATE utf8mb4_nopad_bin */";
+
 /// A table, perhaps in a schema: `plants` or `raw.plants`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableName {
@@ -89,6 +92,11 @@ impl Dialect {
         }
     }
 
+    /// Whether a table that is made, too, waits for all who read the database, so that whoever writes what he reads must make it in the transaction that ends when all is read.
+    pub(crate) fn waits_for_readers(self) -> bool {
+        self == Self::Sqlite
+    }
+
     /// Whether a table that a transaction makes goes with it when it fails.
     pub(crate) fn makes_tables_in_transactions(self) -> bool {
         self != Self::MySql
@@ -114,7 +122,7 @@ impl Dialect {
             Arrow::Float16 | Arrow::Float32 => which("REAL", "REAL", "FLOAT"),
             Arrow::Float64 => which("REAL", "DOUBLE PRECISION", "DOUBLE"),
             Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View | Arrow::Null if key => {
-                which("TEXT", "TEXT", "VARCHAR(255)")
+                which("TEXT", "TEXT", EXACT_TEXT)
             }
             Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Utf8View | Arrow::Null => {
                 which("TEXT", "TEXT", "LONGTEXT")

@@ -9,10 +9,13 @@ use crate::sql::{Database, ModelTest};
 use crate::traffic::Traffic;
 use crate::value::Value;
 
+/// How many seconds one waits at a time for others who build the same model.
+const TURN: u32 = 60;
+
 /// A table or view that the database makes of others by a query: the T of ELT.
 ///
 /// A model is built beside the one that is there, its tests are asked, and only if all pass it takes the other's place, in one transaction (in MySQL by one renaming): a reader sees the
-/// former or the new one, and never one whose tests failed. In PostgreSQL, where a table cannot go while there are views on it, the rows of one
+/// former or the new one, and never one whose tests failed. Builds of one model at a time come one after the other in SQLite and MySQL; in PostgreSQL the second may be told that its table is there already. In PostgreSQL, where a table cannot go while there are views on it, the rows of one
 /// with the same columns are replaced within it; if its columns change, those views must be dropped before.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -128,7 +131,11 @@ struct Building<'a> {
 
 impl Building<'_> {
     async fn build(&self, session: &mut dyn Session) -> Result<ModelReport> {
-        let query = self.model.query.trim_end().trim_end_matches(';');
+        // It may end in a comment, which ends with the line.
+        let query = &format!("{}\n", self.model.query.trim_end().trim_end_matches(';'));
+        if self.dialect == Dialect::MySql {
+            self.take_turns(session).await?;
+        }
         if self.dialect == Dialect::Sqlite {
             // Else the views on a table would have to hold at each step, also between its going and coming.
             session.execute("PRAGMA legacy_alter_table = ON", &[]).await?;
@@ -212,9 +219,11 @@ impl Building<'_> {
             (false, Dialect::MySql) => {
                 // One renaming of both is atomic there, and dropping and renaming is not.
                 statements.push(format!("DROP TABLE IF EXISTS {former}"));
-                statements.push(format!("CREATE TABLE IF NOT EXISTS {table} (nothing_yet INT)"));
-                statements.push(format!("RENAME TABLE {table} TO {former}, {fresh} TO {table}"));
-                statements.push(format!("DROP TABLE {former}"));
+                statements.push(match self.is_there(session).await? {
+                    true => format!("RENAME TABLE {table} TO {former}, {fresh} TO {table}"),
+                    false => format!("RENAME TABLE {fresh} TO {table}"),
+                });
+                statements.push(format!("DROP TABLE IF EXISTS {former}"));
             }
             // What is there keeps its permissions, indices and the views on it.
             (false, Dialect::Postgres) if self.same_shape(session).await? => {
@@ -237,6 +246,41 @@ impl Building<'_> {
             session.execute(&statement, &[]).await?;
         }
         Ok(())
+    }
+
+    /// Waits until nobody else builds this model, where a transaction does not do that: else one build would put in place what another one has only begun to look at. The lock ends with the connection.
+    async fn take_turns(&self, session: &mut dyn Session) -> Result<()> {
+        let (schema, table) = match self.own.parts() {
+            [schema, table] => (Some(schema.as_str()), table.as_str()),
+            parts => (None, parts.first().map_or("", String::as_str)),
+        };
+        let statement = format!(
+            "SELECT CAST(GET_LOCK(SHA1(CONCAT('flowkit', 0x00, COALESCE(?, DATABASE()), 0x00, ?)), {TURN}) AS SIGNED)"
+        );
+        let values = vec![Value::from(schema.map(str::to_owned)), table.into()];
+        let read = Read::new(statement, values);
+        loop {
+            match session.value(&read).await? {
+                Some(Value::Integer(1)) => return Ok(()),
+                // Somebody takes long.
+                Some(Value::Integer(0)) => {}
+                _ => {
+                    let message = format!(
+                        "the database does not say whose turn it is to build `{}`",
+                        self.own.plain()
+                    );
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+            }
+        }
+    }
+
+    async fn is_there(&self, session: &mut dyn Session) -> Result<bool> {
+        match session.columns(&format!("SELECT * FROM {}", self.table)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the table that is there has the same columns, of the same types, as the new one.

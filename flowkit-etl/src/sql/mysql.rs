@@ -145,7 +145,10 @@ impl Session for MySqlSession {
 
 /// The Arrow type of a column.
 fn data_type(column: &MySqlColumn) -> Result<DataType> {
-    Ok(match column.type_info().name() {
+    let of = column.type_info();
+    // Texts that are compared character by character go by the names of bytes here, but for what they are compared by.
+    let is_text = <str as sqlx::Type<MySql>>::compatible(of);
+    Ok(match of.name() {
         "BOOLEAN" => DataType::Boolean,
         "TINYINT" | "SMALLINT" => DataType::Int16,
         "MEDIUMINT" | "INT" => DataType::Int32,
@@ -164,7 +167,10 @@ fn data_type(column: &MySqlColumn) -> Result<DataType> {
         "DECIMAL" => DataType::Utf8,
         "CHAR" | "VARCHAR" | "TINYTEXT" | "TEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" | "SET" | "JSON"
         | "NULL" => DataType::Utf8,
-        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => DataType::Binary,
+        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => match is_text {
+            true => DataType::Utf8,
+            false => DataType::Binary,
+        },
         other => {
             let message = format!(
                 "the column `{}` is of the type {other}, which no column of a batch holds: cast it in the query",

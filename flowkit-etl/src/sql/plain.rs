@@ -1,7 +1,8 @@
 //! Columns in the few types in which they go into statements.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampNanosecondType;
+use arrow_array::temporal_conversions::MILLISECONDS_IN_DAY;
+use arrow_array::types::{Date64Type, Time64NanosecondType, TimestampNanosecondType};
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int64Array, RecordBatch,
     StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt64Array,
@@ -36,15 +37,33 @@ pub(crate) fn of(batch: &RecordBatch) -> Result<Vec<Plain>> {
         .collect()
 }
 
-fn plain(name: &str, column: &ArrayRef) -> Result<Plain> {
+/// Nothing, if times are as coarse as those of databases, and days are days.
+fn is_coarse(name: &str, column: &ArrayRef) -> Result<()> {
+    let refused = |what: &str| {
+        let message = format!("the column `{name}` has {what}: round them");
+        Err(Error::new(ErrorKind::Schema, message))
+    };
+    let finer = "times that are finer than a microsecond, which is as fine as databases are";
     if let Some(times) = column.as_primitive_opt::<TimestampNanosecondType>()
         && times.iter().flatten().any(|time| time % 1000 != 0)
     {
-        let message = format!(
-            "the column `{name}` has times that are finer than a microsecond, which is as fine as databases are: round them"
-        );
-        return Err(Error::new(ErrorKind::Schema, message));
+        return refused(finer);
     }
+    if let Some(times) = column.as_primitive_opt::<Time64NanosecondType>()
+        && times.iter().flatten().any(|time| time % 1000 != 0)
+    {
+        return refused(finer);
+    }
+    if let Some(days) = column.as_primitive_opt::<Date64Type>()
+        && days.iter().flatten().any(|day| day % MILLISECONDS_IN_DAY != 0)
+    {
+        return refused("days with a time of the day");
+    }
+    Ok(())
+}
+
+fn plain(name: &str, column: &ArrayRef) -> Result<Plain> {
+    is_coarse(name, column)?;
     let plain = plain_type(name, column.data_type())?;
     let options = CastOptions {
         safe: false,

@@ -40,6 +40,16 @@ impl PostgresSession {
         Ok(statement.columns().to_vec())
     }
 
+    /// The type of the first column of a query, as casts call it: with its schema, where that must be said.
+    async fn first_type(&mut self, read: &Read) -> Result<Option<String>, sqlx::Error> {
+        let described = self.described(&read.statement, &read.values).await?;
+        let Some(oid) = described.first().and_then(|column| column.type_info().oid()) else {
+            return Ok(None);
+        };
+        let query = sqlx::query_scalar("SELECT $1::regtype::text").bind(oid);
+        query.fetch_optional(&mut self.connection).await
+    }
+
     /// How many digits the exact numbers among columns have: what the types of a result do not say, their tables do.
     async fn digits(&mut self, columns: &[PgColumn]) -> Result<HashMap<usize, DataType>, sqlx::Error> {
         let mut digits = HashMap::new();
@@ -85,6 +95,14 @@ impl Session for PostgresSession {
             let described = self.described(statement, &[]).await;
             let described = described.map_err(|error| self.database.failed("look into", error))?;
             Ok(described.iter().map(|column| column.name().to_owned()).collect())
+        }
+        .boxed()
+    }
+
+    fn type_in_casts<'a>(&'a mut self, read: &'a Read) -> BoxFuture<'a, Result<Option<String>>> {
+        async move {
+            let first = self.first_type(read).await;
+            first.map_err(|error| self.database.failed("look into", error))
         }
         .boxed()
     }

@@ -58,6 +58,11 @@ pub(crate) trait Session: Send {
     /// The names of the columns that a query would have, without executing it.
     fn columns<'a>(&'a mut self, statement: &'a str) -> BoxFuture<'a, Result<Vec<String>>>;
 
+    /// What the type of the only column of a query is called in casts, where a value may not be compared to a text as it is.
+    fn type_in_casts<'a>(&'a mut self, _: &'a Read) -> BoxFuture<'a, Result<Option<String>>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
     /// The rows of a query, as they are asked for.
     fn read<'a>(&'a mut self, read: &'a Read) -> BoxFuture<'a, Result<Batches<'a>>>;
 

@@ -1,6 +1,7 @@
 //! SQLite. Its values have types of their own, whatever their column says: so each is looked at.
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use chrono::Timelike as _;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
@@ -194,7 +195,8 @@ fn append(row: &SqliteRow, index: usize, column: &mut Column) -> Result<(), Misf
     let fits: &[&str] = match column {
         Column::Boolean(_) | Column::Int64(_) => &["INTEGER"],
         Column::Float64(_) => &["REAL", "INTEGER"],
-        Column::Text(_) | Column::Date(_) | Column::Time(_) => &["TEXT"],
+        // A number in a column of times may count days or seconds, from whenever.
+        Column::Text(_) | Column::Date(_) | Column::Time(_) | Column::Timestamp(_) => &["TEXT"],
         Column::Bytes(_) => &["BLOB", "TEXT"],
         _ => &["TEXT", "INTEGER", "REAL"],
     };
@@ -202,9 +204,21 @@ fn append(row: &SqliteRow, index: usize, column: &mut Column) -> Result<(), Misf
         return Err(named(&storage));
     }
     match column {
-        Column::Boolean(builder) => builder.append_option(row.try_get_unchecked::<Option<bool>, _>(index)?),
+        Column::Boolean(builder) => {
+            let number = row.try_get_unchecked::<Option<i64>, _>(index)?;
+            builder.append_option(number.map(columns::truth).transpose()?);
+        }
         Column::Int64(builder) => builder.append_option(row.try_get_unchecked::<Option<i64>, _>(index)?),
-        Column::Float64(builder) => builder.append_option(row.try_get_unchecked::<Option<f64>, _>(index)?),
+        Column::Float64(builder) => {
+            let number = row.try_get_unchecked::<Option<f64>, _>(index)?;
+            if storage == "INTEGER" {
+                let whole: i64 = row.try_get_unchecked(index)?;
+                if number.is_some_and(|number| number as i128 != i128::from(whole)) {
+                    return Err(Misfit::Value(whole.to_string()));
+                }
+            }
+            builder.append_option(number);
+        }
         Column::Text(builder) => builder.append_option(row.try_get_unchecked::<Option<&str>, _>(index)?),
         Column::Bytes(builder) => builder.append_option(row.try_get_unchecked::<Option<&[u8]>, _>(index)?),
         Column::Date(builder) => {
@@ -213,15 +227,30 @@ fn append(row: &SqliteRow, index: usize, column: &mut Column) -> Result<(), Misf
         }
         Column::Time(builder) => {
             let time = row.try_get_unchecked::<Option<chrono::NaiveTime>, _>(index)?;
+            let time = time
+                .map(|time| to_the_microsecond(time.nanosecond()).map(|()| time))
+                .transpose()?;
             builder.append_option(time.map(crate::value::micros_of_day));
         }
         Column::Timestamp(builder) => {
-            let time = row.try_get_unchecked::<Option<chrono::NaiveDateTime>, _>(index)?;
-            builder.append_option(time.map(|time| time.and_utc().timestamp_micros()));
+            // One that has a zone is a moment, and as that in UTC.
+            let time = row.try_get_unchecked::<Option<chrono::DateTime<chrono::Utc>>, _>(index)?;
+            let time = time
+                .map(|time| to_the_microsecond(time.nanosecond()).map(|()| time))
+                .transpose()?;
+            builder.append_option(time.map(|time| time.timestamp_micros()));
         }
         _ => return Err(named(&storage)),
     }
     Ok(())
+}
+
+/// Nothing, if so many nanoseconds are whole microseconds, which is as fine as columns are.
+fn to_the_microsecond(nanoseconds: u32) -> Result<(), Misfit> {
+    match nanoseconds % 1000 {
+        0 => Ok(()),
+        _ => Err(Misfit::Value("a time finer than a microsecond".to_owned())),
+    }
 }
 
 /// Parameters.

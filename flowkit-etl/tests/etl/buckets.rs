@@ -12,7 +12,7 @@ use flowkit_etl::{BatchStream, Error, ErrorKind};
 use futures::StreamExt;
 
 use crate::plants::{Plant, columns, plants, stream};
-use crate::s3_server::{Fault, S3};
+use crate::s3_server::{Asked, Fault, S3};
 use crate::stores::{Place, on_each, parts};
 
 fn load(name: &str) -> LoadId {
@@ -67,6 +67,33 @@ async fn a_load_appears_as_a_whole_and_once() {
         assert!(sink.load(&load("b"), stream(&first)).await.unwrap().repeated);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_load_that_is_dropped_in_the_middle_of_an_upload_takes_its_parts_back() {
+    let server = S3::start().await;
+    let schema = columns(&[("text", DataType::Utf8)]);
+    let texts: Vec<String> = (0..20_000).map(|number| format!("{number:01000}")).collect();
+    let texts = Arc::new(StringArray::from(texts));
+    let batch = RecordBatch::try_new(schema.clone(), vec![texts]).unwrap();
+    let sink = ObjectSink::new(&server.bucket("")).format(FileFormat::Csv, Compression::None);
+    let (reached, mut reaches) = tokio::sync::mpsc::unbounded_channel();
+    server.faults(move |asked| {
+        if asked.path.contains("partNumber=") {
+            reached.send(()).unwrap();
+        }
+        Fault::None
+    });
+    let name = load("1");
+    tokio::select! {
+        biased;
+        _ = reaches.recv() => {}
+        loaded = sink.load(&name, BatchStream::of(schema, vec![batch])) => panic!("{loaded:?}"),
+    }
+    let takes_back = |asked: &Asked| asked.method == "DELETE" && asked.path.contains("uploadId=");
+    while !server.asked().iter().any(takes_back) {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

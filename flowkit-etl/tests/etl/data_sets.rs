@@ -255,3 +255,66 @@ async fn an_empty_load_counts_and_keeps_its_columns() {
     assert_eq!(source.schema().fields().len(), 4);
     assert!(source.collect_rows::<Plant>().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn only_a_load_that_replaces_says_what_was_superseded_and_all_of_it_stays_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = DatasetSink::parquet(directory.path());
+    let replacing = sink.clone().mode(Mode::Replace);
+    let rows = plants(10);
+    replacing.load(&id("a"), stream(&rows)).await.unwrap();
+    replacing.load(&id("b"), stream(&rows)).await.unwrap();
+    sink.load(&id("c"), stream(&rows)).await.unwrap();
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(directory.path().join("load=c/_load.json")).unwrap()).unwrap();
+    assert_eq!(record["supersedes"], serde_json::json!([]));
+    // What could not be removed is removed by the next load, of whatever kind.
+    fs::create_dir(directory.path().join("load=a")).unwrap();
+    sink.load(&id("d"), stream(&rows)).await.unwrap();
+    assert!(!directory.path().join("load=a").exists());
+    replacing.load(&id("e"), stream(&rows)).await.unwrap();
+    for name in ["a", "b", "c", "d", "e"] {
+        assert!(
+            sink.load(&id(name), stream(&rows)).await.unwrap().repeated,
+            "{name}"
+        );
+    }
+    assert_eq!(read(directory.path()).await.unwrap(), rows);
+}
+
+#[tokio::test]
+async fn a_load_that_is_dropped_once_all_was_handed_over_is_not_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = DatasetSink::parquet(directory.path());
+    sink.load(&id("1"), stream(&plants(1))).await.unwrap();
+    // Nobody can commit while this is held.
+    let lock = fs::OpenOptions::new()
+        .write(true)
+        .open(directory.path().join(".lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    let rows = stream(&plants(5));
+    let schema = rows.schema().clone();
+    let (ended, ends) = tokio::sync::oneshot::channel();
+    let told = futures::stream::once(async move {
+        ended.send(()).unwrap();
+    });
+    let ending = rows.chain(told.filter_map(|()| async { None }));
+    let name = id("2");
+    tokio::select! {
+        loaded = sink.load(&name, BatchStream::new(schema, ending)) => panic!("{loaded:?}"),
+        _ = ends => {}
+    }
+    lock.unlock().unwrap();
+    let staged = || {
+        let entries = fs::read_dir(directory.path()).unwrap();
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with(".staging"))
+    };
+    while staged() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(read(directory.path()).await.unwrap().len(), 1);
+    assert!(!sink.load(&name, stream(&plants(5))).await.unwrap().repeated);
+}

@@ -1,6 +1,7 @@
 //! Databases: rows go in and come out as they were, once, whatever happens meanwhile.
 
 mod commits;
+mod exact;
 mod faults;
 mod models;
 mod restarts;

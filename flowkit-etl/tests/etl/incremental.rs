@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowkit_etl::arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use flowkit_etl::arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use flowkit_etl::sink::{DatasetSink, FileSink, LoadId, Mode, Sink, SqlSink};
 use flowkit_etl::source::{DatasetSource, Source, SqlSource};
 use flowkit_etl::sql::Database;
@@ -254,4 +254,90 @@ async fn a_query_that_leaves_out_a_part_of_what_is_new_is_refused() {
         assert_eq!(sink.since("raw").await.unwrap().value(), Some(&Value::Integer(5)));
     })
     .await;
+}
+
+#[tokio::test]
+async fn identifiers_numbers_of_any_size_and_enumerations_say_what_is_new_too() {
+    on(Kind::Postgres, |Place { database, .. }| async move {
+        for statement in [
+            "CREATE SCHEMA other",
+            "CREATE TYPE other.\"Growth\" AS ENUM ('seed', 'leaf', 'fruit')",
+            "CREATE TABLE raw (id UUID, exact NUMERIC, stage other.\"Growth\")",
+            "INSERT INTO raw VALUES ('00000000-0000-0000-0000-000000000001', 9.5, 'seed'), ('00000000-0000-0000-0000-000000000002', 10.25, 'leaf')",
+        ] {
+            database.execute(statement, &[]).await.unwrap();
+        }
+        let extract = async |column: &str, name: &str| {
+            let sink = SqlSink::new(&database, format!("by_{column}"));
+            let query = "SELECT id, exact, stage FROM raw WHERE exact < $1";
+            let since = sink.since(column).await?;
+            let source = SqlSource::query(&database, query).bind(1000).since(column, since);
+            Ok::<_, Error>(sink.load(&load(name), source.open().await?).await?.rows)
+        };
+        for column in ["id", "exact", "stage"] {
+            assert_eq!(extract(column, "1").await.unwrap(), 2, "{column}");
+            assert_eq!(extract(column, "2").await.unwrap(), 0, "{column}");
+        }
+        let more = "INSERT INTO raw VALUES ('00000000-0000-0000-0000-00000000000a', 100, 'fruit')";
+        database.execute(more, &[]).await.unwrap();
+        for column in ["id", "exact", "stage"] {
+            assert_eq!(extract(column, "3").await.unwrap(), 1, "{column}");
+        }
+    })
+    .await;
+}
+
+/// Rows with these numbers, as a source of one's own has them.
+fn numbered(numbers: &[f64]) -> BatchStream {
+    let batch = |number: &f64| {
+        let numbers: ArrayRef = Arc::new(Float64Array::from(vec![*number]));
+        RecordBatch::try_from_iter([("number", numbers)]).unwrap()
+    };
+    let batches: Vec<RecordBatch> = numbers.iter().map(batch).collect();
+    BatchStream::of(batches[0].schema(), batches)
+}
+
+#[tokio::test]
+async fn a_cursor_at_a_number_that_is_none_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = DatasetSink::parquet(directory.path());
+    for (name, number) in [("a", f64::NAN), ("b", f64::INFINITY)] {
+        let since = sink.since("raw").await.unwrap();
+        let rows = numbered(&[1.0, number]).following("number", since).unwrap();
+        let error = sink.load(&load(name), rows).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Schema, "{error:?}");
+        assert!(error.to_string().contains("`number`"), "{error}");
+    }
+    let since = sink.since("raw").await.unwrap();
+    let rows = numbered(&[1.0, 31.245270191439438])
+        .following("number", since)
+        .unwrap();
+    sink.load(&load("c"), rows).await.unwrap();
+    let since = sink.since("raw").await.unwrap();
+    assert_eq!(since.value(), Some(&Value::Number(31.245270191439438)));
+    let rows = numbered(&[32.0]).following("number", since).unwrap();
+    sink.load(&load("d"), rows).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_do_not_come_in_the_order_of_their_cursor_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let sink = DatasetSink::parquet(directory.path());
+    let newest_first = numbered(&[3.0, 2.0, 1.0]);
+    let rows = newest_first
+        .following("number", sink.since("raw").await.unwrap())
+        .unwrap();
+    let error = sink.load(&load("a"), rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Schema, "{error:?}");
+    assert!(error.to_string().contains("order of `number`"), "{error}");
+    let rows = numbered(&[1.0, 1.0, 3.0])
+        .following("number", sink.since("raw").await.unwrap())
+        .unwrap();
+    sink.load(&load("b"), rows).await.unwrap();
+    // Nor may they begin before the place where they are to go on.
+    let rows = numbered(&[2.0, 4.0])
+        .following("number", sink.since("raw").await.unwrap())
+        .unwrap();
+    let error = sink.load(&load("c"), rows).await.unwrap_err();
+    assert!(error.to_string().contains("order of `number`"), "{error}");
 }

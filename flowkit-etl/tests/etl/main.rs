@@ -35,6 +35,8 @@ mod databases;
 mod environment;
 #[cfg(all(feature = "prometheus-listener", feature = "otel", feature = "quality"))]
 mod exports;
+#[cfg(all(feature = "csv", feature = "json", feature = "parquet"))]
+mod faithful;
 #[cfg(all(
     feature = "csv",
     feature = "json",

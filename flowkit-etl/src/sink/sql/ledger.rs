@@ -3,8 +3,11 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::since::{Progress, Since};
 use crate::sink::LoadId;
-use crate::sql::{Dialect, Read, Session, TableName};
+use crate::sql::{Dialect, EXACT_TEXT, Read, Session, TableName};
 use crate::value::Value;
+
+/// How many characters a name in a ledger has at most in MySQL, which cuts off the rest where it is told to ignore what is there.
+const LONGEST: usize = 255;
 
 /// The loads of one table.
 pub(super) struct Ledger {
@@ -37,8 +40,8 @@ impl Ledger {
         }
     }
 
-    /// Makes the ledger, if it is not there.
-    pub(super) async fn make(&self, session: &mut dyn Session) -> Result<()> {
+    /// Makes the ledger, and that of cursors for a load that moves one, if they are not there.
+    pub(super) async fn make(&self, session: &mut dyn Session, progress: Option<&Progress>) -> Result<()> {
         let time = if self.dialect == Dialect::Postgres {
             "TIMESTAMPTZ"
         } else {
@@ -50,12 +53,25 @@ impl Ledger {
              committed_at {time} NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (target, load_id)"
         );
         self.make_table(session, &self.table, "target, load_id, row_count", &columns)
-            .await
+            .await?;
+        match progress {
+            Some(progress) => self.make_cursors(session, progress).await,
+            None => Ok(()),
+        }
     }
 
-    /// Makes the table of cursors, if it is not there.
-    pub(super) async fn make_cursors(&self, session: &mut dyn Session) -> Result<()> {
-        let (key, text) = (self.key_type(), "TEXT");
+    /// Makes the table of cursors, if it is not there. It can keep this one then.
+    async fn make_cursors(&self, session: &mut dyn Session, progress: &Progress) -> Result<()> {
+        let cursor = progress.since.cursor();
+        if self.dialect == Dialect::MySql && cursor.chars().count() > LONGEST {
+            let message = format!("a cursor in MySQL has a name of {LONGEST} characters at most: `{cursor}`");
+            return Err(Error::new(ErrorKind::Options, message));
+        }
+        let key = self.key_type();
+        let text = match self.dialect {
+            Dialect::MySql => "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            Dialect::Sqlite | Dialect::Postgres => "TEXT",
+        };
         let columns = format!(
             "target {key} NOT NULL, cursor_name {key} NOT NULL, reached {text} NOT NULL, PRIMARY KEY (target, cursor_name)"
         );
@@ -63,11 +79,11 @@ impl Ledger {
             .await
     }
 
+    /// The type of names, of which two are equal only if all their characters are.
     fn key_type(&self) -> &'static str {
-        if self.dialect == Dialect::MySql {
-            "VARCHAR(255)"
-        } else {
-            "TEXT"
+        match self.dialect {
+            Dialect::MySql => EXACT_TEXT,
+            Dialect::Sqlite | Dialect::Postgres => "TEXT",
         }
     }
 
@@ -100,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// How many rows a load had, if it was committed.
+    /// How many rows a load had, if it was committed. A ledger that is not there has none.
     pub(super) async fn find(&self, session: &mut dyn Session, load: &LoadId) -> Result<Option<u64>> {
         let (first, second) = (self.dialect.place(1), self.dialect.place(2));
         let statement = format!(
@@ -108,7 +124,11 @@ impl Ledger {
             self.table
         );
         let read = Read::new(statement, self.key(load));
-        match session.value(&read).await? {
+        let rows = match session.value(&read).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            rows => rows?,
+        };
+        match rows {
             None => Ok(None),
             Some(Value::Integer(rows)) => Ok(Some(u64::try_from(rows).unwrap_or_default())),
             Some(other) => {
@@ -137,8 +157,17 @@ impl Ledger {
         if session.execute(&statement, &self.key(load)).await? == 1 {
             return Ok(Claim::Ours);
         }
-        let rows = self.find(session, load).await?;
-        Ok(Claim::Committed(rows.unwrap_or_default()))
+        match self.find(session, load).await? {
+            Some(rows) => Ok(Claim::Committed(rows)),
+            None => {
+                let message = format!(
+                    "the ledger `{}` does not take the load `{load}` of `{}`, and does not have it either",
+                    self.name.plain(),
+                    self.target
+                );
+                Err(Error::new(ErrorKind::Conflict, message))
+            }
+        }
     }
 
     /// Writes down how many rows it had, within its transaction.

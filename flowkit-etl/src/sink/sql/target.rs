@@ -1,5 +1,6 @@
 //! The table that is loaded, and the statements that load it.
 
+use arrow_array::Array as _;
 use arrow_schema::SchemaRef;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -187,7 +188,8 @@ impl Target {
     }
 
     /// Brings the rows into the table, and says how many they were.
-    pub(super) async fn fill(&self, session: &mut dyn Session, batches: &mut BatchStream) -> Result<u64> {
+    pub(super) async fn fill(&self, session: &mut dyn Session, batches: BatchStream) -> Result<u64> {
+        let batches = &mut self.with_keys(batches);
         if self.dialect == Dialect::Postgres && !self.keys.is_empty() {
             return self.merge(session, batches).await;
         }
@@ -197,6 +199,27 @@ impl Target {
             on_conflict: self.on_conflict(),
         };
         session.write(&into, batches).await
+    }
+
+    /// The rows, of which none lacks a value of a key: a unique index would take any number of those.
+    fn with_keys(&self, batches: BatchStream) -> BatchStream {
+        if self.keys.is_empty() {
+            return batches;
+        }
+        let (schema, keys) = (batches.schema().clone(), self.keys.clone());
+        batches.map_batches(schema, move |batch| {
+            let lacks = |key: &&String| {
+                let column = batch.column_by_name(key);
+                column.is_some_and(|column| column.logical_null_count() > 0)
+            };
+            match keys.iter().find(lacks) {
+                None => Ok(batch),
+                Some(key) => {
+                    let message = format!("a row has no value in `{key}`, which is a key");
+                    Err(Error::new(ErrorKind::Rejected, message))
+                }
+            }
+        })
     }
 
     /// Into a table of the transaction first, and from there.

@@ -5,11 +5,14 @@ use arrow_cast::parse::parse_decimal;
 use sqlx::Row as _;
 use sqlx::mysql::MySqlRow;
 
-use crate::sql::columns::{Column, Misfit};
+use crate::sql::columns::{Column, Misfit, truth};
 
 pub(super) fn append(row: &MySqlRow, index: usize, column: &mut Column) -> Result<(), Misfit> {
     match column {
-        Column::Boolean(builder) => builder.append_option(row.try_get_unchecked::<Option<bool>, _>(index)?),
+        Column::Boolean(builder) => {
+            let number = row.try_get_unchecked::<Option<i8>, _>(index)?;
+            builder.append_option(number.map(|number| truth(number.into())).transpose()?);
+        }
         Column::Int16(builder) => builder.append_option(row.try_get_unchecked::<Option<i16>, _>(index)?),
         Column::Int32(builder) => builder.append_option(row.try_get_unchecked::<Option<i32>, _>(index)?),
         Column::Int64(builder) => builder.append_option(row.try_get_unchecked::<Option<i64>, _>(index)?),

@@ -1,13 +1,16 @@
 //! Rows into a table, many in each statement.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 
 use super::{SqliteSession, bind};
 use crate::error::Result;
+use crate::sql::database::PATIENCE;
 use crate::sql::plain;
-use crate::sql::session::Destination;
+use crate::sql::session::{Destination, Session as _};
 use crate::stream::BatchStream;
 
 /// How many parameters a statement has at most. More gain nothing.
@@ -15,6 +18,20 @@ const PARAMETERS: usize = 1000;
 
 impl SqliteSession {
     pub(super) async fn insert(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {
+        // What the cache has no place for goes into the file, unless somebody reads that. To wait for each page until nobody does would be to wait for oneself where the rows come from the same file:
+        // so the page is kept in memory then, and only the commit waits.
+        self.wait_for_others(Duration::ZERO).await?;
+        let total = self.insert_all(into, batches).await?;
+        self.wait_for_others(PATIENCE).await?;
+        Ok(total)
+    }
+
+    async fn wait_for_others(&mut self, patience: Duration) -> Result<()> {
+        let statement = format!("PRAGMA busy_timeout = {}", patience.as_millis());
+        self.execute(&statement, &[]).await.map(drop)
+    }
+
+    async fn insert_all(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {
         let width = into.columns.len().max(1);
         let most = (PARAMETERS / width).max(1);
         let full = into.insert(crate::sql::Dialect::Sqlite, most);

@@ -6,6 +6,7 @@ use flowkit_etl::sink::{Sink, SqlSink};
 use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::sql::Database;
 use futures::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::databases::servers::{Kind, Place, on, on_each};
 use crate::databases::{count, load, rows};
@@ -133,6 +134,73 @@ async fn a_load_that_is_dropped_leaves_nothing() {
             "{kind:?}"
         );
         assert_eq!(rows(&database, "plants").await.len(), 20_010, "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reading_that_is_dropped_before_it_began_leaves_no_connection() {
+    on(Kind::Postgres, |Place { address, .. }| async move {
+        let (way, mut asked, gone) = silent(&address, b"of nobody").await;
+        let database = Database::new(&way).unwrap();
+        let source = SqlSource::query(&database, "SELECT 1 AS \"of nobody\"");
+        tokio::select! {
+            _ = source.open() => panic!("nobody answered"),
+            () = &mut asked => {}
+        }
+        // The way to the server ends with whoever asked.
+        gone.await;
+    })
+    .await;
+}
+
+/// The way to a server that answers no more once it was asked this. Then the first future is ready, and the second once whoever asked has gone.
+async fn silent(
+    address: &str,
+    asked: &'static [u8],
+) -> (String, impl Future<Output = ()> + Unpin, impl Future<Output = ()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (root, name) = address.rsplit_once('/').unwrap();
+    let (user, server) = root.rsplit_once('@').unwrap();
+    let server = server.to_owned();
+    let (asks, was_asked) = tokio::sync::oneshot::channel::<()>();
+    let relaying = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+        let (mut from_client, mut from_server) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut from_client) => {
+                    let chunk = &from_client[..read.unwrap()];
+                    if chunk.windows(asked.len()).any(|window| window == asked) {
+                        break;
+                    }
+                    server.write_all(chunk).await.unwrap();
+                }
+                read = server.read(&mut from_server) => {
+                    client.write_all(&from_server[..read.unwrap()]).await.unwrap();
+                }
+            }
+        }
+        asks.send(()).unwrap();
+        while let Ok(1..) = client.read(&mut from_client).await {}
+    });
+    let address = format!("{user}@127.0.0.1:{port}/{name}");
+    let was_asked = Box::pin(async move { was_asked.await.unwrap() });
+    (address, was_asked, async move { relaying.await.unwrap() })
+}
+
+#[tokio::test]
+async fn a_table_is_copied_into_another_one_of_the_same_file() {
+    on(Kind::Sqlite, |Place { database, .. }| async move {
+        let make = "CREATE TABLE raw AS WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 200000) \
+                    SELECT number, printf('%0100d', number) AS text FROM numbers";
+        database.execute(make, &[]).await.unwrap();
+        let rows = SqlSource::table(&database, "raw").open().await.unwrap();
+        let loaded = SqlSink::new(&database, "plants").load(&load("1"), rows).await.unwrap();
+        assert_eq!(loaded.rows, 200_000);
+        assert_eq!(count(&database, "SELECT COUNT(DISTINCT text) FROM plants").await, 200_000);
     })
     .await;
 }

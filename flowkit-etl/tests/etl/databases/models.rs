@@ -94,3 +94,57 @@ async fn a_model_whose_tests_fail_leaves_the_former_one_in_place() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn builds_of_one_model_at_a_time_are_each_a_whole_one() {
+    on_each(|Place { kind, database, .. }| async move {
+        loaded(&database, 70).await;
+        if kind == Kind::Postgres {
+            // There the second waits, and is told.
+            return;
+        }
+        // Half of the builds are of a model whose tests fail, and whose table nobody may see.
+        let good = Model::table("days", "SELECT day, plant FROM raw").test(ModelTest::not_null("plant"));
+        let bad =
+            Model::table("days", "SELECT day, NULL AS plant FROM raw").test(ModelTest::not_null("plant"));
+        for _ in 0..20 {
+            let builds = [&good, &bad, &good, &bad].map(|model| model.build(&database));
+            let built = futures::future::join_all(builds).await;
+            for (number, built) in built.into_iter().enumerate() {
+                match built {
+                    Ok(report) => assert_eq!((number % 2, report.rows), (0, 70), "{kind:?}"),
+                    Err(error) => assert_eq!(
+                        (number % 2, error.kind()),
+                        (1, ErrorKind::Quality),
+                        "{kind:?}: {error:?}"
+                    ),
+                }
+            }
+            assert_eq!(
+                count(&database, "SELECT COUNT(plant) FROM days").await,
+                70,
+                "{kind:?}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_query_of_a_model_may_end_in_a_comment() {
+    on_each(|Place { kind, database, .. }| async move {
+        loaded(&database, 7).await;
+        for model in [
+            Model::table("days", "SELECT day FROM raw -- all of them"),
+            Model::view("seen", "SELECT day FROM raw -- all of them"),
+        ] {
+            let report = model
+                .test(ModelTest::not_null("day"))
+                .build(&database)
+                .await
+                .unwrap();
+            assert_eq!(report.rows, 7, "{kind:?}");
+        }
+    })
+    .await;
+}
