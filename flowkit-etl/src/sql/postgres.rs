@@ -40,10 +40,13 @@ impl PostgresSession {
         Ok(statement.columns().to_vec())
     }
 
-    /// The type of the first column of a query, as casts call it: with its schema, where that must be said.
+    /// The type of the first column of a query, as casts call it: with its schema, where that must be said. Texts need no cast, and one to `character` would cut them off.
     async fn first_type(&mut self, read: &Read) -> Result<Option<String>, sqlx::Error> {
         let described = self.described(&read.statement, &read.values).await?;
-        let Some(oid) = described.first().and_then(|column| column.type_info().oid()) else {
+        let of = described.first().map(PgColumn::type_info);
+        let is_text =
+            |of: &&PgTypeInfo| matches!(of.name(), "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN");
+        let Some(oid) = of.filter(|of| !is_text(of)).and_then(PgTypeInfo::oid) else {
             return Ok(None);
         };
         let query = sqlx::query_scalar("SELECT $1::regtype::text").bind(oid);

@@ -262,25 +262,25 @@ async fn identifiers_numbers_of_any_size_and_enumerations_say_what_is_new_too() 
         for statement in [
             "CREATE SCHEMA other",
             "CREATE TYPE other.\"Growth\" AS ENUM ('seed', 'leaf', 'fruit')",
-            "CREATE TABLE raw (id UUID, exact NUMERIC, stage other.\"Growth\")",
-            "INSERT INTO raw VALUES ('00000000-0000-0000-0000-000000000001', 9.5, 'seed'), ('00000000-0000-0000-0000-000000000002', 10.25, 'leaf')",
+            "CREATE TABLE raw (id UUID, exact NUMERIC, stage other.\"Growth\", code CHAR(4))",
+            "INSERT INTO raw VALUES ('00000000-0000-0000-0000-000000000001', 9.5, 'seed', 'aa'), ('00000000-0000-0000-0000-000000000002', 10.25, 'leaf', 'ab')",
         ] {
             database.execute(statement, &[]).await.unwrap();
         }
         let extract = async |column: &str, name: &str| {
             let sink = SqlSink::new(&database, format!("by_{column}"));
-            let query = "SELECT id, exact, stage FROM raw WHERE exact < $1";
+            let query = "SELECT id, exact, stage, code FROM raw WHERE exact < $1";
             let since = sink.since(column).await?;
             let source = SqlSource::query(&database, query).bind(1000).since(column, since);
             Ok::<_, Error>(sink.load(&load(name), source.open().await?).await?.rows)
         };
-        for column in ["id", "exact", "stage"] {
+        for column in ["id", "exact", "stage", "code"] {
             assert_eq!(extract(column, "1").await.unwrap(), 2, "{column}");
             assert_eq!(extract(column, "2").await.unwrap(), 0, "{column}");
         }
-        let more = "INSERT INTO raw VALUES ('00000000-0000-0000-0000-00000000000a', 100, 'fruit')";
+        let more = "INSERT INTO raw VALUES ('00000000-0000-0000-0000-00000000000a', 100, 'fruit', 'b')";
         database.execute(more, &[]).await.unwrap();
-        for column in ["id", "exact", "stage"] {
+        for column in ["id", "exact", "stage", "code"] {
             assert_eq!(extract(column, "3").await.unwrap(), 1, "{column}");
         }
     })
