@@ -15,6 +15,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::{Alert, Channel, Failure};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::cut;
 
 /// Subjects are no longer than this, so that lists of emails show them.
 const LONGEST_SUBJECT: usize = 150;
@@ -226,10 +227,7 @@ fn mailbox(address: &str) -> Result<Mailbox> {
 /// One line, since whatever is in an error may be in the title.
 fn subject(alert: &Alert) -> String {
     let line = alert.title().split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST_SUBJECT) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
+    cut(&line, LONGEST_SUBJECT)
 }
 
 impl Channel for Email {

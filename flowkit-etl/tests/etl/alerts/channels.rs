@@ -125,6 +125,33 @@ async fn slack_and_whatever_else_get_the_body_that_they_expect() {
     assert_eq!(posted[1].json()["priority"], 5);
 }
 
+#[flow]
+async fn talkative() -> Result<()> {
+    Err("<&> ".repeat(2000).into())
+}
+
+#[tokio::test]
+async fn a_chat_is_sent_no_more_than_the_least_of_them_takes() {
+    let receiver = Receiver::start(|_, _| Answer::status(200)).await;
+    let alerts = Alerts::builder()
+        .channel("chat", Slack::new(receiver.url("/slack")).unwrap())
+        .rule(Rule::run_failed())
+        .start()
+        .unwrap();
+    let runtime = Runtime::builder().observe(alerts.clone()).build().await.unwrap();
+    drop(runtime.run(talkative()).await);
+    assert!(alerts.shutdown(LONG).await.is_empty());
+    let text = receiver.posted()[0].json()["text"].as_str().unwrap().to_owned();
+    let length = text.encode_utf16().count();
+    assert!(length <= 2000 && length > 1900, "{length}: {text}");
+    assert!(text.contains("\nflow run talkative, "), "{text}");
+    assert!(text.ends_with('…'), "{text}");
+    let rest = ["&lt;", "&amp;", "&gt;"]
+        .iter()
+        .fold(text, |text, word| text.replace(word, ""));
+    assert!(!rest.contains('&'), "nothing is cut in its middle: {rest}");
+}
+
 #[tokio::test]
 async fn a_webhook_that_refuses_is_not_asked_again_and_a_redirection_is_not_followed() {
     let elsewhere = Receiver::start(|_, _| Answer::status(200)).await;
