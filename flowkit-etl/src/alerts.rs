@@ -43,6 +43,7 @@ mod record;
 mod rule;
 mod seen;
 mod slack;
+mod smtp;
 mod watch;
 mod webhook;
 

@@ -21,7 +21,7 @@ pub const DEFAULT_RECORDS: usize = 1000;
 pub enum Outcome {
     /// It waits for its turn, or for another attempt.
     Waiting,
-    /// It was delivered.
+    /// It was delivered, to some at least: if there is an error, that says to whom not.
     Delivered,
     /// It was not sent, since the channel had too many.
     HeldBack,
@@ -43,7 +43,7 @@ pub struct AlertRecord {
     pub at: SystemTime,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why the last attempt failed, with all causes.
+    /// Why the last attempt failed, or did not reach all, with all causes.
     pub error: Option<String>,
 }
 

@@ -301,6 +301,44 @@ async fn a_mail_server_that_knows_us_not_or_that_is_not_there_is_told_without_th
 }
 
 #[tokio::test]
+async fn an_email_reaches_those_whom_the_server_takes_and_says_whom_it_refused() {
+    let Some(mut server) = MailServer::start("starttls", CANARY, 0).await else {
+        return;
+    };
+    let to = |server: &MailServer, to: &[&str]| {
+        let email = Email::new("localhost", "etl@farm.example", to).unwrap();
+        let email = email.port(server.port).credentials("etl", CANARY.to_owned());
+        email.root_certificate(server.certificate.as_bytes()).unwrap()
+    };
+    let some = to(&server, &["gone@farm.example", "ops@farm.example"]);
+    let sent = alerted(some, often()).await;
+    let refused = "the mail server localhost answers 550 to gone@farm.example";
+    assert_eq!(sent, (Outcome::Delivered, 1, refused.to_owned()));
+    assert_eq!(server.message().await["to"], json!(["ops@farm.example"]));
+
+    // Who was told is not told again while another one is tried again.
+    let some = to(&server, &["ops@farm.example", "later@farm.example"]);
+    let sent = alerted(some, often()).await;
+    assert_eq!(sent, (Outcome::Delivered, 3, String::new()));
+    assert_eq!(server.message().await["to"], json!(["ops@farm.example"]));
+    assert_eq!(server.message().await["to"], json!(["later@farm.example"]));
+
+    let some = to(
+        &server,
+        &["never@farm.example", "gone@farm.example", "ops@farm.example"],
+    );
+    let (outcome, attempts, error) = alerted(some, often()).await;
+    assert_eq!((outcome, attempts), (Outcome::Delivered, 6));
+    let refused = "the mail server localhost answers 450 to never@farm.example, 550 to gone@farm.example";
+    assert_eq!(error, refused);
+    assert_eq!(server.message().await["to"], json!(["ops@farm.example"]));
+
+    let all = to(&server, &["gone@farm.example"]);
+    let refused = "the mail server localhost answers 550 to gone@farm.example".to_owned();
+    assert_eq!(alerted(all, often()).await, (Outcome::Undelivered, 1, refused));
+}
+
+#[tokio::test]
 async fn what_is_described_wrongly_is_refused_at_once_and_shows_no_secret() {
     for wrong in [
         CANARY.to_owned(),
