@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::alert::Status;
-use super::record::{Outcome, Records};
+use super::record::{Fate, Outcome, Records};
 use super::{Alert, Channel, Failure};
 use crate::error::{Error, ErrorKind};
 
@@ -125,9 +125,16 @@ impl Line {
         }
     }
 
+    /// What the channel is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Has an alert delivered, without waiting for that.
-    pub(super) fn send(&self, alert: Alert) {
-        let number = self.records.add(&self.name, alert.clone(), self.clock.now());
+    pub(super) fn send(&self, alert: Alert, fate: Fate) {
+        let number = self
+            .records
+            .add(&self.name, alert.clone(), fate, self.clock.now());
         self.queue(number, alert);
     }
 
@@ -158,7 +165,7 @@ impl Drop for Line {
 
 /// Has delivered what was waiting when an earlier process ended.
 pub(super) fn go_on(lines: &[Line], records: &Records, now: SystemTime) {
-    for (number, record) in records.waiting() {
+    for (number, record) in records.of(&[Outcome::Waiting]) {
         match lines.iter().find(|line| line.name == record.channel) {
             Some(line) => line.queue(number, record.alert),
             None => records.change(number, |record| {

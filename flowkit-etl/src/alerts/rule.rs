@@ -172,7 +172,7 @@ impl Rule {
         self
     }
 
-    /// How long the same about the same flow is not told again; [`DEFAULT_WINDOW`] unless said otherwise.
+    /// How long the same about the same flow is not told again where it was told; [`DEFAULT_WINDOW`] unless said otherwise.
     pub fn once_per(mut self, window: Duration) -> Self {
         self.window = window;
         self
