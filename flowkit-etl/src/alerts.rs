@@ -206,13 +206,16 @@ impl AlertsBuilder {
     /// Begins to watch.
     ///
     /// # Errors
-    /// When there is no channel, one cannot deliver as it is described, two have one name, a rule names one that is not there, or no tokio runtime is here;
+    /// When there is no channel, one cannot deliver as it is described, two have one name, a rule names one that is not there or says what is for other rules, or no tokio runtime is here;
     /// with [a file](Self::keep_in), when that cannot be read or written as a whole (the disk may be full), or another process has it.
     pub fn start(self) -> Result<Alerts> {
         let tokio = Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Options, "alerts are started within a tokio runtime").because(error)
         })?;
         let routes = self.routes()?;
+        for rule in &self.rules {
+            rule.check()?;
+        }
         for (name, channel, _) in &self.channels {
             channel.check().map_err(|error| {
                 Error::new(error.kind(), format!("the channel `{name}` cannot deliver")).because(error)

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::alert::{Alert, Status};
 use super::found::{Findings, Told};
 #[cfg(feature = "quality")]
-use super::judged::{checks_of, judged};
+use super::judged::{Sought, checks_of, judged};
 use super::record::Listened;
 use super::rule::{Finds, Rule, in_words};
 use super::seen::{Run, Seen, What};
@@ -23,6 +23,9 @@ pub(super) struct Watch {
     /// When a flow succeeded last, for rules that ask, or the beginning and how long before it that was.
     silent: Vec<(Instant, Duration)>,
     findings: Findings,
+    /// Whether the checks that rules ask for are there.
+    #[cfg(feature = "quality")]
+    sought: Vec<Sought>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +71,8 @@ impl Watch {
         Self {
             silent,
             findings,
+            #[cfg(feature = "quality")]
+            sought: rules.iter().map(|_| Sought::default()).collect(),
             rules,
             running: HashMap::new(),
             due,
@@ -141,6 +146,8 @@ impl Watch {
         for due in running.iter().flat_map(|running| &running.due) {
             self.due.remove(due);
         }
+        #[cfg(feature = "quality")]
+        self.miss(run);
         let told_of = running.map(|running| running.told).unwrap_or_default();
         for index in self.concerned(run) {
             let Some(finds) = self.rules.get(index).map(|rule| rule.finds.clone()) else {
@@ -257,6 +264,9 @@ impl Watch {
             let Some(rule) = self.rules.get(index) else {
                 continue;
             };
+            if let Some(sought) = self.sought.get_mut(index) {
+                sought.look(rule, report);
+            }
             let Some(judged) = judged(rule, report) else {
                 continue;
             };
@@ -276,6 +286,15 @@ impl Watch {
                 true => told.extend(self.raise(finding, now)),
                 false => told.extend(self.resolve(finding)),
             }
+        }
+    }
+
+    /// After a run, warns of checks that were in none of its reports.
+    #[cfg(feature = "quality")]
+    fn miss(&mut self, run: &Run) {
+        let rules = self.rules.iter().zip(&mut self.sought);
+        for (rule, sought) in rules.filter(|(rule, _)| rule.concerns(run)) {
+            sought.miss(rule, run);
         }
     }
 

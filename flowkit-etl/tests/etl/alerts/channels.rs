@@ -383,7 +383,7 @@ async fn what_is_described_wrongly_is_refused_at_once_and_shows_no_secret() {
 
 /// Everything that is logged, by whomever.
 #[derive(Clone, Default)]
-struct Logged(Arc<Mutex<String>>);
+pub(crate) struct Logged(pub(crate) Arc<Mutex<String>>);
 
 struct Words<'a>(&'a mut String);
 
