@@ -4,6 +4,7 @@
 //! [`Channel`]s are where alerts go: [`Email`], [`Slack`] and what is compatible with it, any [`Webhook`], or one of your own.
 //!
 //! - The same is told once in a while: of equal findings about one flow within an hour ([`Rule::once_per`]) the first is told, and the next one that is told says how many there were meanwhile. That all is well again is told by rules that say [`Rule::tell_resolved`].
+//! - Told is what a channel took. What it did not take counts as found and not told there: the next finding is told at once, and that all is well only where somebody heard that it was not.
 //! - A channel takes only so many alerts in a time ([`Delivery::at_most`]); what is held back is counted in the next one.
 //! - What cannot be delivered is tried again, and recorded either way: [`Alerts::records`]. No run fails or waits for it.
 //! - With [a file](AlertsBuilder::keep_in), a program that is started again knows what was told, what was not, and when flows last succeeded.
@@ -37,12 +38,16 @@ mod alert;
 mod channel;
 mod delivery;
 mod email;
+mod found;
 mod history;
+#[cfg(feature = "quality")]
+mod judged;
 mod post;
 mod record;
 mod rule;
 mod seen;
 mod slack;
+mod smtp;
 mod watch;
 mod webhook;
 
@@ -67,6 +72,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use self::delivery::Line;
+use self::found::{Findings, Told};
 use self::history::{History, Remembered};
 use self::record::Records;
 use self::seen::{Message, Seen};
@@ -121,7 +127,7 @@ impl Alerts {
 
     /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up.
     ///
-    /// Returns the alerts that were not delivered, of all that are remembered. It is called after the runtime was shut down, so that the last runs are alerted of, too.
+    /// Returns the alerts that were not delivered, of all that are remembered or were waiting. It is called after the runtime was shut down, so that the last runs are alerted of, too.
     pub async fn shutdown(&self, at_most: Duration) -> Vec<AlertRecord> {
         // Nobody takes it if it has ended.
         drop(self.shared.messages.send(Message::Stop));
@@ -173,7 +179,7 @@ impl AlertsBuilder {
         self
     }
 
-    /// How many records are kept; [`DEFAULT_RECORDS`] unless said otherwise.
+    /// How many records are kept; [`DEFAULT_RECORDS`] unless said otherwise. What waits to be delivered is kept beyond that.
     pub fn remember(mut self, records: usize) -> Self {
         self.records = records.max(1);
         self
@@ -200,12 +206,16 @@ impl AlertsBuilder {
     /// Begins to watch.
     ///
     /// # Errors
-    /// When there is no channel, one cannot deliver as it is described, two have one name, a rule names one that is not there, or no tokio runtime is here.
+    /// When there is no channel, one cannot deliver as it is described, two have one name, a rule names one that is not there or says what is for other rules, or no tokio runtime is here;
+    /// with [a file](Self::keep_in), when that cannot be read or written as a whole (the disk may be full), or another process has it.
     pub fn start(self) -> Result<Alerts> {
         let tokio = Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Options, "alerts are started within a tokio runtime").because(error)
         })?;
         let routes = self.routes()?;
+        for rule in &self.rules {
+            rule.check()?;
+        }
         for (name, channel, _) in &self.channels {
             channel.check().map_err(|error| {
                 Error::new(error.kind(), format!("the channel `{name}` cannot deliver")).because(error)
@@ -232,11 +242,13 @@ impl AlertsBuilder {
         for rule in &mut rules {
             rule.remember(&records, now);
         }
-        let watch = Watch::new(rules, &records.all(), Instant::now(), now);
+        let names: Vec<&str> = lines.iter().map(Line::name).collect();
+        let at = (Instant::now(), now);
+        let findings = Findings::new(&rules, &names, routes, records.before(), at);
+        let watch = Watch::new(rules, findings, at.0, now);
         delivery::go_on(&lines, &records, now);
         let judge = Judge {
             watch,
-            routes,
             lines,
             records: records.clone(),
             clock: self.clock.clone(),
@@ -307,7 +319,6 @@ fn kept(path: Option<PathBuf>, at_most: usize, tokio: &Handle) -> Result<(Record
 /// What judges what was seen, and hands alerts to those that deliver.
 struct Judge {
     watch: Watch,
-    routes: Vec<Vec<usize>>,
     lines: Vec<Line>,
     records: Records,
     clock: Arc<dyn Clock>,
@@ -342,12 +353,10 @@ impl Judge {
         }
     }
 
-    fn pass_on(&self, told: Vec<(usize, Alert)>) {
-        for (rule, alert) in told {
-            for channel in self.routes.get(rule).into_iter().flatten() {
-                if let Some(line) = self.lines.get(*channel) {
-                    line.send(alert.clone());
-                }
+    fn pass_on(&self, told: Vec<Told>) {
+        for told in told {
+            if let Some(line) = self.lines.get(told.channel) {
+                line.send(told.alert, told.fate);
             }
         }
     }

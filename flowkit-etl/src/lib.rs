@@ -116,6 +116,8 @@ pub mod source;
 pub mod sql;
 #[cfg(feature = "data")]
 mod stream;
+#[cfg(any(feature = "data", feature = "alerts"))]
+mod text;
 #[cfg(any(feature = "http", feature = "otel", feature = "alerts"))]
 mod tls;
 #[cfg(any(feature = "data", feature = "monitor"))]

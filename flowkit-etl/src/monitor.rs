@@ -44,6 +44,8 @@
 //! ```
 
 mod figures;
+#[cfg(any(feature = "prometheus", feature = "otel"))]
+mod metrics;
 mod moments;
 #[cfg(feature = "otel")]
 mod otel;

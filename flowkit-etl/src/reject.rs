@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::in_run::InRun;
+use crate::text::cut;
 use crate::traffic::Traffic;
 
 /// Values of rejected records are told up to this many characters.
@@ -29,7 +30,7 @@ impl Violation {
     pub fn new(field: impl Into<String>, value: &str, rule: impl Into<String>) -> Self {
         Self {
             field: field.into(),
-            value: shortened(value),
+            value: cut(value, LONGEST_VALUE),
             rule: rule.into(),
         }
     }
@@ -332,14 +333,6 @@ impl Sieve {
     fn lock(&self) -> MutexGuard<'_, Counts> {
         // Whoever panicked while it held the lock left whole numbers behind.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A text that is not longer than what is told of a value.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
     }
 }
 

@@ -15,11 +15,17 @@ pub struct Failure {
     pub error: Error,
     /// How long the other side says to wait, if it does.
     pub after: Option<Duration>,
+    /// Whether some of those whom the channel tells have it nevertheless. If it is given up, it counts as delivered then, and its record keeps the error.
+    pub partly: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, after: None }
+        Self {
+            error,
+            after: None,
+            partly: false,
+        }
     }
 }
 

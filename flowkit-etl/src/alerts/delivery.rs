@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::alert::Status;
-use super::record::{Outcome, Records};
+use super::record::{Fate, Outcome, Records};
 use super::{Alert, Channel, Failure};
 use crate::error::{Error, ErrorKind};
 
@@ -125,9 +125,16 @@ impl Line {
         }
     }
 
+    /// What the channel is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Has an alert delivered, without waiting for that.
-    pub(super) fn send(&self, alert: Alert) {
-        let number = self.records.add(&self.name, alert.clone(), self.clock.now());
+    pub(super) fn send(&self, alert: Alert, fate: Fate) {
+        let number = self
+            .records
+            .add(&self.name, alert.clone(), fate, self.clock.now());
         self.queue(number, alert);
     }
 
@@ -158,7 +165,7 @@ impl Drop for Line {
 
 /// Has delivered what was waiting when an earlier process ended.
 pub(super) fn go_on(lines: &[Line], records: &Records, now: SystemTime) {
-    for (number, record) in records.waiting() {
+    for (number, record) in records.of(&[Outcome::Waiting]) {
         match lines.iter().find(|line| line.name == record.channel) {
             Some(line) => line.queue(number, record.alert),
             None => records.change(number, |record| {
@@ -186,7 +193,7 @@ impl Worker {
         while let Some((number, mut alert)) = alerts.recv().await {
             if alert.status == Status::Raised && !self.may_send() {
                 self.held_back += 1;
-                self.note(number, Outcome::HeldBack);
+                self.note(number, Outcome::HeldBack, None);
                 tracing::warn!(target: "flowkit_etl", channel = self.name, %alert, "an alert was held back, since there were too many");
                 continue;
             }
@@ -219,24 +226,34 @@ impl Worker {
     /// Tries until it is delivered or given up.
     async fn deliver(&self, number: u64, alert: &Alert) -> bool {
         let mut delays = self.delivery.delays();
+        let mut anybody = false;
         loop {
             self.records.change(number, |record| record.attempts += 1);
-            let Err(Failure { error, after }) = self.attempt(alert).await else {
-                self.note(number, Outcome::Delivered);
+            let Err(Failure { error, after, partly }) = self.attempt(alert).await else {
+                self.note(number, Outcome::Delivered, None);
                 return true;
             };
+            anybody |= partly;
             // It names no secret: that is part of the channel's contract.
             self.records
                 .change(number, |record| record.error = Some(in_a_line(&error)));
             let Some(delay) = delays.next().filter(|_| error.is_transient()) else {
-                self.note(number, Outcome::Undelivered);
-                tracing::error!(target: "flowkit_etl", channel = self.name, %alert, error = in_a_line(&error), "an alert could not be delivered");
-                return false;
+                self.give_up(number, alert, &error, anybody);
+                return anybody;
             };
             let delay = after.map_or(delay, |after| after.min(self.delivery.longest_delay));
             tracing::warn!(target: "flowkit_etl", channel = self.name, %alert, error = in_a_line(&error), ?delay, "an alert is tried again");
             tokio::time::sleep(delay).await;
         }
+    }
+
+    fn give_up(&self, number: u64, alert: &Alert, error: &Error, anybody: bool) {
+        let (outcome, message) = match anybody {
+            true => (Outcome::Delivered, "an alert could not be delivered to all"),
+            false => (Outcome::Undelivered, "an alert could not be delivered"),
+        };
+        self.note(number, outcome, Some(in_a_line(error)));
+        tracing::error!(target: "flowkit_etl", channel = self.name, %alert, error = in_a_line(error), "{message}");
     }
 
     async fn attempt(&self, alert: &Alert) -> Result<(), Failure> {
@@ -251,13 +268,10 @@ impl Worker {
         }
     }
 
-    fn note(&self, number: u64, outcome: Outcome) {
+    fn note(&self, number: u64, outcome: Outcome, error: Option<String>) {
         let at = self.clock.now();
         self.records.change(number, |record| {
-            (record.outcome, record.at) = (outcome, at);
-            if outcome == Outcome::Delivered {
-                record.error = None;
-            }
+            (record.outcome, record.at, record.error) = (outcome, at, error);
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowkit::Secret;
 use futures::FutureExt;
@@ -10,11 +10,14 @@ use futures::future::BoxFuture;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
+use lettre::transport::smtp::response::Severity;
+use lettre::{Address, Message};
 
+use super::smtp::{Refusal, Refused, Smtp, Tls};
 use super::{Alert, Channel, Failure};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::cut;
 
 /// Subjects are no longer than this, so that lists of emails show them.
 const LONGEST_SUBJECT: usize = 150;
@@ -33,6 +36,9 @@ pub enum Encryption {
 }
 
 /// Emails, by SMTP.
+///
+/// Those whom the mail server takes get the alert, also where it refuses others. Whom it refuses for now is tried again without telling the others once more. An alert that some got counts as
+/// delivered, and its [record](super::AlertRecord::error) says who did not get it.
 #[derive(Clone)]
 pub struct Email {
     server: String,
@@ -42,6 +48,14 @@ pub struct Email {
     to: Vec<Mailbox>,
     credentials: Option<(String, Secret<String>)>,
     root: Option<Certificate>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// Who got the present alert in earlier attempts.
+#[derive(Default)]
+struct Told {
+    message_id: String,
+    those: Vec<Address>,
 }
 
 impl Email {
@@ -69,6 +83,7 @@ impl Email {
             to,
             credentials: None,
             root: None,
+            told: Arc::default(),
         })
     }
 
@@ -105,31 +120,26 @@ impl Email {
         Ok(self)
     }
 
-    fn transport(&self) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
+    fn smtp(&self) -> Result<Smtp> {
         crate::tls::provide();
-        let tls = match self.encryption {
-            Encryption::None => Tls::None,
-            Encryption::StartTls => Tls::Required(self.tls()?),
-            Encryption::Tls => Tls::Wrapper(self.tls()?),
+        let (tls, usual) = match self.encryption {
+            Encryption::None => (Tls::None, 25),
+            Encryption::StartTls => (Tls::Start(self.tls()?), 587),
+            Encryption::Tls => (Tls::Whole(self.tls()?), 465),
         };
-        let usual = match self.encryption {
-            Encryption::None => 25,
-            Encryption::StartTls => 587,
-            Encryption::Tls => 465,
-        };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.server)
-            .port(self.port.unwrap_or(usual))
-            .timeout(Some(Duration::from_secs(30)))
-            .tls(tls);
-        if let Some((user, password)) = &self.credentials {
-            if self.encryption == Encryption::None {
-                let message =
-                    "a password is not sent in the clear: use `Encryption::StartTls` or `Encryption::Tls`";
-                return Err(Error::new(ErrorKind::Options, message));
-            }
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().clone()));
+        if self.credentials.is_some() && self.encryption == Encryption::None {
+            let message =
+                "a password is not sent in the clear: use `Encryption::StartTls` or `Encryption::Tls`";
+            return Err(Error::new(ErrorKind::Options, message));
         }
-        Ok(builder.build())
+        let credentials = self.credentials.as_ref();
+        Ok(Smtp {
+            server: self.server.clone(),
+            port: self.port.unwrap_or(usual),
+            tls,
+            credentials: credentials
+                .map(|(user, password)| Credentials::new(user.clone(), password.expose_secret().clone())),
+        })
     }
 
     fn tls(&self) -> Result<TlsParameters> {
@@ -143,12 +153,12 @@ impl Email {
         })
     }
 
-    fn message(&self, alert: &Alert) -> Result<Message> {
+    fn message(&self, alert: &Alert, id: &str) -> Result<Message> {
         let to = |message: MessageBuilder, to: &Mailbox| message.to(to.clone());
         self.to
             .iter()
             .fold(Message::builder().from(self.from.clone()), to)
-            .message_id(Some(self.message_id(alert)))
+            .message_id(Some(id.to_owned()))
             .subject(subject(alert))
             .header(ContentType::TEXT_PLAIN)
             .body(format!("{}\n\n{}\n", alert.title(), alert.text()))
@@ -167,6 +177,49 @@ impl Email {
         )
             .hash(&mut hasher);
         format!("<flowkit.{:016x}@{}>", hasher.finish(), self.from.email.domain())
+    }
+
+    /// Those who have not got it yet.
+    fn left(&self, message_id: &str) -> Vec<Address> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.message_id != message_id {
+            *told = Told {
+                message_id: message_id.to_owned(),
+                those: Vec::new(),
+            };
+        }
+        let to = self.to.iter().map(|to| &to.email);
+        to.filter(|to| !told.those.contains(to)).cloned().collect()
+    }
+
+    /// Remembers who got it now, if another attempt may be for the others. Whether anybody has got it by now.
+    fn got(&self, those: impl Iterator<Item = Address>) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.those.extend(those);
+        let anybody = !told.those.is_empty();
+        if told.those.len() == self.to.len() {
+            *told = Told::default();
+        }
+        anybody
+    }
+
+    /// Whom the server does not take. Another attempt may succeed where it may for one of them.
+    fn refusal(&self, refused: &[Refused]) -> Error {
+        let mut kind = ErrorKind::Options;
+        let mut answers = Vec::new();
+        for Refused { to, why } in refused {
+            answers.push(match why {
+                Refusal::Answer(code) => {
+                    if code.severity == Severity::TransientNegativeCompletion {
+                        kind = ErrorKind::Unavailable;
+                    }
+                    format!("{code} to {to}")
+                }
+                Refusal::Letters => format!("that it knows no such letters to {to}"),
+            });
+        }
+        let message = format!("the mail server {} answers {}", self.server, answers.join(", "));
+        Error::new(kind, message)
     }
 
     /// What went wrong, by what can be done about it. What the server says is left out, since it may repeat what it was told.
@@ -226,23 +279,29 @@ fn mailbox(address: &str) -> Result<Mailbox> {
 /// One line, since whatever is in an error may be in the title.
 fn subject(alert: &Alert) -> String {
     let line = alert.title().split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST_SUBJECT) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
+    cut(&line, LONGEST_SUBJECT)
 }
 
 impl Channel for Email {
     fn check(&self) -> Result<()> {
-        self.transport().map(drop)
+        self.smtp().map(drop)
     }
 
     fn send<'a>(&'a self, alert: &'a Alert) -> BoxFuture<'a, Result<(), Failure>> {
         async move {
-            let (transport, message) = (self.transport()?, self.message(alert)?);
-            let sent = transport.send(message).await;
-            sent.map_err(|error| self.failure(&error))?;
-            Ok(())
+            let id = self.message_id(alert);
+            let (smtp, message, to) = (self.smtp()?, self.message(alert, &id)?, self.left(&id));
+            let sent = smtp.send(&self.from.email, &to, &message.formatted()).await;
+            let refused = sent.map_err(|error| self.failure(&error))?;
+            let is_refused = |to: &Address| refused.iter().any(|refused| refused.to == *to);
+            let partly = self.got(to.into_iter().filter(|to| !is_refused(to)));
+            match refused.is_empty() {
+                true => Ok(()),
+                false => Err(Failure {
+                    partly,
+                    ..self.refusal(&refused).into()
+                }),
+            }
         }
         .boxed()
     }

@@ -81,7 +81,7 @@ impl Remembered {
 /// The file, which one process at a time writes.
 pub(super) struct History {
     path: PathBuf,
-    /// Not there until all of it is written, and after a write that failed.
+    /// Not there until all of it is written, and after a write that failed: then all of it is written next.
     file: Option<File>,
     appended: usize,
     /// Holds the lock.
@@ -123,13 +123,18 @@ impl History {
 
     /// Writes the file anew, so that it is there as a whole or as it was before.
     pub(super) fn rewrite(&mut self, entries: &[Entry]) -> Result<()> {
+        // Whatever of this fails, nobody knows which file has the name then.
+        self.file = None;
         let new = beside(&self.path, ".new");
-        let failed = |error| Error::io("keep records of alerts in", &new, error);
-        let mut file = File::create(&new).map_err(failed)?;
-        file.write_all(&lines(entries)).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        durable::rename(&new, &self.path)?;
-        (self.file, self.appended) = (Some(file), 0);
+        let written = written(&new, &lines(entries)).and_then(|file| {
+            durable::rename(&new, &self.path)?;
+            Ok(file)
+        });
+        if written.is_err() {
+            // It may be what fills the disk. If it was not made, it is not there.
+            drop(fs::remove_file(&new));
+        }
+        (self.file, self.appended) = (Some(written?), 0);
         Ok(())
     }
 
@@ -178,6 +183,15 @@ impl History {
     }
 }
 
+/// A new file of this text, which is on the disk.
+fn written(path: &Path, text: &[u8]) -> Result<File> {
+    let failed = |error| Error::io("keep records of alerts in", path, error);
+    let mut file = File::create(path).map_err(failed)?;
+    file.write_all(text).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(file)
+}
+
 fn lines(entries: &[Entry]) -> Vec<u8> {
     let mut text = Vec::new();
     for entry in entries {
@@ -200,7 +214,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::record::Records;
+    use crate::alerts::record::{Fate, Records};
     use crate::alerts::{Alert, Status};
 
     fn alert(summary: &str) -> Alert {
@@ -219,34 +233,94 @@ mod tests {
         }
     }
 
+    /// A file, and records that are to be written there.
+    struct Story {
+        directory: tempfile::TempDir,
+        history: History,
+        records: Records,
+        entries: mpsc::UnboundedReceiver<Entry>,
+    }
+
+    impl Story {
+        fn begin() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut history, remembered) = History::open(directory.path().join("records.jsonl")).unwrap();
+            let (written, entries) = mpsc::unbounded_channel();
+            let records = Records::new(10, remembered, Some(written));
+            history.rewrite(&[]).unwrap();
+            Self {
+                directory,
+                history,
+                records,
+                entries,
+            }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        fn told(&self) -> usize {
+            let path = self.path("records.jsonl");
+            Remembered::of(&fs::read(&path).unwrap(), &path).records.len()
+        }
+
+        fn write(&mut self, summary: &str) -> Result<()> {
+            let now = SystemTime::UNIX_EPOCH;
+            self.records.add("chat", alert(summary), Fate::default(), now);
+            let entry = self.entries.try_recv().unwrap();
+            self.history.write(&[entry], &self.records.remembering())
+        }
+
+        /// Nothing can be written through this.
+        fn break_file(&mut self) {
+            self.history.file = Some(File::open(self.path("records.jsonl")).unwrap());
+        }
+
+        /// How many the file has at last.
+        async fn end(self) -> usize {
+            let path = self.path("records.jsonl");
+            let remembering = self.records.remembering();
+            self.records.close();
+            self.history.follow(self.entries, remembering).await;
+            Remembered::of(&fs::read(&path).unwrap(), &path).records.len()
+        }
+    }
+
     #[tokio::test]
     async fn what_could_not_be_written_is_written_by_the_next_one_and_at_the_end() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("records.jsonl");
-        let (mut history, remembered) = History::open(path.clone()).unwrap();
-        let (written, mut entries) = mpsc::unbounded_channel();
-        let records = Records::new(10, remembered, Some(written));
-        history.rewrite(&[]).unwrap();
-        // Nothing can be written through this.
-        history.file = Some(File::open(&path).unwrap());
-        let told = || {
-            let text = fs::read(&path).unwrap();
-            Remembered::of(&text, &path).records.len()
-        };
-        let mut write = |history: &mut History, summary: &str| {
-            records.add("chat", alert(summary), SystemTime::UNIX_EPOCH);
-            let entry = entries.try_recv().unwrap();
-            history.write(&[entry], &records.remembering())
-        };
-        assert!(write(&mut history, "one").is_err());
-        assert_eq!(told(), 0);
-        write(&mut history, "two").unwrap();
-        assert_eq!(told(), 2);
-        history.file = Some(File::open(&path).unwrap());
-        assert!(write(&mut history, "three").is_err());
-        let remembering = records.remembering();
-        records.close();
-        history.follow(entries, remembering).await;
-        assert_eq!(told(), 3);
+        let mut story = Story::begin();
+        story.break_file();
+        assert!(story.write("one").is_err());
+        assert_eq!(story.told(), 0);
+        story.write("two").unwrap();
+        assert_eq!(story.told(), 2);
+        story.break_file();
+        assert!(story.write("three").is_err());
+        assert_eq!(story.end().await, 3);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_anew_is_written_at_the_end() {
+        let mut story = Story::begin();
+        story.write("one").unwrap();
+        story.history.appended = MOST_APPENDED;
+        fs::create_dir(story.path("records.jsonl.new")).unwrap();
+        assert!(story.write("two").is_err());
+        assert_eq!(story.told(), 1);
+        fs::remove_dir(story.path("records.jsonl.new")).unwrap();
+        assert_eq!(story.end().await, 2);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_come_in_place_is_not_left_beside_it() {
+        let mut story = Story::begin();
+        fs::remove_file(story.path("records.jsonl")).unwrap();
+        fs::create_dir(story.path("records.jsonl")).unwrap();
+        story.history.appended = MOST_APPENDED;
+        assert!(story.write("one").is_err());
+        assert!(!story.path("records.jsonl.new").exists());
+        fs::remove_dir(story.path("records.jsonl")).unwrap();
+        assert_eq!(story.end().await, 1);
     }
 }

@@ -82,6 +82,7 @@ impl Post {
         Err(Failure {
             error: Error::new(kind, format!("the webhook answers {status}")),
             after: refusal::retry_after(answer.headers()),
+            partly: false,
         })
     }
 }

@@ -1,7 +1,8 @@
 //! What became of each alert.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -21,7 +22,7 @@ pub const DEFAULT_RECORDS: usize = 1000;
 pub enum Outcome {
     /// It waits for its turn, or for another attempt.
     Waiting,
-    /// It was delivered.
+    /// It was delivered, to some at least: if there is an error, that says to whom not.
     Delivered,
     /// It was not sent, since the channel had too many.
     HeldBack,
@@ -43,12 +44,28 @@ pub struct AlertRecord {
     pub at: SystemTime,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why the last attempt failed, with all causes.
+    /// Why the last attempt failed, or did not reach all, with all causes.
     pub error: Option<String>,
 }
 
 /// A flow that a rule listens for: its name, and the tags that its runs must have.
 pub(super) type Listened = (String, Vec<String>);
+
+/// Whether an alert that was sent on its way came to nothing. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fate(Arc<AtomicBool>);
+
+impl Fate {
+    fn follows(&self, outcome: Outcome) {
+        let lost = matches!(outcome, Outcome::HeldBack | Outcome::Undelivered);
+        self.0.store(lost, Ordering::Relaxed);
+    }
+
+    /// Whether nobody heard of it, or will.
+    pub(super) fn is_lost(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// The last records. Clones are the same.
 #[derive(Clone)]
@@ -57,9 +74,10 @@ pub(super) struct Records {
 }
 
 struct Kept {
-    records: VecDeque<AlertRecord>,
-    /// The number of the first one that is kept.
-    first: u64,
+    /// By number, the first ones first.
+    records: BTreeMap<u64, (AlertRecord, Fate)>,
+    /// The number of the next one.
+    next: u64,
     at_most: usize,
     /// Since when flows have not succeeded.
     quiet: BTreeMap<Listened, SystemTime>,
@@ -68,11 +86,30 @@ struct Kept {
 }
 
 impl Kept {
+    fn add(&mut self, record: AlertRecord, fate: Fate) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        fate.follows(record.outcome);
+        self.records.insert(number, (record, fate));
+        number
+    }
+
+    /// Forgets the first ones that are too many. What waits is not forgotten: something is to become of it.
+    fn forget(&mut self) {
+        while self.records.len() > self.at_most {
+            let mut records = self.records.iter();
+            let done = records.find(|(_, (record, _))| record.outcome != Outcome::Waiting);
+            let Some(number) = done.map(|(number, _)| *number) else {
+                return;
+            };
+            self.records.remove(&number);
+        }
+    }
+
     /// All of it as it is written down.
     fn entries(&self) -> Vec<Entry> {
-        let records = (self.first..).zip(&self.records);
-        let records = records.map(|(number, record)| Entry::Alert {
-            number,
+        let records = self.records.iter().map(|(number, (record, _))| Entry::Alert {
+            number: *number,
             record: Box::new(record.clone()),
         });
         let quiet = self.quiet.iter().map(|(flow, since)| Entry::quiet(flow, *since));
@@ -98,24 +135,27 @@ impl Records {
     /// What is remembered of earlier processes, and what comes. It is written down, too, if somebody does that.
     pub(super) fn new(
         at_most: usize,
-        mut remembered: Remembered,
+        remembered: Remembered,
         written: Option<mpsc::UnboundedSender<Entry>>,
     ) -> Self {
-        let surplus = remembered.records.len().saturating_sub(at_most);
-        remembered.records.drain(..surplus);
+        let mut kept = Kept {
+            records: BTreeMap::new(),
+            next: 0,
+            at_most,
+            quiet: remembered.quiet,
+            written,
+        };
+        for record in remembered.records {
+            kept.add(record, Fate::default());
+        }
+        kept.forget();
         Self {
-            shared: Arc::new(Mutex::new(Kept {
-                records: remembered.records.into(),
-                first: 0,
-                at_most,
-                quiet: remembered.quiet,
-                written,
-            })),
+            shared: Arc::new(Mutex::new(kept)),
         }
     }
 
     /// Keeps a new record, and gives its number.
-    pub(super) fn add(&self, channel: &str, alert: Alert, at: SystemTime) -> u64 {
+    pub(super) fn add(&self, channel: &str, alert: Alert, fate: Fate, at: SystemTime) -> u64 {
         let mut kept = self.lock();
         let record = AlertRecord {
             channel: channel.to_owned(),
@@ -125,42 +165,46 @@ impl Records {
             attempts: 0,
             error: None,
         };
-        let number = kept.first + kept.records.len() as u64;
+        let number = kept.add(record.clone(), fate);
         kept.write_record(number, &record);
-        kept.records.push_back(record);
-        if kept.records.len() > kept.at_most {
-            kept.records.pop_front();
-            kept.first += 1;
-        }
+        kept.forget();
         number
     }
 
     /// Changes one, if it is still kept.
     pub(super) fn change(&self, number: u64, change: impl FnOnce(&mut AlertRecord)) {
         let mut kept = self.lock();
-        let index = number
-            .checked_sub(kept.first)
-            .and_then(|index| usize::try_from(index).ok());
-        if let Some(record) = index.and_then(|index| kept.records.get_mut(index)) {
-            let before = (record.outcome, record.error.clone());
-            change(record);
-            if before != (record.outcome, record.error.clone()) {
-                let changed = record.clone();
-                kept.write_record(number, &changed);
-            }
+        let Some((record, fate)) = kept.records.get_mut(&number) else {
+            return;
+        };
+        let before = (record.outcome, record.error.clone());
+        change(record);
+        fate.follows(record.outcome);
+        if before != (record.outcome, record.error.clone()) {
+            let changed = record.clone();
+            kept.write_record(number, &changed);
         }
+        kept.forget();
     }
 
     pub(super) fn all(&self) -> Vec<AlertRecord> {
-        self.lock().records.iter().cloned().collect()
+        let kept = self.lock();
+        kept.records.values().map(|(record, _)| record.clone()).collect()
     }
 
-    /// The numbers of what waits, of earlier processes.
-    pub(super) fn waiting(&self) -> Vec<(u64, AlertRecord)> {
+    /// What earlier processes told, the first things first, and what is to become of it.
+    pub(super) fn before(&self) -> Vec<(AlertRecord, Fate)> {
+        self.lock().records.values().cloned().collect()
+    }
+
+    /// Those that came to this, with their numbers.
+    pub(super) fn of(&self, outcomes: &[Outcome]) -> Vec<(u64, AlertRecord)> {
         let kept = self.lock();
-        let records = (kept.first..).zip(&kept.records);
-        let waiting = records.filter(|(_, record)| record.outcome == Outcome::Waiting);
-        waiting.map(|(number, record)| (number, record.clone())).collect()
+        let records = kept.records.iter();
+        let those = records.filter(|(_, (record, _))| outcomes.contains(&record.outcome));
+        those
+            .map(|(number, (record, _))| (*number, record.clone()))
+            .collect()
     }
 
     /// Since when a flow has not succeeded: as it is remembered, or else since now.
@@ -181,18 +225,18 @@ impl Records {
 
     /// Nothing will become of what waits. Returns all that were not delivered.
     pub(super) fn give_up(&self, at: SystemTime) -> Vec<AlertRecord> {
-        for (number, record) in self.waiting() {
-            self.change(number, |record| {
+        let mut undelivered = self.of(&[Outcome::Waiting, Outcome::Undelivered]);
+        for (number, record) in &mut undelivered {
+            if record.outcome == Outcome::Waiting {
+                tracing::error!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown");
                 (record.outcome, record.at) = (Outcome::Undelivered, at);
                 record
                     .error
                     .get_or_insert_with(|| "the program ended before".to_owned());
-            });
-            tracing::error!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown");
+                self.change(*number, |kept| kept.clone_from(record));
+            }
         }
-        let mut records = self.all();
-        records.retain(|record| record.outcome == Outcome::Undelivered);
-        records
+        undelivered.into_iter().map(|(_, record)| record).collect()
     }
 
     /// Nothing more is written down.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::record::{Listened, Records};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long the same is not told again, unless said otherwise.
 pub const DEFAULT_WINDOW: Duration = Duration::from_secs(3600);
@@ -21,6 +22,8 @@ pub struct Rule {
     pub(super) channels: Vec<String>,
     pub(super) window: Duration,
     pub(super) resolved: bool,
+    /// What was said that is for other rules, and for which.
+    misplaced: Option<(&'static str, &'static str)>,
 }
 
 /// What a rule looks for.
@@ -55,6 +58,7 @@ impl Rule {
             channels: Vec::new(),
             window: DEFAULT_WINDOW,
             resolved: false,
+            misplaced: None,
         }
     }
 
@@ -82,10 +86,20 @@ impl Rule {
 
     /// Of [`no_success_within`](Self::no_success_within): when the flow last succeeded in an earlier process. A program that is started again and again would else begin to count each time.
     pub fn last_success(mut self, at: SystemTime) -> Self {
-        if let Finds::Silent(_, last) = &mut self.finds {
-            *last = Some(at);
+        match &mut self.finds {
+            Finds::Silent(_, last) => *last = Some(at),
+            _ => self.misplaced = Some(("last_success", "no_success_within")),
         }
         self
+    }
+
+    /// Whether all that was said is for such a rule.
+    pub(super) fn check(&self) -> Result<()> {
+        let Some((word, of)) = self.misplaced else {
+            return Ok(());
+        };
+        let message = format!("the rule `{self}` says `{word}`, which is for rules by `{of}`: leave it out");
+        Err(Error::new(ErrorKind::Options, message))
     }
 
     /// What it listens for, if it does.
@@ -117,7 +131,8 @@ impl Rule {
         Self::new("quality failed".to_owned(), finds)
     }
 
-    /// The figure of a check of [quality](crate::quality) is below this, whatever its own threshold is, or there was nothing to measure. The check is named as in reports: `uniqueness of name`. It is resolved by a report in which it is not.
+    /// The figure of a check of [quality](crate::quality) is below this, whatever its own threshold is, or there was nothing to measure. The check is named as in reports: `uniqueness of name`,
+    /// `uniqueness of name, day`; of several of one name the lowest figure counts. It is resolved by a report in which it is not. That a run has reports and none of them has the check is warned of once.
     #[cfg(feature = "quality")]
     pub fn quality_below(check: impl Into<String>, figure: f64) -> Self {
         let check = check.into();
@@ -130,20 +145,22 @@ impl Rule {
         Self::new(name, finds)
     }
 
-    /// Of quality: only reports of this name.
+    /// Of rules about quality: only reports of this name.
     #[cfg(feature = "quality")]
     pub fn report(mut self, name: impl Into<String>) -> Self {
-        if let Finds::Bad { report, .. } | Finds::Below { report, .. } = &mut self.finds {
-            *report = Some(name.into());
+        match &mut self.finds {
+            Finds::Bad { report, .. } | Finds::Below { report, .. } => *report = Some(name.into()),
+            _ => self.misplaced = Some(("report", "quality_failed` and `quality_below")),
         }
         self
     }
 
-    /// Of quality: checks that only warn count, too.
+    /// Of [`quality_failed`](Self::quality_failed): checks that only warn count, too.
     #[cfg(feature = "quality")]
     pub fn warnings_too(mut self) -> Self {
-        if let Finds::Bad { warnings, .. } = &mut self.finds {
-            *warnings = true;
+        match &mut self.finds {
+            Finds::Bad { warnings, .. } => *warnings = true,
+            _ => self.misplaced = Some(("warnings_too", "quality_failed")),
         }
         self
     }
@@ -172,7 +189,7 @@ impl Rule {
         self
     }
 
-    /// How long the same about the same flow is not told again; [`DEFAULT_WINDOW`] unless said otherwise.
+    /// How long the same about the same flow is not told again where it was told; [`DEFAULT_WINDOW`] unless said otherwise.
     pub fn once_per(mut self, window: Duration) -> Self {
         self.window = window;
         self

@@ -8,11 +8,15 @@ use serde_json::json;
 use super::post::Post;
 use super::{Alert, Channel, Failure};
 use crate::error::Result;
+use crate::text::{cut_by, escaped, standing_for};
 
-/// So much of an alert's details is shown; Slack cuts messages at 40,000 characters, and others sooner.
-const LONGEST: usize = 3000;
+/// A message is no longer than this. Discord refuses longer ones for good; Slack and others take more.
+const LONGEST: usize = 2000;
 
-/// An incoming webhook of Slack, or of a chat that is compatible with it.
+/// So much of it may be the title, which repeats how the details begin.
+const LONGEST_TITLE: usize = 1000;
+
+/// An incoming webhook of Slack, or of a chat that is compatible with it. What does not fit into 2,000 characters, which all of them take, is cut.
 #[derive(Debug, Clone)]
 pub struct Slack {
     post: Post,
@@ -44,35 +48,20 @@ impl Channel for Slack {
     }
 }
 
+/// The title, and as much of the rest as there is room for.
 fn text(alert: &Alert) -> String {
-    format!(
-        "*{}*\n{}",
-        escaped(&cut(&alert.title())),
-        escaped(&cut(&alert.text()))
-    )
+    let title = shown(&alert.title(), LONGEST_TITLE);
+    let room = LONGEST.saturating_sub(length(&title) + length("**\n…"));
+    format!("*{title}*\n{}", shown(&alert.text(), room))
 }
 
-/// Without characters that mean something to Slack: mentions and links begin with `<`.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+/// Without characters that mean something to a chat, and cut where these take more room than there is.
+fn shown(text: &str, room: usize) -> String {
+    let takes = |character: char| standing_for(character).map_or(character.len_utf16(), length);
+    escaped(&cut_by(text, room, takes))
 }
 
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_an_alert_can_mention_anybody() {
-        assert_eq!(escaped("<!channel> a & b"), "&lt;!channel&gt; a &amp; b");
-        assert_eq!(cut(&"ä".repeat(3001)).chars().count(), 3001);
-    }
+/// As the strictest of them counts, an emoji as two.
+fn length(text: &str) -> usize {
+    text.encode_utf16().count()
 }

@@ -1,4 +1,4 @@
-//! What rules find in what was seen. It knows no clock but is told the time, and tells nobody but gives alerts back.
+//! What rules find in what was seen. It knows no clock but is told the time, and tells nobody but gives alerts back, for the channels that are to be told.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
@@ -7,11 +7,14 @@ use flowkit::FlowRunId;
 use tokio::time::Instant;
 
 use super::alert::{Alert, Status};
-use super::record::{AlertRecord, Listened};
+use super::found::{Findings, Told};
+#[cfg(feature = "quality")]
+use super::judged::{Sought, checks_of, judged};
+use super::record::Listened;
 use super::rule::{Finds, Rule, in_words};
 use super::seen::{Run, Seen, What};
 
-/// Rules, and what they found. An alert is given with the index of its rule.
+/// Rules, and what they found.
 pub(super) struct Watch {
     rules: Vec<Rule>,
     running: HashMap<FlowRunId, Running>,
@@ -19,8 +22,10 @@ pub(super) struct Watch {
     due: BTreeSet<(Instant, Due)>,
     /// When a flow succeeded last, for rules that ask, or the beginning and how long before it that was.
     silent: Vec<(Instant, Duration)>,
-    /// What was found, by rule and subject.
-    found: HashMap<(usize, String), Found>,
+    findings: Findings,
+    /// Whether the checks that rules ask for are there.
+    #[cfg(feature = "quality")]
+    sought: Vec<Sought>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,16 +44,6 @@ struct Running {
     told: Vec<usize>,
 }
 
-/// Something wrong, as it was told last.
-struct Found {
-    /// When that was, if it is no longer ago than a clock knows.
-    told: Option<Instant>,
-    /// How often it was found since then.
-    repeated: u64,
-    /// Whether it is wrong still.
-    raised: bool,
-}
-
 /// Something to tell, of a rule about a subject.
 struct Finding<'a> {
     rule: usize,
@@ -61,8 +56,8 @@ struct Finding<'a> {
 }
 
 impl Watch {
-    /// Rules, and what earlier processes told, the first things first.
-    pub(super) fn new(rules: Vec<Rule>, told: &[AlertRecord], now: Instant, at: SystemTime) -> Self {
+    /// Rules, and what of what they find was told before.
+    pub(super) fn new(rules: Vec<Rule>, findings: Findings, now: Instant, at: SystemTime) -> Self {
         let mut due = BTreeSet::new();
         let mut silent = vec![(now, Duration::ZERO); rules.len()];
         for (index, (rule, silent)) in rules.iter().zip(&mut silent).enumerate() {
@@ -75,7 +70,9 @@ impl Watch {
         }
         Self {
             silent,
-            found: found_before(&rules, told, now, at),
+            findings,
+            #[cfg(feature = "quality")]
+            sought: rules.iter().map(|_| Sought::default()).collect(),
             rules,
             running: HashMap::new(),
             due,
@@ -98,7 +95,7 @@ impl Watch {
     }
 
     /// What is wrong since nothing happened.
-    pub(super) fn due(&mut self, now: Instant, at: SystemTime) -> Vec<(usize, Alert)> {
+    pub(super) fn due(&mut self, now: Instant, at: SystemTime) -> Vec<Told> {
         let mut told = Vec::new();
         while let Some((when, due)) = self.due.first().copied().filter(|(when, _)| *when <= now) {
             self.due.remove(&(when, due));
@@ -111,7 +108,7 @@ impl Watch {
     }
 
     /// What rules find in something that was seen.
-    pub(super) fn seen(&mut self, seen: Seen, now: Instant) -> Vec<(usize, Alert)> {
+    pub(super) fn seen(&mut self, seen: Seen, now: Instant) -> Vec<Told> {
         let mut told = Vec::new();
         match &seen.what {
             What::Began => self.begun(seen.run, now),
@@ -140,7 +137,7 @@ impl Watch {
         }
     }
 
-    fn ended(&mut self, seen: &Seen, now: Instant, told: &mut Vec<(usize, Alert)>) {
+    fn ended(&mut self, seen: &Seen, now: Instant, told: &mut Vec<Told>) {
         let What::Ended { state, took, error } = &seen.what else {
             return;
         };
@@ -149,6 +146,8 @@ impl Watch {
         for due in running.iter().flat_map(|running| &running.due) {
             self.due.remove(due);
         }
+        #[cfg(feature = "quality")]
+        self.miss(run);
         let told_of = running.map(|running| running.told).unwrap_or_default();
         for index in self.concerned(run) {
             let Some(finds) = self.rules.get(index).map(|rule| rule.finds.clone()) else {
@@ -207,7 +206,7 @@ impl Watch {
         id: FlowRunId,
         rule: usize,
         (now, at): (Instant, SystemTime),
-        told: &mut Vec<(usize, Alert)>,
+        told: &mut Vec<Told>,
     ) {
         let Some(running) = self.running.get_mut(&id) else {
             return;
@@ -229,7 +228,7 @@ impl Watch {
         told.extend(self.raise(finding, now));
     }
 
-    fn is_silent(&mut self, rule: usize, (now, at): (Instant, SystemTime), told: &mut Vec<(usize, Alert)>) {
+    fn is_silent(&mut self, rule: usize, (now, at): (Instant, SystemTime), told: &mut Vec<Told>) {
         let Some(of) = self.rules.get(rule) else { return };
         let (flow, window) = (of.flow.clone().unwrap_or_default(), of.window);
         let silent = self
@@ -258,14 +257,17 @@ impl Watch {
         seen: &Seen,
         report: &crate::quality::QualityReport,
         now: Instant,
-        told: &mut Vec<(usize, Alert)>,
+        told: &mut Vec<Told>,
     ) {
         let run = &seen.run;
         for index in self.concerned(run) {
             let Some(rule) = self.rules.get(index) else {
                 continue;
             };
-            let Some(judged) = rule.judges(report) else {
+            if let Some(sought) = self.sought.get_mut(index) {
+                sought.look(rule, report);
+            }
+            let Some(judged) = judged(rule, report) else {
                 continue;
             };
             let about = judged
@@ -287,6 +289,15 @@ impl Watch {
         }
     }
 
+    /// After a run, warns of checks that were in none of its reports.
+    #[cfg(feature = "quality")]
+    fn miss(&mut self, run: &Run) {
+        let rules = self.rules.iter().zip(&mut self.sought);
+        for (rule, sought) in rules.filter(|(rule, _)| rule.concerns(run)) {
+            sought.miss(rule, run);
+        }
+    }
+
     fn concerned(&self, run: &Run) -> Vec<usize> {
         let rules = self.rules.iter().enumerate();
         rules
@@ -295,108 +306,43 @@ impl Watch {
             .collect()
     }
 
-    /// Something is wrong: it is told, unless it was lately.
-    fn raise(&mut self, finding: Finding<'_>, now: Instant) -> Option<(usize, Alert)> {
-        let window = self.rules.get(finding.rule)?.window;
-        let key = (finding.rule, finding.subject.clone());
-        let found = self.found.get_mut(&key);
-        let mut repeated = 0;
-        if let Some(found) = found {
-            found.raised = true;
-            let told = found.told.map(|told| now.saturating_duration_since(told));
-            if told.is_some_and(|ago| ago < window) {
-                found.repeated += 1;
-                return None;
-            }
-            repeated = found.repeated;
-        }
-        let found = Found {
-            told: Some(now),
-            repeated: 0,
-            raised: true,
+    /// Something is wrong.
+    fn raise(&mut self, finding: Finding<'_>, now: Instant) -> Vec<Told> {
+        let index = finding.rule;
+        let Some(rule) = self.rules.get(index) else {
+            return Vec::new();
         };
-        self.found.insert(key, found);
-        self.alert(finding, Status::Raised, repeated)
+        let alert = finding.told(rule, Status::Raised);
+        self.findings.raise(index, &alert, rule.window, now)
     }
 
-    /// It is well: that is told if it was wrong, and the rule asks for it.
-    fn resolve(&mut self, finding: Finding<'_>) -> Option<(usize, Alert)> {
-        let key = (finding.rule, finding.subject.clone());
-        let found = self.found.get_mut(&key).filter(|found| found.raised)?;
-        if !self.rules.get(finding.rule)?.resolved {
-            found.raised = false;
-            return None;
-        }
-        let repeated = found.repeated;
-        self.found.remove(&key);
-        self.alert(finding, Status::Resolved, repeated)
+    /// It is well.
+    fn resolve(&mut self, finding: Finding<'_>) -> Vec<Told> {
+        let index = finding.rule;
+        let Some(rule) = self.rules.get(index) else {
+            return Vec::new();
+        };
+        let alert = finding.told(rule, Status::Resolved);
+        self.findings.resolve(index, &alert, rule.resolved)
     }
+}
 
-    fn alert(&self, finding: Finding<'_>, status: Status, repeated: u64) -> Option<(usize, Alert)> {
-        let rule = self.rules.get(finding.rule)?;
-        let alert = Alert {
+impl Finding<'_> {
+    fn told(self, rule: &Rule, status: Status) -> Alert {
+        Alert {
             status,
             rule: rule.name.clone(),
-            subject: finding.subject,
-            flow: finding.flow.to_owned(),
-            flow_run: finding.run.map(|run| run.id),
-            flow_run_name: finding.run.map(|run| run.name.clone()),
-            at: finding.at,
-            summary: finding.summary,
-            details: finding.details,
-            repeated,
+            subject: self.subject,
+            flow: self.flow.to_owned(),
+            flow_run: self.run.map(|run| run.id),
+            flow_run_name: self.run.map(|run| run.name.clone()),
+            at: self.at,
+            summary: self.summary,
+            details: self.details,
+            repeated: 0,
             held_back: 0,
-        };
-        Some((finding.rule, alert))
-    }
-}
-
-/// What is wrong since before.
-fn found_before(
-    rules: &[Rule],
-    told: &[AlertRecord],
-    now: Instant,
-    at: SystemTime,
-) -> HashMap<(usize, String), Found> {
-    let mut found = HashMap::new();
-    for alert in told.iter().map(|record| &record.alert) {
-        let named = rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.name == alert.rule);
-        for (index, _) in named {
-            let key = (index, alert.subject.clone());
-            match alert.status {
-                Status::Resolved => drop(found.remove(&key)),
-                Status::Raised => {
-                    let ago = at.duration_since(alert.at).unwrap_or_default();
-                    let before = Found {
-                        told: now.checked_sub(ago),
-                        repeated: 0,
-                        raised: true,
-                    };
-                    found.insert(key, before);
-                }
-            }
         }
     }
-    found
-}
-
-/// The checks of a report, line by line. Its examples are records, which are not sent around.
-#[cfg(feature = "quality")]
-fn checks_of(report: &crate::quality::QualityReport) -> String {
-    let lines: Vec<String> = report.checks.iter().map(ToString::to_string).collect();
-    format!("{} rows\n{}", report.rows, lines.join("\n"))
-}
-
-/// What a rule thinks of a report.
-#[cfg(feature = "quality")]
-struct Judged<'a> {
-    bad: bool,
-    /// The check, if the rule is about one.
-    check: Option<&'a str>,
-    summary: String,
 }
 
 impl Rule {
@@ -412,52 +358,5 @@ impl Rule {
 
     fn is_about_data(&self) -> bool {
         !matches!(self.finds, Finds::Failed | Finds::Long(_) | Finds::Silent(..))
-    }
-
-    #[cfg(feature = "quality")]
-    fn judges<'a>(&'a self, report: &crate::quality::QualityReport) -> Option<Judged<'a>> {
-        use crate::quality::Verdict;
-        match &self.finds {
-            Finds::Bad {
-                report: name,
-                warnings,
-            } if name.as_ref().is_none_or(|name| *name == report.name) => {
-                let bad = |verdict: Verdict| match verdict {
-                    Verdict::Pass => false,
-                    Verdict::Warn => *warnings,
-                    Verdict::Fail => true,
-                };
-                let checks = report.checks.iter().filter(|check| bad(check.verdict));
-                let said: Vec<String> = checks.map(ToString::to_string).collect();
-                let summary = match said.is_empty() {
-                    true => format!("the quality of {} does", report.name),
-                    false => format!("the quality of {} does not do: {}", report.name, said.join("; ")),
-                };
-                Some(Judged {
-                    bad: !said.is_empty(),
-                    check: None,
-                    summary,
-                })
-            }
-            Finds::Below {
-                report: name,
-                check,
-                figure,
-            } if name.as_ref().is_none_or(|name| *name == report.name) => {
-                let outcome = report.checks.iter().find(|outcome| outcome.check == *check)?;
-                let measured = outcome
-                    .measured
-                    .map_or_else(|| "not measured".to_owned(), |figure| figure.to_string());
-                Some(Judged {
-                    bad: outcome.measured.is_none_or(|measured| measured < *figure),
-                    check: Some(check),
-                    summary: format!(
-                        "{check} of {} is {measured}, and is to be at least {figure}",
-                        report.name
-                    ),
-                })
-            }
-            _ => None,
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The figures, and the spans of runs, on their way to a collector of OpenTelemetry.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flowkit::Secret;
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider, UpDownCounter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter, MeterProvider, UpDownCounter};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -16,7 +17,8 @@ use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Exporter;
-use super::moments::{Moment, What, kind_of};
+use super::metrics::{self, Change, Kind, Labels, Metric, Unit};
+use super::moments::Moment;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often metrics are sent, unless said otherwise.
@@ -55,33 +57,52 @@ pub struct Otlp {
 /// What is sent is gathered and sent by threads of its own, so that no run waits for the collector. If that is not there, what it misses is dropped: a warning of the target `opentelemetry` says so.
 #[derive(Clone)]
 pub struct OpenTelemetry {
-    instruments: Instruments,
+    instruments: Arc<Instruments>,
     meters: SdkMeterProvider,
     tracers: SdkTracerProvider,
 }
 
-/// What is measured.
-#[derive(Clone)]
-struct Instruments {
-    flows: OfRuns,
-    tasks: OfRuns,
-    records: Counter<u64>,
-    bytes: Counter<u64>,
-    #[cfg_attr(
-        not(feature = "quality"),
-        allow(dead_code, reason = "only quality is measured so")
-    )]
-    quality: Gauge<f64>,
+/// What metrics are told through, by what they are called here.
+type Instruments = HashMap<&'static str, Instrument>;
+
+enum Instrument {
+    Count(Counter<u64>),
+    Level(UpDownCounter<i64>),
+    Figure(Arc<Figures>),
+    Duration(Histogram<f64>),
 }
 
-#[derive(Clone)]
-struct OfRuns {
-    started: Counter<u64>,
-    ended: Counter<u64>,
-    running: UpDownCounter<i64>,
-    retries: Counter<u64>,
-    errors: Counter<u64>,
-    duration: Histogram<f64>,
+/// The figures that there are, which are asked for whenever metrics are sent: a gauge that is set would go on with the last one when there is none any more.
+#[derive(Default)]
+struct Figures(Mutex<BTreeMap<Labels, f64>>);
+
+impl Figures {
+    /// No more than these are told of, which is where the provider stops telling them apart.
+    const MOST: usize = 2000;
+
+    fn set(&self, labels: Labels, figure: f64) {
+        let mut figures = self.lock();
+        if figure.is_nan() {
+            figures.remove(&labels);
+        } else if figures.len() < Self::MOST || figures.contains_key(&labels) {
+            figures.insert(labels, figure);
+        }
+    }
+
+    fn tell(&self, observer: &dyn AsyncInstrument<f64>) {
+        for (labels, figure) in self.lock().iter() {
+            observer.observe(*figure, &attributes(labels.clone()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Labels, f64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn attributes(labels: Labels) -> Vec<KeyValue> {
+    let labels = labels.into_iter();
+    labels.map(|(name, value)| KeyValue::new(name, value)).collect()
 }
 
 impl Otlp {
@@ -214,7 +235,12 @@ impl OpenTelemetry {
             .build();
         let meter = meters.meter_with_scope(scope);
         Self {
-            instruments: Instruments::of(&meter),
+            instruments: Arc::new(
+                metrics::all()
+                    .filter_map(|metric| Some((metric.otel?, metric)))
+                    .map(|(name, metric)| (name, Instrument::of(&meter, metric, name)))
+                    .collect(),
+            ),
             meters,
             tracers,
         }
@@ -270,110 +296,63 @@ async fn blocking(
     }
 }
 
-impl Instruments {
-    fn of(meter: &Meter) -> Self {
-        Self {
-            flows: OfRuns::of(meter, "flow"),
-            tasks: OfRuns::of(meter, "task"),
-            records: meter
-                .u64_counter("flowkit.records")
-                .with_unit("{record}")
-                .with_description("Records that were read (in), committed (out) and set aside (rejected).")
-                .build(),
-            bytes: meter
-                .u64_counter("flowkit.bytes")
-                .with_unit("By")
-                .with_description("Bytes that were read (in) and committed (out), as they lie in memory, and of files that were committed (file).")
-                .build(),
-            quality: meter
-                .f64_gauge("flowkit.quality.figure")
-                .with_description("The figure of a check of quality, as measured last.")
-                .build(),
+impl Instrument {
+    fn of(meter: &Meter, metric: &Metric, name: &'static str) -> Self {
+        let unit = match metric.unit {
+            Unit::Runs => "{run}",
+            Unit::Records => "{record}",
+            Unit::Bytes => "By",
+            Unit::Seconds => "s",
+            Unit::None => "",
+        };
+        macro_rules! described {
+            ($builder:expr) => {
+                $builder
+                    .with_unit(unit)
+                    .with_description(metric.description)
+                    .build()
+            };
+        }
+        match metric.kind {
+            Kind::Count => Self::Count(described!(meter.u64_counter(name))),
+            Kind::Level => Self::Level(described!(meter.i64_up_down_counter(name))),
+            Kind::Figure => {
+                let figures = Arc::new(Figures::default());
+                let told = figures.clone();
+                let gauge = meter.f64_observable_gauge(name);
+                // It is asked as long as the provider is there.
+                let _gauge = described!(gauge.with_callback(move |observer| told.tell(observer)));
+                Self::Figure(figures)
+            }
+            Kind::Duration => {
+                let buckets = super::figures::DURATION_BUCKETS.to_vec();
+                Self::Duration(described!(meter.f64_histogram(name).with_boundaries(buckets)))
+            }
         }
     }
-}
 
-impl OfRuns {
-    fn of(meter: &Meter, of: &str) -> Self {
-        let counter = |what: &str, description: &'static str| {
-            let counter = meter.u64_counter(format!("flowkit.{of}.{what}"));
-            counter.with_unit("{run}").with_description(description).build()
-        };
-        Self {
-            started: counter("started", "Runs that began."),
-            ended: counter("ended", "Runs that ended, by state."),
-            running: meter
-                .i64_up_down_counter(format!("flowkit.{of}.running"))
-                .with_unit("{run}")
-                .with_description("Runs that go on.")
-                .build(),
-            retries: counter("retries", "Attempts after the first."),
-            errors: counter("errors", "Runs that ended with an error, by kind."),
-            duration: meter
-                .f64_histogram(format!("flowkit.{of}.duration"))
-                .with_unit("s")
-                .with_description("How long runs took, with all attempts.")
-                .with_boundaries(super::figures::DURATION_BUCKETS.to_vec())
-                .build(),
+    fn change(&self, labels: Labels, change: &Change) {
+        match (self, change) {
+            (Self::Count(counter), Change::Count(count)) => counter.add(*count, &attributes(labels)),
+            (Self::Level(counter), Change::Level(by)) => counter.add(*by, &attributes(labels)),
+            (Self::Figure(figures), Change::Figure(figure)) => figures.set(labels, *figure),
+            (Self::Duration(histogram), Change::Duration(took)) => {
+                histogram.record(took.as_secs_f64(), &attributes(labels));
+            }
+            // A metric is changed as its kind is.
+            _ => {}
         }
     }
 }
 
 impl Exporter for OpenTelemetry {
     fn export(&self, moment: &Moment<'_>) {
-        let mut labels = vec![KeyValue::new("flow", moment.flow.to_owned())];
-        if let Some(task) = moment.task {
-            labels.push(KeyValue::new("task", task.to_owned()));
-        }
-        let with = |name: &'static str, value: String| {
-            let mut labels = labels.clone();
-            labels.push(KeyValue::new(name, value));
-            labels
-        };
-        let of = match moment.task {
-            Some(_) => &self.instruments.tasks,
-            None => &self.instruments.flows,
-        };
-        match &moment.what {
-            What::Started { .. } => {
-                of.started.add(1, &labels);
-                of.running.add(1, &labels);
+        metrics::changes(moment, |metric, labels, change| {
+            let instrument = metric.otel.and_then(|name| self.instruments.get(name));
+            if let Some(instrument) = instrument {
+                instrument.change(labels, &change);
             }
-            What::Ended { state, took, error } => {
-                of.ended.add(1, &with("state", state.to_string()));
-                if let Some(error) = error {
-                    of.errors.add(1, &with("kind", kind_of(error)));
-                }
-                if let Some(took) = took {
-                    of.running.add(-1, &labels);
-                    of.duration.record(took.as_secs_f64(), &labels);
-                }
-            }
-            What::Retried => of.retries.add(1, &labels),
-            What::RolledBack => {}
-            What::Passed(traffic) => {
-                for (direction, count) in traffic.records() {
-                    self.instruments
-                        .records
-                        .add(count, &with("direction", direction.into()));
-                }
-                for (direction, count) in traffic.bytes() {
-                    self.instruments
-                        .bytes
-                        .add(count, &with("direction", direction.into()));
-                }
-            }
-            #[cfg(feature = "quality")]
-            What::Measured(report) => {
-                for check in &report.checks {
-                    let mut labels = with("report", report.name.clone());
-                    labels.push(KeyValue::new("check", check.check.clone()));
-                    if let Some(figure) = check.measured {
-                        self.instruments.quality.record(figure, &labels);
-                    }
-                }
-            }
-        }
+        });
     }
 }
 

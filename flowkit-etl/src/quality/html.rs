@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::quality::report::{CheckOutcome, QualityReport, Verdict};
+use crate::text::escaped;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222;background:#fff}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4em .8em;border-bottom:1px solid #ddd;vertical-align:top}\
@@ -58,11 +59,4 @@ fn row(page: &mut String, check: &CheckOutcome) {
         escaped(&check.check),
         check.threshold
     );
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

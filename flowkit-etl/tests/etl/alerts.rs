@@ -14,6 +14,9 @@ use flowkit_etl::quality::{Check, Quality};
 use flowkit_etl::{BatchStream, Error};
 use serde::{Deserialize, Serialize};
 
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::alerts::channels::Logged;
 use crate::alerts::noted::{HOUR, MINUTE, Noted, nightly, run, watched};
 
 #[flow]
@@ -110,6 +113,17 @@ async fn rules_are_about_flows_and_tags_and_a_subflow_counts_where_it_is_named()
         wrong(lost),
         "the rule `run failed` goes to `b`, and there are the channels `a`"
     );
+    let without_effect = [
+        (Rule::run_failed().report("season"), "report"),
+        (Rule::took_over(HOUR).warnings_too(), "warnings_too"),
+        (Rule::quality_below("rows", 1.0).warnings_too(), "warnings_too"),
+        (Rule::run_failed().last_success(SystemTime::now()), "last_success"),
+    ];
+    for (rule, word) in without_effect {
+        let said = format!("the rule `{rule}` says `{word}`, ");
+        let error = wrong(Alerts::builder().channel("a", Noted::new()).rule(rule));
+        assert!(error.starts_with(&said), "{error}");
+    }
     let twice = Alerts::builder()
         .channel("a", Noted::new())
         .channel("a", Noted::new());
@@ -247,4 +261,69 @@ async fn quality_that_does_not_do_is_told_of_by_check_and_by_figure() {
         failed.details.contains("FAIL") && failed.summary.contains(&check),
         "{failed:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_checks_that_have_one_name_the_lowest_figure_counts() {
+    let channel = Noted::new();
+    let rule = Rule::quality_below("names", 0.9);
+    let (runtime, alerts) = watched(Alerts::builder().rule(rule), &channel).await;
+    drop(runtime.run(alike()).await);
+    alerts.shutdown(MINUTE).await;
+    assert_eq!(
+        channel.told(),
+        ["ALERT names below 0.9: names of season is 0.5, and is to be at least 0.9"]
+    );
+}
+
+#[flow]
+async fn alike() -> Result<()> {
+    let plants = ["a", "a"].map(|name| Plant { name: name.into() });
+    let checks = Quality::new("season")
+        .check(Check::complete("name").named("names"))
+        .check(Check::unique(["name"]).named("names"));
+    checks.measure(BatchStream::from_rows(plants.into())?).await?;
+    Ok(())
+}
+
+#[flow]
+async fn twice_measured() -> Result<()> {
+    let plants = || BatchStream::from_rows(vec![Plant { name: "a".into() }]);
+    let raw = Quality::new("raw").check(Check::complete("name"));
+    raw.measure(plants()?).await?;
+    let clean = Quality::new("clean").check(Check::unique(["name"]));
+    clean.measure(plants()?).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_no_report_has_the_check_of_a_rule_is_warned_of_once() {
+    let logged = Logged::default();
+    drop(tracing::subscriber::set_global_default(
+        tracing_subscriber::registry(),
+    ));
+    let _here = tracing::subscriber::set_default(tracing_subscriber::registry().with(logged.clone()));
+    let channel = Noted::new();
+    let rules = Alerts::builder()
+        .rule(Rule::quality_below("uniqueness of name", 0.9)) // of the second report
+        .rule(Rule::quality_below("uniqueness of plant", 0.9).named("misspelt"));
+    let (runtime, alerts) = watched(rules, &channel).await;
+    drop(runtime.run(twice_measured()).await);
+    drop(runtime.run(twice_measured()).await);
+    alerts.shutdown(MINUTE).await;
+    let text = logged.0.lock().unwrap().clone();
+    let warned = text.lines().filter(|line| line.contains("no report"));
+    let warned: Vec<&str> = warned.collect();
+    let [warned] = &warned[..] else {
+        panic!("it is warned of once: {text}");
+    };
+    for word in [
+        "misspelt",
+        "uniqueness of plant",
+        "completeness of name",
+        "uniqueness of name",
+    ] {
+        assert!(warned.contains(word), "{word} is not in {warned}");
+    }
+    assert!(channel.told().is_empty());
 }

@@ -1,10 +1,11 @@
 //! What a monitor counts reaches Prometheus and collectors of OpenTelemetry.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use flowkit::prelude::*;
 use flowkit::{Secret, SeededIds, TokioClock};
+use flowkit_etl::arrow_schema::DataType;
 use flowkit_etl::monitor::{Monitor, OpenTelemetry, Prometheus, Traffic};
 use flowkit_etl::quality::{Check, Quality};
 use flowkit_etl::{BatchStream, Error, ErrorKind};
@@ -16,9 +17,11 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::plants::columns;
 use crate::receiver::{Answer, Posted, Receiver};
 
 /// A `%` in it stays one.
@@ -59,7 +62,7 @@ async fn harvest(number: u32) -> Result<f64> {
 }
 
 async fn harvested(monitor: Monitor) -> f64 {
-    let clock = TokioClock::starting_at(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let clock = TokioClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
     let builder = Runtime::builder().clock(clock).ids(SeededIds::new(1));
     let runtime = builder.observe(monitor).build().await.unwrap();
     let measured = runtime.run(harvest(0u32)).await.into_result().unwrap();
@@ -257,4 +260,89 @@ async fn a_collector_that_is_not_there_changes_nothing_about_the_runs_and_shows_
         assert_eq!(error.kind(), ErrorKind::Options);
         assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
     }
+}
+
+/// Measures days, of which there may be none.
+#[flow]
+async fn dated(days: Vec<String>) -> Result<()> {
+    let schema = columns(&[("day", DataType::Date32)]);
+    let days: Vec<_> = days.into_iter().map(|day| json!({ "day": day })).collect();
+    let batch = flowkit_etl::batch_of(&schema, &days)?;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3 * 86_400);
+    let checks = Quality::new("day \"one\"")
+        .check(Check::rows(0, None).named("seen"))
+        .check(Check::fresh("day", now, Duration::from_secs(60)).named("seen"))
+        .check(Check::rows(0, None).named("a\\\"b\\\n\\\\c\\"));
+    checks.measure(BatchStream::of(schema, vec![batch])).await?;
+    Ok(())
+}
+
+/// Another run, of these days.
+async fn measured(monitor: &Monitor, days: &[&str]) {
+    let runtime = Runtime::builder().observe(monitor.clone()).build().await.unwrap();
+    let days: Vec<String> = days.iter().map(ToString::to_string).collect();
+    runtime.run(dated(days)).await.into_result().unwrap();
+}
+
+#[tokio::test]
+async fn labels_are_escaped_for_prometheus_and_two_checks_of_one_name_are_two_series() {
+    let prometheus = Prometheus::new();
+    let monitor = Monitor::builder().export(prometheus.clone()).build();
+    measured(&monitor, &["1970-01-02"]).await;
+    measured(&monitor, &[]).await;
+    let text = prometheus.render();
+    let lines = text.lines();
+    let mut figures: Vec<&str> = lines
+        .filter(|line| line.starts_with("flowkit_quality_figure{"))
+        .collect();
+    figures.sort_unstable();
+    let figure = |check: &str, figure: &str| {
+        format!(r#"flowkit_quality_figure{{flow="dated",report="day \"one\"",check="{check}"}} {figure}"#)
+    };
+    assert_eq!(
+        figures,
+        [
+            figure(r#"a\\\"b\\\n\\\\c\\"#, "0"),
+            figure("seen (2)", "NaN"),
+            figure("seen", "0"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_figure_that_cannot_be_measured_any_more_is_none_for_opentelemetry_either() {
+    let collector = Receiver::start(|_, _| Answer::status(200)).await;
+    let otel = OpenTelemetry::to(collector.url("/"))
+        .service("plants")
+        .build()
+        .unwrap();
+    let monitor = Monitor::builder().export(otel.clone()).build();
+    let told = |check: &str| {
+        let metrics = metrics_in(&collector.posted());
+        let figures = metrics
+            .iter()
+            .rfind(|metric| metric.name == "flowkit.quality.figure");
+        let Some(Data::Gauge(gauge)) = figures.and_then(|metric| metric.data.clone()) else {
+            panic!("it is a gauge: {metrics:?}");
+        };
+        let check = format!("StringValue(\"{check}\")");
+        let mut points = gauge.data_points.into_iter();
+        let point = points.find(|point| format!("{:?}", point.attributes).contains(&check));
+        point.and_then(|point| point.value)
+    };
+    measured(&monitor, &["1970-01-02"]).await;
+    otel.flush().await.unwrap();
+    assert_eq!(told("seen"), Some(Value::AsDouble(1.0)));
+    assert_eq!(told("seen (2)"), Some(Value::AsDouble(172_800.0)));
+    measured(&monitor, &[]).await;
+    otel.shutdown().await.unwrap();
+    assert_eq!(told("seen"), Some(Value::AsDouble(0.0)));
+    assert_eq!(told("seen (2)"), None);
+}
+
+#[test]
+fn a_server_for_prometheus_outside_of_tokio_is_an_error() {
+    let error = Prometheus::listening("127.0.0.1:0".parse().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Options);
+    assert!(error.to_string().contains("tokio"), "{error}");
 }

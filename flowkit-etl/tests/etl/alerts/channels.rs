@@ -125,6 +125,33 @@ async fn slack_and_whatever_else_get_the_body_that_they_expect() {
     assert_eq!(posted[1].json()["priority"], 5);
 }
 
+#[flow]
+async fn talkative() -> Result<()> {
+    Err("<&> ".repeat(2000).into())
+}
+
+#[tokio::test]
+async fn a_chat_is_sent_no_more_than_the_least_of_them_takes() {
+    let receiver = Receiver::start(|_, _| Answer::status(200)).await;
+    let alerts = Alerts::builder()
+        .channel("chat", Slack::new(receiver.url("/slack")).unwrap())
+        .rule(Rule::run_failed())
+        .start()
+        .unwrap();
+    let runtime = Runtime::builder().observe(alerts.clone()).build().await.unwrap();
+    drop(runtime.run(talkative()).await);
+    assert!(alerts.shutdown(LONG).await.is_empty());
+    let text = receiver.posted()[0].json()["text"].as_str().unwrap().to_owned();
+    let length = text.encode_utf16().count();
+    assert!(length <= 2000 && length > 1900, "{length}: {text}");
+    assert!(text.contains("\nflow run talkative, "), "{text}");
+    assert!(text.ends_with('…'), "{text}");
+    let rest = ["&lt;", "&amp;", "&gt;"]
+        .iter()
+        .fold(text, |text, word| text.replace(word, ""));
+    assert!(!rest.contains('&'), "nothing is cut in its middle: {rest}");
+}
+
 #[tokio::test]
 async fn a_webhook_that_refuses_is_not_asked_again_and_a_redirection_is_not_followed() {
     let elsewhere = Receiver::start(|_, _| Answer::status(200)).await;
@@ -274,6 +301,44 @@ async fn a_mail_server_that_knows_us_not_or_that_is_not_there_is_told_without_th
 }
 
 #[tokio::test]
+async fn an_email_reaches_those_whom_the_server_takes_and_says_whom_it_refused() {
+    let Some(mut server) = MailServer::start("starttls", CANARY, 0).await else {
+        return;
+    };
+    let to = |server: &MailServer, to: &[&str]| {
+        let email = Email::new("localhost", "etl@farm.example", to).unwrap();
+        let email = email.port(server.port).credentials("etl", CANARY.to_owned());
+        email.root_certificate(server.certificate.as_bytes()).unwrap()
+    };
+    let some = to(&server, &["gone@farm.example", "ops@farm.example"]);
+    let sent = alerted(some, often()).await;
+    let refused = "the mail server localhost answers 550 to gone@farm.example";
+    assert_eq!(sent, (Outcome::Delivered, 1, refused.to_owned()));
+    assert_eq!(server.message().await["to"], json!(["ops@farm.example"]));
+
+    // Who was told is not told again while another one is tried again.
+    let some = to(&server, &["ops@farm.example", "later@farm.example"]);
+    let sent = alerted(some, often()).await;
+    assert_eq!(sent, (Outcome::Delivered, 3, String::new()));
+    assert_eq!(server.message().await["to"], json!(["ops@farm.example"]));
+    assert_eq!(server.message().await["to"], json!(["later@farm.example"]));
+
+    let some = to(
+        &server,
+        &["never@farm.example", "gone@farm.example", "ops@farm.example"],
+    );
+    let (outcome, attempts, error) = alerted(some, often()).await;
+    assert_eq!((outcome, attempts), (Outcome::Delivered, 6));
+    let refused = "the mail server localhost answers 450 to never@farm.example, 550 to gone@farm.example";
+    assert_eq!(error, refused);
+    assert_eq!(server.message().await["to"], json!(["ops@farm.example"]));
+
+    let all = to(&server, &["gone@farm.example"]);
+    let refused = "the mail server localhost answers 550 to gone@farm.example".to_owned();
+    assert_eq!(alerted(all, often()).await, (Outcome::Undelivered, 1, refused));
+}
+
+#[tokio::test]
 async fn what_is_described_wrongly_is_refused_at_once_and_shows_no_secret() {
     for wrong in [
         CANARY.to_owned(),
@@ -318,7 +383,7 @@ async fn what_is_described_wrongly_is_refused_at_once_and_shows_no_secret() {
 
 /// Everything that is logged, by whomever.
 #[derive(Clone, Default)]
-struct Logged(Arc<Mutex<String>>);
+pub(crate) struct Logged(pub(crate) Arc<Mutex<String>>);
 
 struct Words<'a>(&'a mut String);
 

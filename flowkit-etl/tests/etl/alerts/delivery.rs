@@ -159,3 +159,74 @@ async fn a_shutdown_waits_for_what_is_outstanding_but_not_for_ever() {
     run(&runtime, "shut").await;
     assert_eq!(alerts.shutdown(MINUTE).await.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_channel_did_not_take_was_not_told_there_and_is_told_when_it_is_found_again() {
+    let (chat, mail) = (
+        Noted::new(),
+        Noted::replying(|asked| {
+            let answer = match asked {
+                0 | 1 => Err(Error::new(ErrorKind::Access, "who are you?").into()),
+                _ => Ok(()),
+            };
+            async move { answer }.boxed()
+        }),
+    );
+    let rules = Alerts::builder()
+        .channel("mail", mail.clone())
+        .rule(Rule::run_failed().once_per(HOUR).tell_resolved());
+    let (runtime, alerts) = watched(rules, &chat).await;
+    for minutes in [0, 10, 10, 10] {
+        tokio::time::sleep(minutes * MINUTE).await;
+        run(&runtime, "shut").await;
+    }
+    run(&runtime, "well").await;
+    let undelivered = alerts.shutdown(MINUTE).await;
+    assert_eq!(undelivered.len(), 2);
+    let told = |channel: &Noted| -> Vec<(Status, u64)> {
+        let told = channel.alerts().into_iter();
+        told.map(|alert| (alert.status, alert.repeated)).collect()
+    };
+    assert_eq!(told(&chat), [(Status::Raised, 0), (Status::Resolved, 3)]);
+    assert_eq!(told(&mail), [(Status::Raised, 2), (Status::Resolved, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_is_told_when_it_is_found_again_and_there_is_room() {
+    let channel = Noted::new();
+    let alerts = Alerts::builder()
+        .channel_with("noted", channel.clone(), Delivery::new().at_most(1, 10 * MINUTE))
+        .rule(Rule::run_failed().once_per(HOUR).named("first").tell_resolved())
+        .rule(Rule::run_failed().once_per(HOUR).named("second").tell_resolved())
+        .start()
+        .unwrap();
+    let runtime = Runtime::builder().clock(clock()).observe(alerts.clone());
+    let runtime = runtime.build().await.unwrap();
+    run(&runtime, "shut").await;
+    tokio::time::sleep(11 * MINUTE).await;
+    run(&runtime, "shut").await;
+    alerts.shutdown(MINUTE).await;
+    let told: Vec<_> = channel.alerts().into_iter().map(|alert| alert.rule).collect();
+    assert_eq!(told, ["first", "second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_recorded_however_little_is_remembered() {
+    let channel = Noted::replying(|asked| match asked {
+        0 => tokio::time::sleep(MINUTE / 3).map(Ok).boxed(),
+        _ => futures::future::pending().boxed(),
+    });
+    let rules = Alerts::builder()
+        .remember(1)
+        .rule(Rule::run_failed().once_per(Duration::ZERO));
+    let (runtime, alerts) = watched(rules, &channel).await;
+    for _ in 0..4 {
+        run(&runtime, "shut").await;
+    }
+    tokio::time::sleep(MINUTE).await;
+    let records = alerts.records();
+    assert_eq!(records.len(), 3, "one was delivered, and is forgotten");
+    assert!(records.iter().all(|record| record.outcome == Outcome::Waiting));
+    assert_eq!(alerts.shutdown(MINUTE).await.len(), 3);
+    assert_eq!(alerts.records().len(), 1);
+}

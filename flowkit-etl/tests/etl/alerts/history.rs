@@ -249,3 +249,72 @@ fn no_more_is_kept_in_the_file_than_is_remembered_when_it_is_opened() {
         });
     }
 }
+
+#[test]
+fn what_a_process_could_not_deliver_is_told_by_the_next_one_that_finds_it_and_not_that_it_is_well() {
+    for (outcome, told) in [
+        ("shut", &["ALERT", "RESOLVED"][..]),
+        ("well", &[]), // of what nobody heard of nobody hears that it is well
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = &directory.path().join("records.jsonl");
+        let noted = channel(true);
+        let alerts = |channel| {
+            let rule = Rule::run_failed().once_per(HOUR).tell_resolved();
+            Alerts::builder()
+                .rule(rule)
+                .channel("noted", channel)
+                .keep_in(path)
+        };
+        process(
+            Duration::ZERO,
+            alerts(channel(false)),
+            |runtime, alerts| async move {
+                run(&runtime, "shut").await;
+                assert_eq!(alerts.shutdown(MINUTE).await.len(), 1);
+            },
+        );
+        process(20 * MINUTE, alerts(noted.clone()), |runtime, alerts| async move {
+            run(&runtime, outcome).await;
+            run(&runtime, "well").await;
+            alerts.shutdown(MINUTE).await;
+        });
+        let titles = noted.told();
+        let words = titles.iter().filter_map(|title| title.split_whitespace().next());
+        assert_eq!(words.collect::<Vec<_>>(), told, "{titles:?}");
+        let repeated = noted.alerts().first().map(|alert| alert.repeated);
+        assert!(repeated.is_none_or(|repeated| repeated == 1), "{repeated:?}");
+    }
+}
+
+#[test]
+fn what_waits_is_delivered_by_the_next_process_however_little_is_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let alerts = |channel| {
+        let rule = Rule::run_failed().once_per(Duration::ZERO);
+        Alerts::builder()
+            .rule(rule)
+            .channel("noted", channel)
+            .remember(1)
+            .keep_in(path)
+    };
+    process(
+        Duration::ZERO,
+        alerts(channel(false)),
+        |runtime, _alerts| async move {
+            for _ in 0..3 {
+                run(&runtime, "shut").await;
+            }
+            while written(path).len() < 3 {
+                tokio::task::yield_now().await;
+            }
+        },
+    );
+    let noted = channel(true);
+    process(HOUR, alerts(noted.clone()), |_runtime, alerts| async move {
+        assert!(alerts.shutdown(MINUTE).await.is_empty());
+        assert_eq!(alerts.records().len(), 1);
+    });
+    assert_eq!(noted.told().len(), 3);
+}

@@ -12,6 +12,17 @@ encryption, certificate, key, password, busy = sys.argv[1:]
 
 class Handler:
     left = int(busy)
+    put_off = 2
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        name = address.split("@")[0]
+        if name == "gone":
+            return f"550 nobody is called so, {password}"
+        if name == "never" or (name == "later" and self.put_off > 0):
+            self.put_off -= name == "later"
+            return f"450 come back later, {password}"
+        envelope.rcpt_tos.append(address)
+        return "250 taken"
 
     async def handle_DATA(self, server, session, envelope):
         if self.left > 0:
