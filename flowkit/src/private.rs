@@ -18,7 +18,9 @@ pub use crate::key_probe::{
 };
 #[cfg(feature = "cli")]
 pub use crate::key_probe::{SchemaNo, SchemaYes};
-pub use crate::returned::{Fallible, outcome, outcome_after, outcome_if};
+pub use crate::returned::{
+    Fallible, MayBeValue, Returned, Unfailing, outcome, outcome_after, outcome_if, unfailing,
+};
 #[cfg(feature = "journal")]
 pub use inventory;
 

@@ -1,5 +1,7 @@
 //! What a body returned: a value, or an error that is worth another attempt or not.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::error::{BoxError, Failure};
@@ -27,6 +29,50 @@ impl<T, E> Fallible for Result<T, E> {
         self
     }
 }
+
+/// Stands for a return type that is not called `Result`. The attributes go by that name, since a macro sees no types: `IS` tells whether it is one
+/// all the same, whose errors would pass for values.
+pub struct Returned<T>(PhantomData<fn() -> T>);
+
+impl<T> fmt::Debug for Returned<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Returned")
+    }
+}
+
+/// The type is a `Result`.
+#[derive(Debug)]
+pub struct ResultByAnotherName;
+
+/// The type is no `Result`.
+#[derive(Debug)]
+pub struct NoResult;
+
+impl<T, E> Returned<Result<T, E>> {
+    /// It is one. What a type has of its own comes before what a trait gives it.
+    pub const IS: ResultByAnotherName = ResultByAnotherName;
+}
+
+/// What is not known to be a `Result`.
+pub trait MayBeValue {
+    /// It is none.
+    const IS: NoResult = NoResult;
+}
+
+impl<T> MayBeValue for Returned<T> {}
+
+/// A return type that is a value, whatever it is.
+#[diagnostic::on_unimplemented(
+    message = "a task or flow that can fail says so by the name `Result`",
+    label = "a `Result` under another name, whose errors would pass for values",
+    note = "return `Result<…>`, or give the alias that name: flowkit sees how a type is written, and not what it is"
+)]
+pub trait Unfailing {}
+
+impl Unfailing for NoResult {}
+
+/// Asks for a return type that is a value.
+pub const fn unfailing<T: Unfailing>(_is: &T) {}
 
 /// How an attempt ended that returned this.
 pub fn outcome<R: Fallible>(returned: R) -> Result<R::Value, Failure>

@@ -4,18 +4,21 @@
 //! fails there and nowhere else, at the type as the user wrote it.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 
 use super::Expansion;
 use super::key::{cached_input, is_bytes};
 use crate::function::{Parameter, ParameterKind};
-use crate::hygiene::hidden_type;
+use crate::hygiene::{at, ends, hidden_type};
 use crate::model::{Cache, Retries};
 
 impl Expansion {
     pub(super) fn checks(&self) -> TokenStream {
         let receiver = self.receiver_check();
-        let error = self.function.fallible.then(|| self.error_check());
+        let error = match self.function.fallible {
+            true => self.error_check(),
+            false => self.value_check(),
+        };
         let repeat = (self.options.retries == Retries::Some).then(|| self.repeat_checks());
         let because = self.options.stored_because();
         let inputs = match self.options.cached() {
@@ -80,6 +83,19 @@ impl Expansion {
                 #body {
                     #call
                 }
+            }
+        }
+    }
+
+    /// What is not called `Result` is none, so that no error passes for a value.
+    fn value_check(&self) -> TokenStream {
+        let (fk, output) = (self.fk(), &self.function.output);
+        let (first, last) = ends(output);
+        let (open, is) = (quote_spanned!(at(first)=> <), Ident::new("IS", at(last)));
+        quote! {
+            {
+                use #fk::MayBeValue as _;
+                #fk::unfailing(&#open #fk::Returned<#output>>::#is);
             }
         }
     }
