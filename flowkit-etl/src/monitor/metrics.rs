@@ -7,8 +7,13 @@ use super::moments::{Moment, What, kind_of};
 /// What is measured.
 pub(super) struct Metric {
     /// What Prometheus calls it.
+    #[cfg_attr(
+        not(feature = "prometheus"),
+        allow(dead_code, reason = "nothing is exported there")
+    )]
     pub(super) prometheus: &'static str,
     /// What OpenTelemetry calls it, if it is told of that.
+    #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "nothing is exported there"))]
     pub(super) otel: Option<&'static str>,
     pub(super) kind: Kind,
     pub(super) unit: Unit,
