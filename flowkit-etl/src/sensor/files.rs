@@ -18,7 +18,7 @@ use crate::sensor::settling::Settling;
 /// Files at a path, or that match a pattern such as `incoming/*.csv`. Met, it names those that are ready, sorted.
 ///
 /// What changes in their directory is told by the system where it can, so that the sensor looks at once; what it finds is decided by looking, since network file systems tell nothing. Names that begin
-/// with a dot match only patterns that do.
+/// with a dot match only where the pattern has the dot.
 pub struct Files {
     pattern: PathBuf,
     settling: Settling<PathBuf, State>,
@@ -104,19 +104,12 @@ impl Condition for Files {
 
 /// The files that match, as they are.
 fn look(pattern: &Path, since: Option<SystemTime>) -> Result<BTreeMap<PathBuf, State>> {
-    let hidden = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'))
-    };
     let files = match crate::matching::matching(pattern) {
         Err(error) if error.kind() == ErrorKind::NotFound && !pattern.is_dir() => return Ok(BTreeMap::new()),
         files => files?,
     };
     let mut there = BTreeMap::new();
     for file in files {
-        if hidden(&file) && !hidden(pattern) {
-            continue;
-        }
         let metadata = match file.metadata() {
             // It went between the two looks.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
