@@ -70,6 +70,11 @@ async fn objects_are_named_by_key_prefix_or_pattern_and_read_in_the_order_of_the
     );
     assert_eq!(read("*.csv").await, 5, "a star stands for no slash");
     assert_eq!(read("*/[b-z].csv").await, 10);
+    // This server has directories, and fails where S3 has no object of such a name.
+    server.faults(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("HEAD", "/plants/season") => Fault::Status(404),
+        _ => Fault::None,
+    });
     for (pattern, message) in [
         (
             "season/absent.csv",
@@ -80,6 +85,11 @@ async fn objects_are_named_by_key_prefix_or_pattern_and_read_in_the_order_of_the
             "there is no object s3://plants/season/*.parquet",
         ),
         ("winter/", "there is no object below s3://plants/winter/"),
+        ("winter", "there is no object s3://plants/winter"),
+        (
+            "season",
+            "there is no object s3://plants/season: what lies below it is named with a slash, `season/`",
+        ),
     ] {
         let error = csv(&bucket, pattern).open().await.unwrap_err();
         assert_eq!(
