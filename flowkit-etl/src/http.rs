@@ -4,7 +4,9 @@ mod auth;
 mod endpoint;
 #[cfg(feature = "files")]
 mod file;
+mod pace;
 mod pages;
+mod raw;
 
 pub use self::auth::Auth;
 pub use self::endpoint::{DEFAULT_RETRIES, DEFAULT_TIMEOUT, Endpoint, MAX_PAGE_BYTES};
@@ -13,4 +15,5 @@ pub use self::pages::Pages;
 pub(crate) use self::endpoint::Answer;
 #[cfg(feature = "files")]
 pub(crate) use self::file::UrlFile;
-pub(crate) use self::pages::Page;
+pub(crate) use self::pages::{Course, Page};
+pub(crate) use self::raw::Raw;

@@ -55,7 +55,10 @@ async fn a_flow_runs_by_its_name_and_its_value_is_json() {
 async fn a_fraction_is_the_one_that_was_written() {
     let written = r#"{ "plots": ["a"], "scale": 31.245270191439438 }"#;
     let ran = run("survey of plots", serde_json::from_str(written).unwrap()).await;
-    assert_eq!(ran.unwrap().into_result().unwrap(), json!(["a 1 31.245270191439438"]));
+    assert_eq!(
+        ran.unwrap().into_result().unwrap(),
+        json!(["a 1 31.245270191439438"])
+    );
 }
 
 #[tokio::test]

@@ -1,15 +1,17 @@
 //! Where to ask, and how often.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, RANGE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Auth;
+use crate::http::pace::Pace;
 use crate::refusal;
 
 /// How long a request may take, unless said otherwise.
@@ -19,8 +21,7 @@ pub const DEFAULT_RETRIES: u32 = 4;
 /// The largest answer that is taken, since it is held in memory.
 pub const MAX_PAGE_BYTES: usize = 64 << 20;
 
-/// How often a file may be said to be elsewhere.
-#[cfg(feature = "files")]
+/// How often what is asked for may be said to be elsewhere.
 const MOST_REDIRECTIONS: u32 = 10;
 /// How long is waited before a request is sent again, the first time; twice as long each time after.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -30,15 +31,15 @@ const LONGEST_DELAY: Duration = Duration::from_secs(120);
 /// What is asked: an address, its parameters, and what lets one in.
 ///
 /// A request that finds the other side busy (429, 503) is sent again when that says (`Retry-After`), and otherwise, as after other errors of theirs and broken connections, after a while that grows. Secrets in
-/// the address (`https://user:password@…`) are taken out of it, and neither errors nor logs show its parameters. A redirection to another host is not followed.
+/// the address (`https://user:password@…`) are taken out of it, and neither errors nor logs show its parameters. A redirection to another host, port or scheme is not followed, except
+/// for a file, which is asked for there without what lets one in here.
 #[derive(Clone)]
 pub struct Endpoint {
     url: Url,
     headers: HeaderMap,
     timeout: Duration,
     retries: u32,
-    /// Between the beginnings of two requests.
-    spacing: Duration,
+    pace: Option<Arc<Pace>>,
 }
 
 /// What came back.
@@ -82,7 +83,7 @@ impl Endpoint {
             headers: HeaderMap::new(),
             timeout: DEFAULT_TIMEOUT,
             retries: DEFAULT_RETRIES,
-            spacing: Duration::ZERO,
+            pace: None,
         };
         if user.is_empty() && password.is_none() {
             return Ok(endpoint);
@@ -135,10 +136,12 @@ impl Endpoint {
         self
     }
 
-    /// Sends no more than so many requests in a time, evenly.
+    /// Sends no more than so many requests in a time, evenly: those that are sent again, follow a redirection or ask for a part of a file count too.
+    ///
+    /// Clones made after this count together, in whatever sources and sensors of this process they are. Where several addresses of one API share what it allows, this is said once, and the clones have their own parameters.
     #[must_use]
     pub fn at_most(mut self, requests: u32, per: Duration) -> Self {
-        self.spacing = per / requests.max(1);
+        self.pace = Some(Arc::new(Pace::new(requests, per)));
         self
     }
 
@@ -156,25 +159,9 @@ impl Endpoint {
         self.retries
     }
 
-    pub(crate) fn spacing(&self) -> Duration {
-        self.spacing
-    }
-
     /// What sends the requests of one reading.
     pub(crate) fn client(&self) -> Result<Client> {
-        let same_host = Policy::custom(|attempt| {
-            let from = attempt.previous().last().map(Url::origin);
-            if attempt.previous().len() > 10 || from != Some(attempt.url().origin()) {
-                return attempt.stop();
-            }
-            attempt.follow()
-        });
-        built(
-            Client::builder()
-                .timeout(self.timeout)
-                .redirect(same_host)
-                .gzip(true),
-        )
+        built(Client::builder().timeout(self.timeout).gzip(true))
     }
 
     /// What sends the requests for a file: their bodies come as they are, and may take as long as they like, but not be silent for long.
@@ -183,7 +170,7 @@ impl Endpoint {
         let client = Client::builder()
             .connect_timeout(self.timeout)
             .read_timeout(self.timeout);
-        built(client.redirect(Policy::none()).gzip(false))
+        built(client.gzip(false))
     }
 
     /// Asks until there is an answer that is one.
@@ -228,7 +215,14 @@ impl Endpoint {
     /// What an answer of this status is, if it is none of success.
     fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
         let kind = refusal::kind_of(status)?;
-        let error = Error::new(kind, format!("{self} answers {status}"));
+        let message = match leads_to(status, headers, &self.url) {
+            Some(to) => format!(
+                "{self} leads to {}, which is not followed, since what lets one in is for here alone: ask there, if that is right",
+                shown(&to)
+            ),
+            None => format!("{self} answers {status}"),
+        };
+        let error = Error::new(kind, message);
         Some(match kind {
             ErrorKind::Unavailable => Failure::Passing(error, refusal::retry_after(headers)),
             _ => Failure::Lasting(error),
@@ -248,17 +242,14 @@ impl Endpoint {
             if url.origin() == self.url.origin() {
                 all.extend(self.headers.clone());
             }
-            let response = client.get(url.clone()).headers(all).send().await;
-            let response = response.map_err(|error| Failure::from(self.unanswered(error)))?;
-            let to = response
-                .headers()
-                .get(reqwest::header::LOCATION)
-                .and_then(|to| to.to_str().ok());
-            let to = to.filter(|_| response.status().is_redirection());
-            let Some(to) = to.and_then(|to| url.join(to).ok()) else {
-                return match self.refusal(response.status(), response.headers()) {
-                    Some(refusal) => Err(refusal),
-                    None => Ok(response),
+            let response = self.send(client, url.clone(), all).await?;
+            let status = response.status();
+            let Some(to) = leads_to(status, response.headers(), &url) else {
+                // That there is no such part says something about the file.
+                let partless = status == StatusCode::RANGE_NOT_SATISFIABLE && headers.contains_key(RANGE);
+                return match self.refusal(status, response.headers()) {
+                    Some(refusal) if !partless => Err(refusal),
+                    _ => Ok(response),
                 };
             };
             if url.scheme() == "https" && to.scheme() != "https" {
@@ -267,8 +258,21 @@ impl Endpoint {
             }
             url = to;
         }
+        Err(Failure::Lasting(self.endless()))
+    }
+
+    fn endless(&self) -> Error {
         let message = format!("{self} leads from place to place without an end");
-        Err(Failure::Lasting(Error::new(ErrorKind::Options, message)))
+        Error::new(ErrorKind::Options, message)
+    }
+
+    /// Sends one request, when it is its turn.
+    async fn send(&self, client: &Client, url: Url, headers: HeaderMap) -> Result<Response> {
+        if let Some(pace) = &self.pace {
+            pace.turn().await;
+        }
+        let response = client.get(url).headers(headers).send().await;
+        response.map_err(|error| self.unanswered(error))
     }
 
     /// That a request was not sent, or its answer did not come.
@@ -281,14 +285,24 @@ impl Endpoint {
         Error::new(kind, format!("{self} does not answer")).because(error.without_url())
     }
 
-    /// Asks once, and takes any answer.
+    /// Asks once, and takes any answer but one that leads to another place on the same host.
     pub(crate) async fn once(&self, client: &Client) -> Result<Answer> {
-        let failed = |error| self.unanswered(error);
-        let request = client.get(self.url.clone()).headers(self.headers.clone());
-        let mut response = request.send().await.map_err(failed)?;
+        let mut url = self.url.clone();
+        for _ in 0..=MOST_REDIRECTIONS {
+            let response = self.send(client, url.clone(), self.headers.clone()).await?;
+            match leads_to(response.status(), response.headers(), &url) {
+                Some(to) if to.origin() == self.url.origin() => url = to,
+                _ => return self.whole(response).await,
+            }
+        }
+        Err(self.endless())
+    }
+
+    /// An answer with its body.
+    async fn whole(&self, mut response: Response) -> Result<Answer> {
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unanswered(error))? {
             if body.len() + chunk.len() > MAX_PAGE_BYTES {
                 let message = format!(
                     "{self} answers with more than {MAX_PAGE_BYTES} bytes at once: ask for smaller pages"
@@ -338,9 +352,23 @@ impl From<Error> for Failure {
 
 fn built(client: ClientBuilder) -> Result<Client> {
     crate::tls::provide();
-    client.build().map_err(|error| {
+    // They are followed here, so that each is a request of its own.
+    client.redirect(Policy::none()).build().map_err(|error| {
         Error::new(ErrorKind::Options, "no client of HTTP can be made").because(error.without_url())
     })
+}
+
+/// Where an answer says that what was asked for is.
+fn leads_to(status: StatusCode, headers: &HeaderMap, from: &Url) -> Option<Url> {
+    let to = headers.get(LOCATION).filter(|_| status.is_redirection())?;
+    from.join(to.to_str().ok()?).ok()
+}
+
+/// An address without its parameters, in which there may be secrets.
+fn shown(url: &Url) -> String {
+    let (scheme, host) = (url.scheme(), url.host_str().unwrap_or_default());
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{}", url.path())
 }
 
 fn decoded(text: &str) -> String {
@@ -352,9 +380,7 @@ fn decoded(text: &str) -> String {
 impl fmt::Display for Endpoint {
     /// The address, without its parameters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host) = (self.url.scheme(), self.url.host_str().unwrap_or_default());
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        write!(f, "{scheme}://{host}{port}{}", self.url.path())
+        f.write_str(&shown(&self.url))
     }
 }
 

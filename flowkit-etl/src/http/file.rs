@@ -92,8 +92,8 @@ impl UrlFile {
         }
     }
 
-    /// A part of the version that was there first.
-    async fn part(&self, from: u64, to: Option<u64>) -> Result<Response, Failure> {
+    /// A part of the version that was there first; nothing, if that ends where the part begins.
+    async fn part(&self, from: u64, to: Option<u64>) -> Result<Option<Response>, Failure> {
         let mut headers = plain();
         let last = to.map(|to| to.saturating_sub(1).to_string()).unwrap_or_default();
         let wanted = HeaderValue::from_str(&format!("bytes={from}-{last}"));
@@ -106,7 +106,15 @@ impl UrlFile {
         if answer.status() == StatusCode::PARTIAL_CONTENT {
             let begins = answer.headers().get(CONTENT_RANGE).and_then(begin_of);
             return match begins {
-                Some(begin) if begin == from => Ok(answer),
+                Some(begin) if begin == from => Ok(Some(answer)),
+                _ => Err(Failure::Lasting(self.partless())),
+            };
+        }
+        if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            // Of another version all of it would have come.
+            let length = answer.headers().get(CONTENT_RANGE).and_then(length_of);
+            return match length {
+                Some(length) if length == from => Ok(None),
                 _ => Err(Failure::Lasting(self.partless())),
             };
         }
@@ -125,7 +133,8 @@ impl UrlFile {
         allow(dead_code, reason = "only of Parquet files parts are read")
     )]
     async fn whole_part(&self, range: Range<u64>) -> Result<Bytes, Failure> {
-        let mut answer = self.part(range.start, Some(range.end)).await?;
+        let part = self.part(range.start, Some(range.end)).await?;
+        let mut answer = part.ok_or_else(|| Failure::Lasting(self.partless()))?;
         let mut bytes = BytesMut::new();
         let wanted = range.end - range.start;
         while let Some(chunk) = answer
@@ -181,6 +190,11 @@ fn begin_of(range: &HeaderValue) -> Option<u64> {
     begin.parse().ok()
 }
 
+/// How long a file is of which there is no such part: `bytes */67589`.
+fn length_of(range: &HeaderValue) -> Option<u64> {
+    range.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
+}
+
 /// A body while it comes.
 struct Body {
     file: Arc<UrlFile>,
@@ -208,16 +222,18 @@ impl Body {
                     piece.extend_from_slice(&chunk);
                     self.answer = Some(answer);
                 }
-                Ok(None) if self.file.length.is_none_or(|length| length == self.came) => self.ended = true,
-                Ok(None) => self.answer = Some(self.go_on(None).await?),
-                Err(error) => self.answer = Some(self.go_on(Some(error)).await?),
+                Ok(None) if self.file.length.is_none() => self.ended = true,
+                // However it ended: all of it came.
+                Ok(None) | Err(_) if self.file.length == Some(self.came) => self.ended = true,
+                Ok(None) => self.go_on(None).await?,
+                Err(error) => self.go_on(Some(error)).await?,
             }
         }
         Ok((!piece.is_empty()).then(|| piece.freeze()))
     }
 
-    /// The rest of a body that broke off.
-    async fn go_on(&mut self, error: Option<reqwest::Error>) -> Result<Response> {
+    /// Asks for the rest of a body that broke off. If there is none, it has ended.
+    async fn go_on(&mut self, error: Option<reqwest::Error>) -> Result<()> {
         let file = &self.file;
         let broken = || {
             let broken = file.broken(self.came, file.length);
@@ -232,7 +248,9 @@ impl Body {
         self.broke += 1;
         tokio::time::sleep(BREATH * self.broke).await;
         let came = self.came;
-        file.endpoint.insist(|| file.part(came, None).boxed()).await
+        self.answer = file.endpoint.insist(|| file.part(came, None).boxed()).await?;
+        self.ended = self.answer.is_none();
+        Ok(())
     }
 }
 

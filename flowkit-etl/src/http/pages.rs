@@ -1,12 +1,16 @@
 //! How an API that answers page by page names the next one.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use reqwest::Url;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Answer;
+use crate::http::{Answer, Raw};
 
 /// How an API names the next page.
+///
+/// Where it would go on for ever, that is an error: when a page is named as the next one that was read already, and when two pages one after the other have the same records where only an empty one is the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pages {
     how: How,
@@ -67,58 +71,131 @@ impl Pages {
         Self { how }
     }
 
-    /// The address of the first page.
-    pub(crate) fn first(&self, url: &Url) -> Url {
-        let mut url = url.clone();
+    /// The pages from this address on.
+    pub(crate) fn begin(&self, url: &Url) -> Course {
+        let mut first = url.clone();
         match &self.how {
-            How::Numbered { parameter, first } => set(&mut url, parameter, &first.to_string()),
-            How::Offset { parameter } => set(&mut url, parameter, "0"),
+            How::Numbered {
+                parameter,
+                first: number,
+            } => set(&mut first, parameter, &number.to_string()),
+            How::Offset { parameter } => set(&mut first, parameter, "0"),
             _ => {}
         }
-        url
+        Course {
+            how: self.how.clone(),
+            at: first,
+            ended: false,
+            pages: 0,
+            records: 0,
+            mark: None,
+            last: None,
+        }
+    }
+}
+
+/// Pages while they are read.
+pub(crate) struct Course {
+    how: How,
+    /// The page that is to be read.
+    at: Url,
+    ended: bool,
+    /// How many pages were read, and how many records were in them.
+    pages: u64,
+    records: u64,
+    /// A page that was read, the first, second, fourth or eighth and so on: whoever goes round comes to one of them again.
+    mark: Option<Url>,
+    /// What stands for the records of the page before.
+    last: Option<u64>,
+}
+
+impl Course {
+    /// The page that is to be read; none after the last.
+    pub(crate) fn at(&self) -> Option<&Url> {
+        (!self.ended).then_some(&self.at)
     }
 
-    /// The address of the page after this one, if there is one.
-    pub(crate) fn next(&self, at: &Url, page: &Page<'_>) -> Result<Option<Url>> {
-        let mut url = at.clone();
+    /// Goes on to the page after the one that was read.
+    ///
+    /// # Errors
+    /// When the pages would not come to an end.
+    pub(crate) fn turn(&mut self, page: &Page<'_>) -> Result<()> {
+        self.pages += 1;
+        self.records += page.records as u64;
+        if self.pages.is_power_of_two() {
+            self.mark = Some(self.at.clone());
+        }
+        let Some(next) = self.next(page)? else {
+            self.ended = true;
+            return Ok(());
+        };
+        if next == self.at || self.mark.as_ref() == Some(&next) {
+            let message =
+                "the API names a page as the next one that was read already, which would go on for ever";
+            return Err(Error::new(ErrorKind::Format, message));
+        }
+        self.at = next;
+        Ok(())
+    }
+
+    fn next(&mut self, page: &Page<'_>) -> Result<Option<Url>> {
+        let mut url = self.at.clone();
         match &self.how {
             How::One => return Ok(None),
             How::Numbered { .. } | How::Offset { .. } if page.records == 0 => return Ok(None),
             How::Numbered { parameter, first } => {
-                set(&mut url, parameter, &(first + page.number + 1).to_string());
+                differs(&mut self.last, parameter, page)?;
+                set(&mut url, parameter, &first.saturating_add(self.pages).to_string());
             }
-            How::Offset { parameter } => set(&mut url, parameter, &page.before_next.to_string()),
-            How::Cursor { pointer, parameter } => match page.body.pointer(pointer) {
-                Some(Value::String(cursor)) if !cursor.is_empty() => set(&mut url, parameter, cursor),
-                Some(Value::Number(cursor)) => set(&mut url, parameter, &cursor.to_string()),
-                _ => return Ok(None),
-            },
-            How::NextUrl { pointer } => match page.body.pointer(pointer).and_then(Value::as_str) {
-                Some(next) if !next.is_empty() => url = joined(at, next)?,
+            How::Offset { parameter } => {
+                differs(&mut self.last, parameter, page)?;
+                set(&mut url, parameter, &self.records.to_string());
+            }
+            How::Cursor { pointer, parameter } => {
+                let cursor = page.body.at(pointer);
+                match (cursor.and_then(Raw::value), cursor) {
+                    (Some(Value::String(cursor)), _) if !cursor.is_empty() => {
+                        set(&mut url, parameter, &cursor)
+                    }
+                    // As it stands, since it may be larger than numbers are here.
+                    (Some(Value::Number(_)), Some(cursor)) => set(&mut url, parameter, cursor.text()),
+                    _ => return Ok(None),
+                }
+            }
+            How::NextUrl { pointer } => match page.body.at(pointer).and_then(Raw::value) {
+                Some(Value::String(next)) if !next.is_empty() => url = joined(&url, &next)?,
                 _ => return Ok(None),
             },
             How::LinkHeader => match page.answer.next_link() {
-                Some(next) => url = joined(at, &next)?,
+                Some(next) => url = joined(&url, &next)?,
                 None => return Ok(None),
             },
-        }
-        if url == *at {
-            let message = "the API names the page itself as the next one, which would go on for ever";
-            return Err(Error::new(ErrorKind::Format, message));
         }
         Ok(Some(url))
     }
 }
 
+/// Where only an empty page is the end, one that has what the one before had shows that there will be none.
+fn differs(last: &mut Option<u64>, parameter: &str, page: &Page<'_>) -> Result<()> {
+    let mut hasher = DefaultHasher::new();
+    page.list.hash(&mut hasher);
+    let digest = hasher.finish();
+    if last.replace(digest) == Some(digest) {
+        let message = format!(
+            "two pages one after the other have the same records: the API does not know the parameter `{parameter}`, or gives its last page for ever"
+        );
+        return Err(Error::new(ErrorKind::Format, message));
+    }
+    Ok(())
+}
+
 /// A page that was read.
 pub(crate) struct Page<'a> {
-    pub(crate) body: &'a Value,
+    pub(crate) body: Raw<'a>,
     pub(crate) answer: &'a Answer,
-    /// How many pages came before it.
-    pub(crate) number: u64,
+    /// The text of its records, and how many they are.
+    pub(crate) list: &'a str,
     pub(crate) records: usize,
-    /// How many records come before the next one.
-    pub(crate) before_next: u64,
 }
 
 /// Gives a parameter this value, whether it has one or not.
@@ -134,15 +211,16 @@ fn set(url: &mut Url, name: &str, value: &str) {
         .append_pair(name, value);
 }
 
-/// An address on the same host: what lets one in there is not for another.
+/// An address of the same host, port and scheme: what lets one in there is not for another.
 fn joined(at: &Url, next: &str) -> Result<Url> {
     let url = at.join(next).map_err(|error| {
         Error::new(ErrorKind::Format, "the API names a next page that has no address").because(error)
     })?;
     if url.origin() != at.origin() {
         let message = format!(
-            "the API names a next page on another host, {}, where one is not let in by the same secret",
-            url.host_str().unwrap_or_default()
+            "the API names a next page at {}, where this one is at {}: what lets one in here is not sent there, so begin there, if that is right",
+            url.origin().ascii_serialization(),
+            at.origin().ascii_serialization()
         );
         return Err(Error::new(ErrorKind::Access, message));
     }

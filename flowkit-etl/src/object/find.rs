@@ -30,6 +30,10 @@ impl Bucket {
         }
         let message = if pattern.is_empty() || pattern.ends_with('/') {
             format!("there is no object below {self}/{pattern}")
+        } else if self.is_folder(pattern).await {
+            format!(
+                "there is no object {self}/{pattern}: what lies below it is named with a slash, `{pattern}/`"
+            )
         } else {
             format!("there is no object {self}/{pattern}")
         };
@@ -47,6 +51,16 @@ impl Bucket {
         };
         found.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(found)
+    }
+
+    /// Whether this is no pattern, and there are objects below it. What cannot be found out is not so.
+    async fn is_folder(&self, key: &str) -> bool {
+        let place = self.path(key).ok().filter(|_| !key.contains(['*', '?', '[']));
+        let Some(place) = place else {
+            return false;
+        };
+        let below = self.store().list_with_delimiter(Some(&place)).await;
+        below.is_ok_and(|below| !below.objects.is_empty() || !below.common_prefixes.is_empty())
     }
 
     /// The object of a key.

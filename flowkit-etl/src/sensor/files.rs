@@ -87,19 +87,12 @@ impl Condition for Files {
 
 /// The files that match, as they are.
 fn look(pattern: &Path, since: Option<SystemTime>) -> Result<BTreeMap<PathBuf, State>> {
-    let hidden = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'))
-    };
     let files = match crate::matching::matching(pattern) {
         Err(error) if error.kind() == ErrorKind::NotFound && !pattern.is_dir() => return Ok(BTreeMap::new()),
         files => files?,
     };
     let mut there = BTreeMap::new();
     for file in files {
-        if hidden(&file) && !hidden(pattern) {
-            continue;
-        }
         let metadata = match file.metadata() {
             // It went between the two looks.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

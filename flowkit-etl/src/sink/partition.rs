@@ -65,6 +65,9 @@ impl Partitioning {
 
     /// The rows of a batch by the directory in which they belong, in the order in which the directories are met. The directory is empty without partitioning.
     pub(crate) fn split(&self, batch: &RecordBatch) -> Result<Vec<(String, RecordBatch)>> {
+        if batch.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
         if self.by.is_empty() {
             return Ok(vec![(String::new(), batch.clone())]);
         }

@@ -109,7 +109,7 @@ impl CsvSource {
     }
 
     /// Sets records aside that have too few or too many fields, or a value that its column cannot hold, instead of failing at the first one.
-    /// The stream ends with an error if they are more than is tolerated of the records that it read itself.
+    /// The stream ends with an error if they are more than is tolerated of the records that it read itself. A batch of which all records are bad comes without rows.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
         self.setting = Setting {
@@ -299,12 +299,15 @@ impl Head {
 /// Takes a byte order mark away, and refuses what shows that it is no UTF-8.
 fn decodable(origin: &str, text: &mut Vec<u8>) -> Result<()> {
     let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let is_wide =
-        text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) || first_line.contains(&0);
-    if is_wide {
+    let has_zeros = first_line.contains(&0);
+    if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) || has_zeros && is_wide(text) {
         let message =
             format!("{origin} is UTF-16: convert the file, for example with `iconv -f UTF-16 -t UTF-8`");
         return Err(Error::new(ErrorKind::Encoding, message));
+    }
+    if has_zeros {
+        let message = format!("{origin} has a byte of zero in its first line: is it a CSV file, and whole?");
+        return Err(Error::new(ErrorKind::Format, message));
     }
     if text.starts_with(&[0xef, 0xbb, 0xbf]) {
         text.drain(..3);
@@ -321,6 +324,16 @@ fn decodable(origin: &str, text: &mut Vec<u8>) -> Result<()> {
             "{origin} line {line}: is not UTF-8: convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
         ),
     ))
+}
+
+/// Whether text with bytes of zero in its first line looks like UTF-16: they are all on the same side, and the end of the line has one, too.
+fn is_wide(text: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    let line = text.get(..end).unwrap_or_default();
+    let all_at = |side: usize| memchr::memchr_iter(0, line).all(|at| at % 2 == side);
+    let is_little = all_at(1) && text.get(end + 1).is_none_or(|byte| *byte == 0);
+    let is_big = all_at(0) && (end == text.len() || line.ends_with(&[0]));
+    is_little || is_big
 }
 
 fn csv_reader(delimiter: u8, text: &[u8]) -> ::csv::Reader<&[u8]> {

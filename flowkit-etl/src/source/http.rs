@@ -5,15 +5,14 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::infer_json_schema_from_iterator;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream;
-use reqwest::{Client, Url};
+use reqwest::{Client, StatusCode};
 use serde_json::Value as Json;
-use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Endpoint, Page, Pages};
+use crate::http::{Course, Endpoint, Page, Pages, Raw};
 use crate::since::Since;
 use crate::source::Source;
 use crate::stream::BatchStream;
@@ -22,8 +21,8 @@ use crate::value::Value;
 
 /// The records of an HTTP API that answers in JSON, page after page. A page at a time is in memory.
 ///
-/// Without [`schema`](Self::schema) the columns are inferred from the first page that has records, all nullable; a member that only a later page has is then an error, since it would be lost. With one, members
-/// that are no columns are left out.
+/// Without [`schema`](Self::schema) the columns are inferred from the first page that has records, all nullable; one that has texts beside numbers or truth values is text, and has those as they stand. A member that only
+/// a later page has is then an error, since it would be lost. With a schema, members that are no columns are left out.
 #[derive(Debug, Clone)]
 pub struct HttpSource {
     endpoint: Endpoint,
@@ -76,8 +75,8 @@ impl HttpSource {
     async fn begin(&self) -> Result<BatchStream> {
         let mut reading = self.reading()?;
         // The first page with records says what the columns are, if nobody does.
-        let mut first = Vec::new();
-        while first.is_empty() {
+        let mut first = Records::default();
+        while first.count == 0 {
             match reading.page().await? {
                 Some(records) => first = records,
                 None => break,
@@ -115,18 +114,15 @@ impl HttpSource {
         }
         Ok(Reading {
             client: endpoint.client()?,
-            next: Some(self.pages.first(endpoint.url())),
+            course: self.pages.begin(endpoint.url()),
             endpoint,
-            source: self.clone(),
-            number: 0,
-            before: 0,
-            free: Instant::now(),
+            pointer: self.records.clone(),
         })
     }
 }
 
 /// Pages while they are read, how their records become batches, and the records that were read already.
-type UnderWay = (Reading, Decoder, Option<Vec<Json>>);
+type UnderWay = (Reading, Decoder, Option<Records>);
 
 /// The batch of the next page that has records.
 async fn next_batch(
@@ -140,7 +136,7 @@ async fn next_batch(
                 None => return Ok(None),
             },
         };
-        if let Some(batch) = decoder.batch(records)? {
+        if let Some(batch) = decoder.batch(&records)? {
             return Ok(Some((batch, (reading, decoder, None))));
         }
     }
@@ -156,56 +152,71 @@ impl Source for HttpSource {
 struct Reading {
     client: Client,
     endpoint: Endpoint,
-    source: HttpSource,
-    next: Option<Url>,
-    number: u64,
-    before: u64,
-    /// When the next request may be sent.
-    free: Instant,
+    course: Course,
+    /// Where the records of a page are.
+    pointer: String,
 }
 
 impl Reading {
     /// The records of the next page, if there is one.
-    async fn page(&mut self) -> Result<Option<Vec<Json>>> {
-        let Some(url) = self.next.take() else {
+    async fn page(&mut self) -> Result<Option<Records>> {
+        let Some(url) = self.course.at() else {
             return Ok(None);
         };
-        sleep_until(self.free).await;
-        self.free = Instant::now() + self.endpoint.spacing();
         let endpoint = self.endpoint.at(url.clone());
         let answer = endpoint.ask(&self.client).await?;
         let wrong = |what: &str| Error::new(ErrorKind::Format, format!("{endpoint} {what}"));
-        let mut body: Json = serde_json::from_slice(&answer.body)
-            .map_err(|error| wrong("does not answer in JSON").because(error))?;
-        let records = match body.pointer_mut(&self.source.records).map(Json::take) {
-            Some(Json::Array(records)) => records,
-            _ if self.source.records.is_empty() => {
+        let no_json = || wrong("does not answer in JSON");
+        // Where there is nothing to be answered, there are no records.
+        let is_silent = answer.status == StatusCode::NO_CONTENT;
+        let text = std::str::from_utf8(&answer.body).map_err(|error| no_json().because(error))?;
+        let body = Raw::new(if is_silent { "null" } else { text });
+        let body = body.map_err(|error| no_json().because(error))?;
+        let list = body.at(&self.pointer).filter(|list| list.elements().is_some());
+        let records = match list {
+            Some(list) => Records::of(list),
+            None if is_silent => Records::default(),
+            None if self.pointer.is_empty() => {
                 return Err(wrong("does not answer with a list: say where it is by `records`"));
             }
-            _ => {
-                return Err(wrong(&format!(
-                    "has no list at `{}` in its answer",
-                    self.source.records
-                )));
-            }
+            None => return Err(wrong(&format!("has no list at `{}` in its answer", self.pointer))),
         };
-        self.before += records.len() as u64;
-        let page = Page {
-            body: &body,
+        self.course.turn(&Page {
+            body,
             answer: &answer,
-            number: self.number,
-            records: records.len(),
-            before_next: self.before,
-        };
-        self.next = self.source.pages.next(&url, &page)?;
-        self.number += 1;
+            list: &records.list,
+            records: records.count,
+        })?;
         Ok(Some(records))
+    }
+}
+
+/// The records of a page, as they stand in it.
+#[derive(Default)]
+struct Records {
+    /// A list of JSON, if there are any.
+    list: String,
+    count: usize,
+}
+
+impl Records {
+    fn of(list: Raw<'_>) -> Self {
+        let list = list.text().to_owned();
+        let records = Self { list, count: 0 };
+        let count = records.each().count();
+        Self { count, ..records }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &str> {
+        let list = Raw::new(&self.list).ok().and_then(Raw::elements);
+        list.into_iter().flatten().map(Raw::text)
     }
 }
 
 /// How records become batches.
 struct Decoder {
     schema: SchemaRef,
+    /// Whether the columns were inferred: then no other member may come, and those that were told to be texts since there are texts among them take numbers.
     strict: bool,
     origin: String,
 }
@@ -215,6 +226,7 @@ impl Decoder {
         let decoder = ReaderBuilder::new(self.schema.clone())
             .with_batch_size(rows)
             .with_strict_mode(self.strict)
+            .with_coerce_primitive(self.strict)
             .build_decoder();
         decoder.map_err(|error| {
             Error::new(ErrorKind::Schema, "these columns cannot be read from JSON").because(error)
@@ -222,15 +234,14 @@ impl Decoder {
     }
 
     /// All records of a page.
-    fn batch(&self, records: Vec<Json>) -> Result<Option<RecordBatch>> {
-        match self.decode(&records) {
+    fn batch(&self, records: &Records) -> Result<Option<RecordBatch>> {
+        match self.decode(records.count, records.each()) {
             Ok(batch) => Ok(batch),
             Err(error) => {
                 // Alone, the bad one says where it is.
-                let bad = records.iter().enumerate().find_map(|(index, record)| {
-                    self.decode(std::slice::from_ref(record))
-                        .err()
-                        .map(|error| (index, error))
+                let bad = records.each().enumerate().find_map(|(index, record)| {
+                    let alone = self.decode(1, std::iter::once(record));
+                    alone.err().map(|error| (index, error))
                 });
                 let (index, error) = bad.unwrap_or((0, error));
                 let hint = if self.strict {
@@ -247,22 +258,31 @@ impl Decoder {
         }
     }
 
-    fn decode(&self, records: &[Json]) -> Result<Option<RecordBatch>> {
-        let wrong = |error: arrow_schema::ArrowError| Error::new(ErrorKind::Schema, error.to_string());
-        let mut decoder = self.decoder(records.len().max(1))?;
-        decoder.serialize(records).map_err(wrong)?;
+    fn decode<'a>(
+        &self,
+        count: usize,
+        records: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<RecordBatch>> {
+        let wrong = |error: ArrowError| Error::new(ErrorKind::Schema, error.to_string());
+        let mut decoder = self.decoder(count.max(1))?;
+        for record in records {
+            decoder.decode(record.as_bytes()).map_err(wrong)?;
+        }
         decoder.flush().map_err(wrong)
     }
 }
 
 /// The columns that these records have.
-fn inferred(endpoint: &Endpoint, records: &[Json]) -> Result<SchemaRef> {
-    if records.is_empty() {
+fn inferred(endpoint: &Endpoint, records: &Records) -> Result<SchemaRef> {
+    if records.count == 0 {
         let message =
             format!("{endpoint} has no records, from which columns could be told: give them with `schema`");
         return Err(Error::new(ErrorKind::NotFound, message));
     }
-    let inferred = infer_json_schema_from_iterator(records.iter().map(Ok)).map_err(|error| {
+    let values = records.each().map(|record| {
+        serde_json::from_str::<Json>(record).map_err(|error| ArrowError::JsonError(error.to_string()))
+    });
+    let inferred = infer_json_schema_from_iterator(values).map_err(|error| {
         let message = format!("cannot tell the types of the columns of {endpoint}: give them with `schema`");
         Error::new(ErrorKind::Format, message).because(error)
     })?;

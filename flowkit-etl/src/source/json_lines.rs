@@ -24,10 +24,13 @@ use crate::traffic::reading;
 const INFER_RECORDS: usize = 10_000;
 /// No more of a file than this is held in memory for it.
 const INFER_BYTES: u64 = 4 * 1024 * 1024;
+/// What some programs write before UTF-8.
+const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Files of JSON lines, one or all that match a pattern, compressed or not, here or [elsewhere](Self::at).
 ///
-/// Without [`schema`](Self::schema) the columns are inferred from the first 10,000 records of the first file, up to 4 MiB of it; all are nullable.
+/// Without [`schema`](Self::schema) the columns are inferred from the first 10,000 records of the first file, up to 4 MiB of it; all are nullable, and one that has texts beside numbers or truth values is text and
+/// has those as they stand. A byte order mark is no part of the text.
 /// Members of an object that are no columns are left out, unless [`strict`](Self::strict) makes them errors.
 #[derive(Debug, Clone)]
 pub struct JsonLinesSource {
@@ -86,7 +89,7 @@ impl JsonLinesSource {
     }
 
     /// Sets records aside that are no JSON, or have a value that its column cannot hold, instead of failing at the first one.
-    /// The stream ends with an error if they are more than is tolerated of the records that it read itself.
+    /// The stream ends with an error if they are more than is tolerated of the records that it read itself. A batch of which all records are bad comes without rows.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
         self.setting = Setting {
@@ -106,19 +109,20 @@ impl JsonLinesSource {
         let format = Arc::new(JsonFormat {
             schema: schema.clone(),
             strict: self.strict,
+            coerce: self.schema.is_none(),
         });
         // That these can be columns is known now, and not only once there is a record.
         format.decoder(1)?;
         let (of_batches, rows, sieve) = (schema.clone(), self.batch_rows, self.setting.sieve());
         let judged = sieve.clone();
         let open = move |file: &Input| -> Result<FileBatches> {
-            let reader = file.open()?;
+            let (head, reader) = opened(file)?;
             let origin = file.to_string();
             let batches = TextReader::new(
                 format.clone(),
                 (of_batches.clone(), rows),
                 (origin, sieve.clone()),
-                (Vec::new(), 0, reader),
+                (head, 0, reader),
             )?;
             Ok(Box::new(batches))
         };
@@ -127,9 +131,8 @@ impl JsonLinesSource {
 
     /// The columns that the first records have. Those that are no JSON are told when they are read.
     fn infer(&self, file: &Input) -> Result<SchemaRef> {
-        let mut text = Vec::new();
-        let read = file
-            .open()?
+        let (mut text, reader) = opened(file)?;
+        let read = reader
             .take(INFER_BYTES)
             .read_to_end(&mut text)
             .map_err(|error| Error::io("read", file.path(), error))?;
@@ -171,10 +174,23 @@ impl Source for JsonLinesSource {
     }
 }
 
+/// The first bytes of a file, without a byte order mark, and what is read after them.
+fn opened(file: &Input) -> Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let (mut reader, mut head) = (file.open()?, Vec::new());
+    let first = (&mut reader).take(MARK.len() as u64).read_to_end(&mut head);
+    first.map_err(|error| Error::io("read", file.path(), error))?;
+    if head == MARK {
+        head.clear();
+    }
+    Ok((head, reader))
+}
+
 /// How lines are decoded.
 struct JsonFormat {
     schema: SchemaRef,
     strict: bool,
+    /// Whether columns of text take numbers and truth values, since that they are text was inferred from there being both.
+    coerce: bool,
 }
 
 impl JsonFormat {
@@ -182,6 +198,7 @@ impl JsonFormat {
         let decoder = ReaderBuilder::new(exact::widened(&schema))
             .with_batch_size(rows)
             .with_strict_mode(strict)
+            .with_coerce_primitive(self.coerce)
             .build_decoder()
             .map_err(|error| {
                 Error::new(ErrorKind::Schema, "these columns cannot be read from JSON").because(error)

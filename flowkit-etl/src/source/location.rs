@@ -36,7 +36,7 @@ enum Kind {
 }
 
 impl Location {
-    /// A file of this system, or all that match a pattern such as `season/*.csv`.
+    /// A file of this system, or all that match a pattern such as `season/*.csv` or `season/**/*.csv`. Names that begin with a dot match only where the pattern has the dot: what a sink is still writing is in such.
     pub fn path(path: impl AsRef<Path>) -> Self {
         Self(Kind::Path(path.as_ref().to_owned()))
     }

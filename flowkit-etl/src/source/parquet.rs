@@ -56,13 +56,18 @@ impl ParquetSource {
 
     /// What is opened off the caller's thread.
     pub(crate) fn open_files(&self, files: Vec<Input>) -> Result<(SchemaRef, FileBatches)> {
-        let schema = match files.first() {
-            Some(first) => ParquetFile::open(first, self.columns.as_deref())?.schema,
+        let first = files.first();
+        let mut first = first
+            .map(|first| ParquetFile::open(first, self.columns.as_deref()))
+            .transpose()?;
+        let schema = match &first {
+            Some(first) => first.schema.clone(),
             None => Arc::new(Schema::empty()),
         };
         let (wanted, rows, expected) = (self.columns.clone(), self.batch_rows, schema.clone());
         let open = move |input: &Input| -> Result<FileBatches> {
-            let file = ParquetFile::open(input, wanted.as_deref())?;
+            let opened = first.take();
+            let file = opened.map_or_else(|| ParquetFile::open(input, wanted.as_deref()), Ok)?;
             if file.schema.fields() != expected.fields() {
                 return Err(Error::new(
                     ErrorKind::Schema,

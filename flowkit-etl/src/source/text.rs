@@ -100,18 +100,12 @@ impl TextReader {
         })
     }
 
-    /// The next batch that has rows.
+    /// The next batch. One of bad records alone has no rows, and is handed on so that whoever takes those gets them before they are many.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            let batch = match self.decode() {
-                Ok(batch) => batch,
-                Err(Trouble::Record) => Some(self.sift()?),
-                Err(Trouble::Read(error)) => return Err(error),
-            };
-            match batch {
-                Some(batch) if batch.num_rows() == 0 => {}
-                batch => return Ok(batch),
-            }
+        match self.decode() {
+            Ok(batch) => Ok(batch),
+            Err(Trouble::Record) => self.sift().map(Some),
+            Err(Trouble::Read(error)) => Err(error),
         }
     }
 

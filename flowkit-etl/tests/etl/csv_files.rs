@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use flowkit_etl::arrow_schema::DataType;
 use flowkit_etl::source::{CsvSource, Source};
 use flowkit_etl::{ErrorKind, Rejects, Tolerance};
+use futures::StreamExt;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -301,4 +302,44 @@ async fn the_columns_of_a_type_make_its_rows_of_whatever_a_file_looks_like() {
     );
     let source = CsvSource::new(&path).schema(flowkit_etl::schema_of::<Row>().unwrap());
     assert_eq!(rows(&source).await.unwrap(), [row("7", 1.0), row("8", 2.0)]);
+}
+
+#[tokio::test]
+async fn bad_records_are_told_as_they_come_also_where_no_good_one_is_among_them() {
+    let (_directory, path) = file("plant,height\n".to_owned() + &"a,tall\n".repeat(2_000) + "b,1\n");
+    let rejects = Rejects::new();
+    let source = CsvSource::new(&path)
+        .schema(columns(&[
+            ("plant", DataType::Utf8),
+            ("height", DataType::Float64),
+        ]))
+        .batch_rows(10)
+        .set_aside(Tolerance::ALL, &rejects);
+    let mut batches = source.open().await.unwrap();
+    assert_eq!(batches.next().await.unwrap().unwrap().num_rows(), 0);
+    let told = rejects.rejected();
+    assert!((10..=100).contains(&told), "{told}, of which some are read ahead");
+    assert_eq!(batches.collect_rows::<Row>().await.unwrap(), [row("b", 1.0)]);
+    assert_eq!(rejects.rejected(), 2_000);
+}
+
+#[tokio::test]
+async fn a_header_with_a_byte_of_zero_is_utf_16_only_if_the_others_look_like_it() {
+    let wide = |bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        "größe,height\na,1\n".encode_utf16().flat_map(bytes).collect()
+    };
+    for text in [wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+        let (_directory, path) = file(text);
+        let error = CsvSource::new(&path).open().await.unwrap_err();
+        assert!(error.to_string().contains("is UTF-16"), "{error}");
+    }
+    for text in ["plant,hei\0ght\na,1\n", "PK\u{3}\u{4}\0\0\0\n", "plant\0\0\0,a\n"] {
+        let (_directory, path) = file(text);
+        let error = CsvSource::new(&path).open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(
+            error.to_string().contains("a byte of zero in its first line"),
+            "{error}"
+        );
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use flowkit_etl::arrow_array::cast::AsArray;
+use flowkit_etl::arrow_array::types::{Decimal128Type, Float64Type};
 use flowkit_etl::arrow_schema::{DataType, TimeUnit};
 use flowkit_etl::http::{Auth, Endpoint, Pages};
 use flowkit_etl::sensor::{HttpCondition, Sensor};
@@ -22,24 +24,24 @@ struct Record {
 }
 
 /// Records from this number on, so many.
-fn records(from: usize, count: usize) -> Vec<Value> {
+pub(crate) fn records(from: usize, count: usize) -> Vec<Value> {
     (from..from + count)
         .map(|number| json!({ "number": number, "name": format!("plant {number}") }))
         .collect()
 }
 
-fn parameter(request: &Request, name: &str) -> Option<String> {
+pub(crate) fn parameter(request: &Request, name: &str) -> Option<String> {
     let (_, query) = request.path.split_once('?')?;
     query
         .split('&')
         .find_map(|pair| pair.strip_prefix(&format!("{name}=")).map(str::to_owned))
 }
 
-fn endpoint(server: &Server, path: &str) -> Endpoint {
+pub(crate) fn endpoint(server: &Server, path: &str) -> Endpoint {
     Endpoint::new(&format!("{}{path}", server.address)).unwrap()
 }
 
-async fn numbers(source: HttpSource) -> Result<Vec<i64>> {
+pub(crate) async fn numbers(source: HttpSource) -> Result<Vec<i64>> {
     let rows: Vec<Record> = source.open().await?.collect_rows().await?;
     Ok(rows.into_iter().map(|row| row.number).collect())
 }
@@ -355,4 +357,47 @@ async fn requests_are_spaced_and_a_sensor_asks_until_the_answer_is_right() {
         5
     );
     assert!(began.elapsed() >= Duration::from_millis(500));
+}
+
+/// An answer of this text as it stands.
+fn text(body: &str) -> Reply {
+    Reply::json(body)
+}
+
+#[tokio::test]
+async fn numbers_come_as_they_stand_in_the_answer() {
+    let server = Server::start(|_, request| match request.path.as_str() {
+        "/mixed" => {
+            text(r#"[{"number": 1}, {"number": "x"}, {"number": 0.10}, {"number": 12345678901234567890}]"#)
+        }
+        _ => text(
+            r#"{"total": 3, "\u0064ata": {"~/": [
+                {"height": 31.245270191439438, "price": 12345678901234567.89, "name": "a"},
+                {
+                    "height": -0.1, "price": "0.10", "name": "}{\"", "height": 0.1
+                }
+            ]}}"#,
+        ),
+    })
+    .await;
+    let schema = columns(&[
+        ("height", DataType::Float64),
+        ("price", DataType::Decimal128(20, 2)),
+        ("name", DataType::Utf8),
+    ]);
+    let source = HttpSource::new(endpoint(&server, "/"))
+        .records("/data/~0~1")
+        .schema(schema);
+    let batches = source.open().await.unwrap().collect_batches().await.unwrap();
+    let batch = &batches[0];
+    let heights = batch.column(0).as_primitive::<Float64Type>();
+    assert_eq!(heights.values(), &[31.245_270_191_439_438, 0.1]);
+    let prices = batch.column(1).as_primitive::<Decimal128Type>();
+    assert_eq!(prices.values(), &[1_234_567_890_123_456_789, 10]);
+    assert_eq!(batch.column(2).as_string::<i32>().value(1), "}{\"");
+
+    let mixed = HttpSource::new(endpoint(&server, "/mixed"));
+    let batches = mixed.open().await.unwrap().collect_batches().await.unwrap();
+    let texts: Vec<_> = batches[0].column(0).as_string::<i32>().iter().flatten().collect();
+    assert_eq!(texts, ["1", "x", "0.10", "12345678901234567890"]);
 }

@@ -104,3 +104,43 @@ async fn a_file_without_any_object_asks_for_its_columns() {
     let error = JsonLinesSource::new(&path).open().await.unwrap_err();
     assert!(error.to_string().contains("no line of"), "{error}");
 }
+
+#[tokio::test]
+async fn a_column_of_texts_and_numbers_holds_both_as_texts_if_nobody_said_what_it_is() {
+    let (_directory, path) = file("{\"plant\":1}\n{\"plant\":\"x\"}\n{\"plant\":0.10}\n{\"plant\":true}\n");
+    let source = JsonLinesSource::new(&path);
+    let rows: Vec<Row> = source.open().await.unwrap().collect_rows().await.unwrap();
+    let plants: Vec<&str> = rows.iter().filter_map(|row| row.plant.as_deref()).collect();
+    assert_eq!(plants, ["1", "x", "0.10", "true"]);
+    let said = source.schema(columns(&[("plant", DataType::Utf8)]));
+    let error = said
+        .open()
+        .await
+        .unwrap()
+        .collect_rows::<Row>()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Rejected,
+        "a column that is said to be text has no numbers"
+    );
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_the_first_record() {
+    let (_directory, path) =
+        file("\u{feff}{\"plant\":\"a\",\"height\":1.5}\n{\"plant\":\"b\",\"height\":2}\n");
+    let schema = columns(&[("plant", DataType::Utf8), ("height", DataType::Float64)]);
+    let source = JsonLinesSource::new(&path);
+    for source in [source.clone(), source.schema(schema)] {
+        let rows: Vec<Row> = source.open().await.unwrap().collect_rows().await.unwrap();
+        assert_eq!(rows.len(), 2);
+    }
+    for content in ["", "\u{feff}", "\u{feff}\n"] {
+        let (_directory, path) = file(content);
+        let source = JsonLinesSource::new(&path).schema(columns(&[("plant", DataType::Utf8)]));
+        let rows: Vec<Row> = source.open().await.unwrap().collect_rows().await.unwrap();
+        assert!(rows.is_empty());
+    }
+}

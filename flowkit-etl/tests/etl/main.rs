@@ -47,6 +47,8 @@ mod formats;
 #[cfg(all(feature = "http", feature = "sensors", feature = "parquet"))]
 mod http_apis;
 #[cfg(all(feature = "http", feature = "sensors", feature = "parquet"))]
+mod http_limits;
+#[cfg(all(feature = "http", feature = "sensors", feature = "parquet"))]
 mod http_server;
 #[cfg(all(
     feature = "sqlite",

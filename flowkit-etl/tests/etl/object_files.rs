@@ -75,6 +75,7 @@ async fn objects_are_named_by_key_prefix_or_pattern_and_read_in_the_order_of_the
             ("season/absent.csv", "there is no object {}/season/absent.csv"),
             ("season/*.parquet", "there is no object {}/season/*.parquet"),
             ("winter/", "there is no object below {}/winter/"),
+            ("winter", "there is no object {}/winter"),
         ] {
             let error = csv(&bucket, pattern).open().await.unwrap_err();
             assert_eq!(
@@ -88,6 +89,25 @@ async fn objects_are_named_by_key_prefix_or_pattern_and_read_in_the_order_of_the
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_key_that_lacks_its_slash_is_told_to_name_what_lies_below_it() {
+    let server = S3::start().await;
+    server.put("season/a.csv", file("x.csv", &plants(1)).await).await;
+    // This server has directories, and fails where S3 has no object of such a name.
+    server.faults(|asked| match (asked.method.as_str(), asked.path.as_str()) {
+        ("HEAD", "/plants/season") => Fault::Status(404),
+        _ => Fault::None,
+    });
+    let error = csv(&server.bucket(""), "season").open().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (
+            ErrorKind::NotFound,
+            "there is no object s3://plants/season: what lies below it is named with a slash, `season/`",
+        )
+    );
 }
 
 #[tokio::test]

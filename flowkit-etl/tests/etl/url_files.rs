@@ -11,6 +11,7 @@ use flowkit_etl::sink::{FileFormat, FileSink, LoadId, Sink};
 use flowkit_etl::source::{CsvSource, FileSource, Location, ParquetSource, Source};
 use flowkit_etl::{ErrorKind, Result};
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use crate::http_server::{Reply, Server};
 use crate::plants::{Plant, plants, stream};
@@ -352,4 +353,65 @@ async fn a_large_file_is_not_brought_faster_than_it_is_taken() {
     // Who reads no more is not sent to any more.
     drop(batches);
     server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_parquet_file_of_which_the_server_gives_no_parts_is_brought_once() {
+    let content = file("a.parquet", &plants(10)).await;
+    let server = Server::start(move |_, _| Reply {
+        body: content.clone(),
+        ..Reply::json("")
+    })
+    .await;
+    let source = ParquetSource::at(Location::url(&at(&server, "/a.parquet")));
+    assert_eq!(rows(&source).await.unwrap(), plants(10));
+    assert_eq!(server.paths(), ["/a.parquet"]);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_after_its_last_byte_is_whole() {
+    let all = plants(1_000);
+    let content = file("a.csv", &all).await;
+    let length = content.len();
+    for claimed in [length, length + 1] {
+        let content = content.clone();
+        // In chunks, of which the last one, that says that it was the last, never comes.
+        let server = Server::start(move |number, request| match number {
+            0 => {
+                let text = format!("{:x}\r\n{}\r\n", content.len(), String::from_utf8_lossy(&content));
+                let reply = Reply {
+                    body: text.into_bytes(),
+                    ..Reply::file(request, &content, "1")
+                };
+                reply.header("Transfer-Encoding: chunked")
+            }
+            _ => Reply::status(416)
+                .header(format!("Content-Range: bytes */{claimed}"))
+                .header("ETag: \"1\""),
+        })
+        .await;
+        let read = rows(&csv(&at(&server, "/a.csv"))).await;
+        match read {
+            Ok(rows) => assert!(claimed == length && rows == all),
+            Err(error) => assert!(claimed > length, "{error:?}"),
+        }
+        assert_eq!(server.paths().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_file_are_asked_for_no_faster_than_the_endpoint_may_be_asked() {
+    let all = plants(20_000);
+    let content = file("a.csv", &all).await;
+    let server = Server::start(move |number, request| match number {
+        0 => Reply::status(302).header("Location: /b.csv"),
+        1 => Reply::file(request, &content, "1").breaking(),
+        _ => Reply::file(request, &content, "1"),
+    })
+    .await;
+    let began = Instant::now();
+    let spaced = at(&server, "/a.csv").at_most(4, Duration::from_secs(2));
+    assert_eq!(rows(&csv(&spaced)).await.unwrap(), all);
+    assert_eq!(server.paths(), ["/a.csv", "/b.csv", "/a.csv"]);
+    assert!(began.elapsed() >= Duration::from_secs(1));
 }
