@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, RANGE};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 
@@ -246,7 +246,8 @@ impl Endpoint {
             let status = response.status();
             let Some(to) = leads_to(status, response.headers(), &url) else {
                 // That there is no such part says something about the file.
-                let partless = status == StatusCode::RANGE_NOT_SATISFIABLE && headers.contains_key(RANGE);
+                let partless = status == StatusCode::RANGE_NOT_SATISFIABLE
+                    && headers.contains_key(reqwest::header::RANGE);
                 return match self.refusal(status, response.headers()) {
                     Some(refusal) if !partless => Err(refusal),
                     _ => Ok(response),

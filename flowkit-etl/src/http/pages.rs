@@ -155,7 +155,7 @@ impl Course {
                 let cursor = page.body.at(pointer);
                 match (cursor.and_then(Raw::value), cursor) {
                     (Some(Value::String(cursor)), _) if !cursor.is_empty() => {
-                        set(&mut url, parameter, &cursor)
+                        set(&mut url, parameter, &cursor);
                     }
                     // As it stands, since it may be larger than numbers are here.
                     (Some(Value::Number(_)), Some(cursor)) => set(&mut url, parameter, cursor.text()),
