@@ -103,7 +103,7 @@ impl Error {
 
     /// What it came from, the nearest first.
     fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-        std::iter::successors(self.source(), |cause| cause.source())
+        std::iter::successors(self.source(), |&cause| cause.source())
     }
 }
 
