@@ -214,7 +214,7 @@ mod tests {
             &["chat"],
             vec![vec![0]],
             Vec::new(),
-            (now, SystemTime::now()),
+            (now, SystemTime::UNIX_EPOCH),
         );
         let mut raise = |day: u64, after: u64| {
             let alert = Alert {

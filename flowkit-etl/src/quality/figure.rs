@@ -183,9 +183,13 @@ fn may_be_numbers(data_type: &DataType) -> bool {
 
 /// The same, with rows that have a value of which nothing could be said as bad ones: it is there, and is not what it was to be.
 pub(crate) fn with_unreadable_bad(good: BooleanArray, of: &[&ArrayRef]) -> BooleanArray {
-    let there = of.iter().filter_map(|column| column.logical_nulls());
+    let there = of.iter().filter_map(Array::logical_nulls);
     let there = there.reduce(|some, others| (some.inner() & others.inner()).into());
-    if good.null_count() == there.as_ref().map_or(0, |there| there.null_count()) {
+    let missing = match &there {
+        Some(there) => there.null_count(),
+        None => 0,
+    };
+    if good.null_count() == missing {
         return good;
     }
     let (values, said) = good.into_parts();

@@ -25,7 +25,7 @@ struct Plant {
 
 /// A file of so many heights, of which every so manieth is `bad`.
 fn write(path: &Path, plants: usize, every: usize, bad: &str) {
-    let height = |plant: usize| if plant % every == 0 { bad } else { "1.5" };
+    let height = |plant: usize| if plant.is_multiple_of(every) { bad } else { "1.5" };
     let lines: Vec<&str> = (0..plants).map(height).collect();
     fs::write(path, format!("height\n{}\n", lines.join("\n"))).unwrap();
 }
