@@ -1,5 +1,6 @@
 //! Whether a value is still the same one in another type.
 
+#[cfg(feature = "sql")]
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;

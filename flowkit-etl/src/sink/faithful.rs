@@ -71,6 +71,10 @@ fn is_text(format: FileFormat) -> bool {
 }
 
 /// Whether what reads a format knows a type: it is asked.
+#[cfg_attr(
+    not(any(feature = "csv", feature = "json")),
+    allow(unused_variables, reason = "Parquet knows all")
+)]
 fn is_readable(format: FileFormat, field: &Arc<Field>) -> bool {
     if is_misread(field.data_type()) {
         return false;
@@ -187,6 +191,7 @@ fn has_empty_field<'a>(format: FileFormat, mut texts: impl Iterator<Item = Optio
 }
 
 /// JSON has no word for what is no finite number.
+#[cfg_attr(not(feature = "json"), allow(unused_variables, reason = "of JSON alone"))]
 fn lacks_number(format: FileFormat, numbers: &ArrayRef) -> bool {
     match format {
         #[cfg(feature = "json")]

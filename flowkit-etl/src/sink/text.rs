@@ -53,6 +53,10 @@ impl Encoder {
         self.trouble.clone()
     }
 
+    #[cfg_attr(
+        not(feature = "compression"),
+        allow(clippy::infallible_destructuring_match, reason = "there is one way")
+    )]
     pub(crate) fn finish(self) -> io::Result<File> {
         let file = match self.way {
             Way::Plain(file) => file,

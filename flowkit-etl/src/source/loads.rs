@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::ledger::{Ledger, LoadRecord, PartRecord};
-use crate::sink::{FileFormat, LoadId, faithful, partition};
+use crate::sink::{FileFormat, LoadId, partition};
 use crate::source::Input;
 use crate::source::files::FileBatches;
 use crate::stream::columns;
@@ -141,7 +141,7 @@ impl Layout {
             #[cfg(feature = "parquet")]
             FileFormat::Parquet => {
                 let opened = crate::source::parquet::ParquetFile::open(file, None)?;
-                if faithful::plain(&opened.schema).fields() != self.in_files.fields() {
+                if crate::sink::faithful::plain(&opened.schema).fields() != self.in_files.fields() {
                     return Err(self.misplaced(file.path()));
                 }
                 opened.batches(self.batch_rows)

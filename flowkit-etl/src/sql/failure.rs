@@ -32,13 +32,14 @@ struct Said(String);
 
 impl Said {
     fn by(error: &dyn DatabaseError) -> Self {
-        let mut said = error.message().to_owned();
         #[cfg(feature = "postgres")]
-        if let Some(error) = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-            let hints = error.hint().into_iter().map(|hint| format!("; {hint}"));
-            said.extend(hints);
+        if let Some(hint) = error
+            .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+            .and_then(sqlx::postgres::PgDatabaseError::hint)
+        {
+            return Self(format!("{}; {hint}", error.message()));
         }
-        Self(said)
+        Self(error.message().to_owned())
     }
 }
 

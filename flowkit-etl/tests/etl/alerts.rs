@@ -117,7 +117,10 @@ async fn rules_are_about_flows_and_tags_and_a_subflow_counts_where_it_is_named()
         (Rule::run_failed().report("season"), "report"),
         (Rule::took_over(HOUR).warnings_too(), "warnings_too"),
         (Rule::quality_below("rows", 1.0).warnings_too(), "warnings_too"),
-        (Rule::run_failed().last_success(SystemTime::UNIX_EPOCH), "last_success"),
+        (
+            Rule::run_failed().last_success(SystemTime::UNIX_EPOCH),
+            "last_success",
+        ),
     ];
     for (rule, word) in without_effect {
         let said = format!("the rule `{rule}` says `{word}`, ");
