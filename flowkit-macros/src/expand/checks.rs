@@ -91,11 +91,11 @@ impl Expansion {
     fn value_check(&self) -> TokenStream {
         let (fk, output) = (self.fk(), &self.function.output);
         let (first, last) = ends(output);
-        let (open, is) = (quote_spanned!(at(first)=> <), Ident::new("IS", at(last)));
+        let (open, is) = (quote_spanned!(at(first)=> &<), Ident::new("IS", at(last)));
         quote! {
             {
                 use #fk::MayBeValue as _;
-                #fk::unfailing(&#open #fk::Returned<#output>>::#is);
+                #fk::unfailing(#open #fk::Returned<#output>>::#is);
             }
         }
     }
