@@ -32,7 +32,8 @@ fn arguments() -> Result<(PathBuf, Database)> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let (source, database) = arguments()?;
-    let load = LoadId::new(blake3::hash(&std::fs::read(&source)?).to_hex().as_str())?;
+    let read = std::fs::read(&source).map_err(|error| flowkit_etl::Error::io("read", &source, error))?;
+    let load = LoadId::new(blake3::hash(&read).to_hex().as_str())?;
     let runtime = Runtime::builder()
         .resource(database.clone())
         .observe(Progress::default())
