@@ -228,7 +228,8 @@ impl Entry {
     /// What is served of a value that is kept in memory.
     pub(crate) fn of(kept: &NewEntry) -> Self {
         let value = 0..kept.value.len();
-        let mut bytes = kept.value.clone();
+        let mut bytes = Vec::with_capacity(kept.value.len() + kept.origin.len());
+        bytes.extend_from_slice(&kept.value);
         bytes.extend_from_slice(kept.origin.as_bytes());
         Self {
             origin: value.end..bytes.len(),

@@ -2,7 +2,7 @@
 //!
 //! Every process that has the store open holds a shared lock on the file `users`, and the system gives it up with the process, however that ends.
 //! Who gets that lock for itself alone, at opening, knows that nobody else is there. Only then are the files removed that no record names: while others
-//! are there, such a file may be one that was just written and is about to be named. And only then is a damaged store renamed
+//! are there, such a file may be one that was just written and is about to be named. And only then is a store that is damaged, or of an older layout, renamed
 //! aside, which would otherwise split those who have it open from those who open it next.
 
 use std::fs::{self, File, TryLockError};
@@ -17,7 +17,7 @@ use crate::opened::Opened;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The version of the layout of the tables.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 /// redb's own default is 1 GiB of memory.
 const CACHE_SIZE: usize = 32 * 1024 * 1024;
 
@@ -51,14 +51,28 @@ fn open_here(directory: &Path, doing: &str) -> Result<Inner, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(io(error)),
     };
-    let database = match open_database(directory, doing) {
+    let (database, layout) = match open_database(directory, doing) {
         Err(error) if alone && error.kind() == StoreErrorKind::Corrupt => {
-            let aside = set_aside(directory).map_err(io)?;
+            let aside = set_aside(directory, "damaged").map_err(io)?;
             tracing::warn!(target: "flowkit_cache", aside = %aside.display(), "the cache was damaged: it was set aside, and a new one begun");
+            open_database(directory, doing)?
+        }
+        Ok((database, layout)) if layout < LAYOUT && alone => {
+            drop(database);
+            let aside = set_aside(directory, "older").map_err(io)?;
+            tracing::warn!(target: "flowkit_cache", aside = %aside.display(), "the cache was written by an older flowkit: it was set aside and may be deleted, and a new one begun");
             open_database(directory, doing)?
         }
         opened => opened?,
     };
+    if layout != LAYOUT {
+        return Err(StoreError::new(
+            StoreErrorKind::Version,
+            format!(
+                "{doing}: a process of an older flowkit has it open (layout {layout}, this one writes {LAYOUT}); wait for that one, or give this one another directory"
+            ),
+        ));
+    }
     let objects = Objects::new(directory.join("objects"));
     if alone {
         let named = tables::objects(&database).map_err(|error| redb_error(doing, error))?;
@@ -78,7 +92,8 @@ fn open_here(directory: &Path, doing: &str) -> Result<Inner, StoreError> {
     })
 }
 
-fn open_database(directory: &Path, doing: &str) -> Result<Database, StoreError> {
+/// The database, and its layout, which is not newer than ours.
+fn open_database(directory: &Path, doing: &str) -> Result<(Database, u64), StoreError> {
     let failed = |error: redb::Error| match error {
         // Not a database at all.
         redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
@@ -100,15 +115,15 @@ fn open_database(directory: &Path, doing: &str) -> Result<Database, StoreError> 
             ),
         ));
     }
-    Ok(database)
+    Ok((database, layout))
 }
 
 /// Renames what cannot be read, so that nothing is lost and a new store can begin.
-fn set_aside(directory: &Path) -> std::io::Result<PathBuf> {
+fn set_aside(directory: &Path, why: &str) -> std::io::Result<PathBuf> {
     let free = (1u32..)
-        .map(|number| directory.join(format!("damaged-{number}.redb")))
+        .map(|number| directory.join(format!("cache.redb.{why}-{number}")))
         .find(|path| !path.exists());
-    let aside = free.unwrap_or_else(|| directory.join("damaged.redb"));
+    let aside = free.unwrap_or_else(|| directory.join(format!("cache.redb.{why}")));
     fs::rename(directory.join("cache.redb"), &aside)?;
     Ok(aside)
 }

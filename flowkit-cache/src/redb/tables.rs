@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use redb::{
@@ -29,7 +30,7 @@ pub(super) enum Change {
     Put(CacheKey, Vec<u8>),
     Remove(CacheKey),
     /// Remove this record, unless another took its place.
-    RemoveThis(CacheKey, Vec<u8>),
+    RemoveThis(CacheKey, Arc<[u8]>),
     Sweep(SweepBudget),
     Clear,
     /// Only write last uses.
@@ -71,11 +72,11 @@ pub(super) fn write(
 }
 
 /// The record of a key.
-pub(super) fn record(database: &Database, key: &CacheKey) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn record(database: &Database, key: &CacheKey) -> Result<Option<Arc<[u8]>>, Error> {
     let transaction = database.begin_read()?;
     let entries = transaction.open_table(ENTRIES)?;
     let record = ReadableTable::get(&entries, key.as_bytes())?;
-    Ok(record.map(|record| record.value().to_vec()))
+    Ok(record.map(|record| Arc::from(record.value())))
 }
 
 /// Entries after a key, at most so many.
@@ -187,7 +188,7 @@ impl<'t> Tables<'t> {
                 let there = self
                     .entries
                     .get(key.as_bytes())?
-                    .is_some_and(|there| there.value() == record);
+                    .is_some_and(|there| there.value() == &*record);
                 Ok(u64::from(there && self.remove(&key)?))
             }
             Change::Sweep(budget) => self.sweep(&budget),

@@ -79,7 +79,7 @@ fn a_store_that_is_damaged_beyond_reading_is_set_aside() {
     )
     .unwrap();
     let store = RedbStore::open(directory.path()).unwrap();
-    assert!(directory.path().join("redb/damaged-1.redb").exists());
+    assert!(directory.path().join("redb/cache.redb.damaged-1").exists());
     assert!(matches!(found(&store, &key), Found::Nothing));
     store.put(&key, &entry(b"v")).unwrap();
     assert!(matches!(found(&store, &key), Found::Entry(_)));
@@ -94,4 +94,24 @@ fn the_store_of_a_newer_flowkit_is_refused_and_left_alone() {
     drop(database);
     let error = RedbStore::open(directory.path()).unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Version);
+}
+
+#[test]
+fn the_store_of_an_older_flowkit_is_set_aside_and_a_new_one_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir_all(directory.path().join("redb")).unwrap();
+    let database = Database::create(directory.path().join("redb/cache.redb")).unwrap();
+    assert_eq!(tables::layout(&database, 1).unwrap(), 1);
+    drop(database);
+    let key = key_of("k").unwrap();
+    for _ in 0..2 {
+        let store = RedbStore::open(directory.path()).unwrap();
+        store.put(&key, &entry(b"v")).unwrap();
+        assert!(matches!(found(&store, &key), Found::Entry(_)));
+    }
+    assert!(directory.path().join("redb/cache.redb.older-1").exists());
+    assert!(
+        !directory.path().join("redb/cache.redb.older-2").exists(),
+        "only once"
+    );
 }

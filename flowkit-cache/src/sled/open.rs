@@ -20,7 +20,7 @@ use crate::opened::Opened;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The version of the directory's layout.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 const PREFIX: &str = "flowkit-cache ";
 /// sled's own default is 1 GiB of memory.
 const CACHE_CAPACITY: u64 = 32 * 1024 * 1024;

@@ -69,13 +69,17 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
 /// What was set aside because it could not be read, or because an older flowkit wrote it, in the order of the names. What lies beside a file that was set
 /// aside, and is named after it, goes with that.
 pub(super) fn set_aside(data_dir: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = [data_dir.to_owned(), data_dir.join("cache")]
-        .iter()
-        .filter_map(|directory| fs::read_dir(directory).ok())
-        .flat_map(|entries| entries.filter_map(Result::ok))
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_set_aside))
-        .map(|entry| entry.path())
-        .collect();
+    let mut found: Vec<PathBuf> = [
+        data_dir.to_owned(),
+        data_dir.join("cache"),
+        data_dir.join("cache/redb"),
+    ]
+    .iter()
+    .filter_map(|directory| fs::read_dir(directory).ok())
+    .flat_map(|entries| entries.filter_map(Result::ok))
+    .filter(|entry| entry.file_name().to_str().is_some_and(is_set_aside))
+    .map(|entry| entry.path())
+    .collect();
     found.sort_unstable();
     found
 }
