@@ -122,14 +122,7 @@ pub(crate) fn parse(kind: Macro, mut item: ItemFn, errors: &mut Diagnostics) -> 
     if !sound {
         shape = Shape::Original;
     }
-    let fallible = match &output {
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .is_some_and(|segment| segment.ident == "Result"),
-        _ => false,
-    };
+    let fallible = is_called_result(&output);
     // A flow that is not async has been reported, and is printed as if it were.
     let is_async = item.sig.asyncness.is_some() || kind == Macro::Flow;
     if is_async && item.sig.asyncness.is_none() {
@@ -142,6 +135,20 @@ pub(crate) fn parse(kind: Macro, mut item: ItemFn, errors: &mut Diagnostics) -> 
         fallible,
         output,
         shape,
+    }
+}
+
+/// Goes by the name, in brackets or out of them: a macro sees no types. A type that another macro was given comes in brackets that are not written.
+fn is_called_result(output: &Type) -> bool {
+    match output {
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| segment.ident == "Result"),
+        Type::Group(group) => is_called_result(&group.elem),
+        Type::Paren(paren) => is_called_result(&paren.elem),
+        _ => false,
     }
 }
 

@@ -65,7 +65,7 @@ impl<T> MayBeValue for Returned<T> {}
 #[diagnostic::on_unimplemented(
     message = "a task or flow that can fail says so by the name `Result`",
     label = "a `Result` under another name, whose errors would pass for values",
-    note = "return `Result<…>`, or give the alias that name: flowkit sees how a type is written, and not what it is"
+    note = "return `Result<…>`, or give the alias that name: flowkit sees how a type is written, and not what it is. A `Result` that is meant as a value goes into a struct"
 )]
 pub trait Unfailing {}
 

@@ -54,6 +54,23 @@ async fn of_flowkit() -> Result<Vec<u8>> {
     Ok(vec![of_io().await?])
 }
 
+#[task]
+#[allow(unused_parens)]
+async fn in_brackets() -> (Result<u8>) {
+    Err("no".into())
+}
+
+macro_rules! task_that_returns {
+    ($output:ty) => {
+        #[task]
+        async fn of_a_macro() -> $output {
+            Err("no".into())
+        }
+    };
+}
+
+task_that_returns!(Result<u8>);
+
 #[flow]
 async fn cannot_fail() -> usize {
     usize::from(of_string().await.is_err())
@@ -67,6 +84,8 @@ async fn all_of_them() -> Result<()> {
     assert_eq!(of_anyway("7").await?, 7);
     assert!(of_anyway("x").await.is_err());
     assert_eq!(of_flowkit().await?, [1]);
+    assert!(in_brackets().await.is_err());
+    assert!(of_a_macro().await.is_err());
     assert_eq!(cannot_fail().await?, 1);
     Ok(())
 }
