@@ -134,15 +134,23 @@ pub(crate) struct NewEdge {
     pub(crate) foreign: Option<Weak<Scope>>,
 }
 
-/// What only few runs have.
+/// What not every run has. A run that is served from the cache has it, so what few others have is apart.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
     pub(crate) name: Option<Arc<str>>,
-    pub(crate) tags: Vec<Arc<str>>,
     pub(crate) error: Option<Error>,
     pub(crate) cache_key: Option<CacheKey>,
     /// The task run whose value was served from the cache.
     pub(crate) origin: Option<TaskRunId>,
+    /// What the journal has of it beside.
+    pub(crate) call: Option<Arc<CallRecord>>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What only few runs have.
+#[derive(Debug)]
+pub(crate) struct Rare {
+    pub(crate) tags: Vec<Arc<str>>,
     /// Why a cached task ran without its cache.
     pub(crate) uncached: Option<Arc<str>>,
     /// Why a cached task ran although the cache had something, or may have had.
@@ -151,8 +159,32 @@ pub(crate) struct Extra {
     pub(crate) failed_attempts: Vec<FailedAttempt>,
     /// What hooks did that failed.
     pub(crate) hook_failures: Vec<Box<str>>,
-    /// What the journal has of it beside.
-    pub(crate) call: Option<Arc<CallRecord>>,
+}
+
+impl Rare {
+    const NOTHING: Self = Self {
+        tags: Vec::new(),
+        uncached: None,
+        missed: None,
+        failed_attempts: Vec::new(),
+        hook_failures: Vec::new(),
+    };
+}
+
+impl Extra {
+    pub(crate) fn rare(&self) -> &Rare {
+        static NOTHING: Rare = Rare::NOTHING;
+        self.rare.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::NOTHING))
+    }
+
+    /// Whether there is nothing but what the cache knows.
+    fn is_of_cache_only(&self) -> bool {
+        self.name.is_none() && self.error.is_none() && self.call.is_none() && self.rare.is_none()
+    }
 }
 
 /// An attempt that was followed by another.
@@ -291,7 +323,11 @@ impl Graph {
     /// The errors of all runs and their attempts.
     pub(crate) fn errors(&self) -> Vec<Error> {
         let of = |extra: &Extra| {
-            let attempts = extra.failed_attempts.iter().map(|attempt| attempt.error.clone());
+            let attempts = extra
+                .rare()
+                .failed_attempts
+                .iter()
+                .map(|attempt| attempt.error.clone());
             attempts.chain(extra.error.clone()).collect::<Vec<_>>()
         };
         let of_nodes = self.nodes.iter().filter_map(|node| node.extra.as_ref());
@@ -317,6 +353,15 @@ impl Graph {
             return node.extra.get_or_insert_default();
         }
         self.extras.entry(place).or_default()
+    }
+
+    /// Forgets what the cache knows of an item that was served, and nothing shows: of a million of them that would be most of what is kept.
+    pub(crate) fn forget_key(&mut self, place: NodeRef) {
+        if let Some(extra) = self.extras.get(&place)
+            && extra.is_of_cache_only()
+        {
+            self.extras.remove(&place);
+        }
     }
 
     /// The node at a place that is no item's.
@@ -350,16 +395,16 @@ impl Graph {
         if name.is_some() || !tags.is_empty() {
             let extra = self.extra_mut(place);
             extra.name = name;
-            extra.tags = tags;
+            if !tags.is_empty() {
+                extra.rare_mut().tags = tags;
+            }
         }
     }
 
     /// The name of a run: its own, or its fan-out's, or its task's.
     pub(crate) fn name(&self, place: NodeRef) -> Name {
-        let own = self
-            .extra(place)
-            .or_else(|| self.extra(NodeRef::node(place.node)));
-        match own.and_then(|extra| extra.name.clone()) {
+        let own = |place| self.extra(place)?.name.clone();
+        match own(place).or_else(|| own(NodeRef::node(place.node))) {
             Some(name) => Name::Own(name),
             None => Name::Task(self.node(place).map_or("", |node| node.definition.name())),
         }
@@ -463,6 +508,34 @@ mod tests {
             })
         );
         assert_eq!(graph.record(place).unwrap().state, State::Completed);
+    }
+
+    #[test]
+    fn an_item_goes_by_its_own_name_or_its_fan_outs_whatever_else_is_noted_of_it() {
+        let mut graph = Graph::default();
+        let fan_out = graph.add(node(None, NodeKind::FanOut(vec![Record::new(); 3])));
+        let item = |index| NodeRef::item(fan_out.node, index);
+        graph.describe(fan_out, Vec::new(), Some(Arc::from("plants")), Vec::new());
+        graph.describe(item(1), Vec::new(), Some(Arc::from("maize")), Vec::new());
+        for index in 0..3 {
+            graph.extra_mut(item(index)).cache_key = Some(CacheKey::from_bytes([1; 32]));
+        }
+        let names = [0, 1, 2].map(|index| graph.name(item(index)).to_string());
+        assert_eq!(names, ["plants", "maize", "plants"]);
+    }
+
+    #[test]
+    fn the_key_of_an_item_is_forgotten_if_there_is_nothing_else_to_tell_of_it() {
+        let mut graph = Graph::default();
+        let fan_out = graph.add(node(None, NodeKind::FanOut(vec![Record::new(); 2])));
+        let (plain, named) = (NodeRef::item(fan_out.node, 0), NodeRef::item(fan_out.node, 1));
+        graph.describe(named, Vec::new(), Some(Arc::from("maize")), Vec::new());
+        for place in [fan_out, plain, named] {
+            graph.extra_mut(place).cache_key = Some(CacheKey::from_bytes([1; 32]));
+            graph.forget_key(place);
+        }
+        let has_key = |place| graph.extra(place).is_some_and(|extra| extra.cache_key.is_some());
+        assert_eq!([fan_out, plain, named].map(has_key), [true, false, true]);
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub struct TaskRun {
     pub hook_failures: Vec<String>,
     /// The items of a fan-out, in short.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fan_out: Option<FanOutRecord>,
+    pub fan_out: Option<Box<FanOutRecord>>,
     /// The run of a subflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subflow: Option<Box<RunRecord>>,
@@ -377,7 +377,7 @@ fn hexadecimal<S: Serializer>(key: &Option<CacheKey>, serializer: S) -> Result<S
 }
 
 fn hook_failures(extra: Option<&Extra>) -> Vec<String> {
-    let failures = extra.map_or(&[][..], |extra| &extra.hook_failures);
+    let failures = extra.map_or(&[][..], |extra| &extra.rare().hook_failures);
     failures
         .iter()
         .map(|failure| failure.clone().into_string())
@@ -440,12 +440,12 @@ impl Reader<'_> {
             cache_key: extra.and_then(|extra| extra.cache_key),
             origin: extra.and_then(|extra| extra.origin),
             uncached: extra
-                .and_then(|extra| extra.uncached.as_deref())
+                .and_then(|extra| extra.rare().uncached.as_deref())
                 .map(str::to_owned),
             failed_attempts: self.failed_attempts(extra),
             hook_failures: hook_failures(extra),
             fan_out: match &node.kind {
-                NodeKind::FanOut(items) => Some(self.fan_out(place, items)),
+                NodeKind::FanOut(items) => Some(Box::new(self.fan_out(place, items))),
                 NodeKind::Task | NodeKind::Subflow(_) => None,
             },
             subflow: match &node.kind {
@@ -456,7 +456,7 @@ impl Reader<'_> {
     }
 
     fn failed_attempts(&self, extra: Option<&Extra>) -> Vec<AttemptRecord> {
-        let failed = extra.map_or(&[][..], |extra| &extra.failed_attempts);
+        let failed = extra.map_or(&[][..], |extra| &extra.rare().failed_attempts);
         let record = |attempt: &FailedAttempt| AttemptRecord {
             started: self.epoch.wall_time(attempt.started),
             ended: self.epoch.wall_time(attempt.ended),

@@ -311,8 +311,9 @@ impl Group {
             if let Some((key, entry)) = done.entry {
                 let kept = caching::keep(Arc::clone(&done.scope.runtime), key, entry).await;
                 if let Some(trouble) = kept {
-                    done.scope
-                        .note(done.place, |extra| extra.uncached = Some(Arc::from(trouble)));
+                    done.scope.note(done.place, |extra| {
+                        extra.rare_mut().uncached = Some(Arc::from(trouble))
+                    });
                 }
             }
             if let (Some((place, remembered)), Some(memo)) = (done.memo, done.scope.memo()) {

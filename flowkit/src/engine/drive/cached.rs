@@ -69,7 +69,8 @@ impl Drive {
     /// Has the journal say why the run is not served.
     fn missed(&self, reason: &'static str) {
         if self.journaled.is_some() {
-            self.scope.note(self.place, |extra| extra.missed = Some(reason));
+            self.scope
+                .note(self.place, |extra| extra.rare_mut().missed = Some(reason));
         }
     }
 
@@ -192,8 +193,9 @@ impl Drive {
     /// Says that the run goes on without its cache, and why.
     pub(super) fn uncached(&self, reason: &str) {
         tracing::warn!(target: "flowkit", task = self.definition.name(), reason, "a cached task runs without its cache");
-        self.scope
-            .note(self.place, |extra| extra.uncached = Some(Arc::from(reason)));
+        self.scope.note(self.place, |extra| {
+            extra.rare_mut().uncached = Some(Arc::from(reason))
+        });
         self.tell_uncached(reason);
     }
 
@@ -216,8 +218,9 @@ impl Drive {
             return self.complete();
         };
         if let Some((reason, first)) = self.scope.runtime.cache_trouble() {
-            self.scope
-                .note(self.place, |extra| extra.uncached = Some(Arc::clone(&reason)));
+            self.scope.note(self.place, |extra| {
+                extra.rare_mut().uncached = Some(Arc::clone(&reason))
+            });
             if first {
                 self.tell_uncached(&reason);
             }
@@ -256,8 +259,9 @@ impl Drive {
     pub(super) fn after_keep(&mut self, trouble: Option<String>) -> Step {
         if let Some(trouble) = trouble {
             self.tell_uncached(&trouble);
-            self.scope
-                .note(self.place, |extra| extra.uncached = Some(Arc::from(trouble)));
+            self.scope.note(self.place, |extra| {
+                extra.rare_mut().uncached = Some(Arc::from(trouble))
+            });
         }
         if let Phase::Keep(keep) = std::mem::replace(&mut self.phase, Phase::Ended) {
             self.share(Ok(keep.1));

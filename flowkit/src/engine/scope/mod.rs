@@ -313,6 +313,9 @@ impl Scope {
                     graph.observe(place);
                 }
                 self.journal_task_saying(&graph, place, change.call, said);
+                if to == State::Cached {
+                    graph.forget_key(place);
+                }
             }
             (changed, now)
         };
@@ -390,7 +393,7 @@ impl Scope {
             self.journal_attempt(Some(place), u32::from(attempt), (started, ended), &error);
         }
         self.note(place, |extra| {
-            extra.failed_attempts.push(FailedAttempt {
+            extra.rare_mut().failed_attempts.push(FailedAttempt {
                 started,
                 ended,
                 error,
@@ -401,7 +404,7 @@ impl Scope {
     /// Records that a hook of a run in it failed; without a place, of the flow run itself.
     pub(crate) fn note_hook_failure(&self, place: Option<NodeRef>, trouble: &str) {
         self.note(place.unwrap_or(NodeRef::ROOT), |extra| {
-            extra.hook_failures.push(trouble.into());
+            extra.rare_mut().hook_failures.push(trouble.into());
         });
     }
 }
@@ -409,7 +412,7 @@ impl Scope {
 /// The tags of a run: those of its definition, its call and its surroundings.
 pub(crate) fn tags_of(graph: &Graph, place: NodeRef) -> Vec<String> {
     let declared = graph.node(place).map_or(&[][..], |node| node.definition.tags());
-    let own = graph.extra(place).map_or(&[][..], |extra| &extra.tags);
+    let own = graph.extra(place).map_or(&[][..], |extra| &extra.rare().tags);
     sorted(declared, own)
 }
 

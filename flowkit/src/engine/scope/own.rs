@@ -48,6 +48,7 @@ impl Scope {
         let now = self.epoch.stamp();
         let mut began = Stamp::BEGINNING;
         self.note(NodeRef::ROOT, |extra| {
+            let extra = extra.rare_mut();
             began = extra
                 .failed_attempts
                 .last()
