@@ -214,7 +214,7 @@ async fn stage(step: Step, from: Vec<Passed>) -> Result<Passed> {
             return Ok(Passed::nothing(report));
         }
         Work::Extract(source) => source.open().await?,
-        Work::Transform(transform) => transform(open(&stage, from, &course).await?)?,
+        Work::Transform(transform) => transform(open(&stage, from, &course).await?).await?,
         Work::Load(..) => open(&stage, from, &course).await?,
     };
     let rows = stage.checks.iter().try_fold(rows, |rows, check| check(rows))?;

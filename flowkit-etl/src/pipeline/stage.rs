@@ -16,6 +16,7 @@ use crate::source::Source;
 use crate::stream::BatchStream;
 
 type OverStream = Arc<dyn Fn(BatchStream) -> Result<BatchStream> + Send + Sync>;
+type Transform = Arc<dyn Fn(BatchStream) -> BoxFuture<'static, Result<BatchStream>> + Send + Sync>;
 type Action = Arc<dyn Fn() -> BoxFuture<'static, Result<u64>> + Send + Sync>;
 
 /// One step of a [`Pipeline`](crate::pipeline::Pipeline), which runs as a task of its own, by the stage's name.
@@ -33,7 +34,7 @@ pub struct Stage {
 #[derive(Clone)]
 pub(super) enum Work {
     Extract(Arc<dyn Source>),
-    Transform(OverStream),
+    Transform(Transform),
     Load(Arc<dyn Sink>, LoadId),
     Act(Action),
 }
@@ -59,7 +60,34 @@ impl Stage {
         name: &str,
         each: impl Fn(BatchStream) -> Result<BatchStream> + Send + Sync + 'static,
     ) -> Self {
+        Self::transform_async(name, move |batches| std::future::ready(each(batches)))
+    }
+
+    /// Passes rows through a function over their stream that has to wait before it knows the columns of what it makes: one that asks a service, or reads a table to join with.
+    pub fn transform_async<F>(name: &str, each: impl Fn(BatchStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<BatchStream>> + Send + 'static,
+    {
+        let each = move |batches: BatchStream| each(batches).boxed();
         Self::new(name, Work::Transform(Arc::new(each)))
+    }
+
+    /// Passes rows through a query in SQL, which the function makes of their stream.
+    ///
+    /// ```
+    /// use flowkit_etl::pipeline::Stage;
+    /// use flowkit_etl::query::Query;
+    ///
+    /// let text = "SELECT plant, max(height) AS height FROM measured GROUP BY plant";
+    /// let tallest = Stage::query("tallest", move |rows| Query::new(text).table("measured", rows));
+    /// # assert_eq!(tallest.name(), "tallest");
+    /// ```
+    #[cfg(feature = "query")]
+    pub fn query(
+        name: &str,
+        of: impl Fn(BatchStream) -> crate::query::Query + Send + Sync + 'static,
+    ) -> Self {
+        Self::transform_async(name, move |batches| of(batches).run())
     }
 
     /// Passes rows through a function over their batches, one after the other. It is called with a batch without rows first, from which the columns of what it makes are known.

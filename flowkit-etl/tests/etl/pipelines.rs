@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use flowkit::{Runtime, State, TaskOptions};
 use flowkit_etl::pipeline::{Chain, Pipeline, Stage};
+use flowkit_etl::query::Query;
 use flowkit_etl::sink::{DatasetSink, FileSink, LoadId, Sink, SqlSink};
 use flowkit_etl::source::{CsvSource, DatasetSource, ParquetSource, Source, SqlSource};
 use flowkit_etl::validation::Validation;
@@ -117,6 +118,37 @@ async fn rows_fan_out_to_several_stages_and_come_together_in_order() {
         .unwrap();
     let order: Vec<&str> = rows.iter().map(|row| row.scenario.as_str()).collect();
     assert_eq!(order, [["WW"; 50], ["WD"; 50]].concat());
+}
+
+#[tokio::test]
+async fn a_stage_is_a_query_and_the_cursor_of_what_it_reads_is_kept() {
+    on(Kind::Sqlite, |place| async move {
+        let raw = SqlSink::new(&place.database, "raw");
+        raw.load(&load("raw"), stream(&plants(20))).await.unwrap();
+        let sink = SqlSink::new(&place.database, "counts");
+        let since = sink.since("raw").await.unwrap();
+        let source = SqlSource::table(&place.database, "raw").since("day", since);
+        let text = "SELECT scenario, count(*) AS plants FROM rows GROUP BY scenario HAVING count(*) > $1";
+        let counts = Stage::query("counts", move |rows| Query::new(text).table("rows", rows).bind(1));
+        let asked = Stage::transform_async("asked", |rows| async move {
+            tokio::task::yield_now().await;
+            Ok(rows)
+        });
+        let chain = Stage::extract("extract", source)
+            >> counts
+            >> asked
+            >> Stage::load("load", sink.clone(), load("1"));
+        let report = Pipeline::of("counts", chain).unwrap().run().await.unwrap();
+        assert_eq!(report.stage("counts").unwrap().rows, 2);
+        let wrong = Stage::query("wrong", |rows| {
+            Query::new("SELECT absent FROM rows").table("rows", rows)
+        });
+        let chain = Stage::extract("extract", SqlSource::table(&place.database, "raw")) >> wrong;
+        let error = Pipeline::of("wrong", chain).unwrap().run().await.unwrap_err();
+        assert!(format!("{error:#}").contains("absent"), "{error:#}");
+        assert!(sink.since("raw").await.unwrap().value().is_some());
+    })
+    .await;
 }
 
 #[tokio::test]
