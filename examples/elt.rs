@@ -13,25 +13,43 @@ use flowkit_etl::sql::Database;
 use flowkit_examples::{Progress, warehouse};
 use lexopt::prelude::*;
 
-/// Reads the command line: the file, and the warehouse.
-fn arguments() -> Result<(PathBuf, Database)> {
+const HELP: &str = "\
+Loads a season of measurements raw, and transforms it in the database.
+
+Usage: cargo run --features etl --example elt -- --source FILE [--warehouse ADDRESS]
+
+Options:
+  --source FILE        measurements, as CSV; the example `plant_phenotyping`
+                       writes a season to target/plant_phenotyping/season.csv
+  --warehouse ADDRESS  sqlite:FILE, postgres://... or mysql://...
+                       [default: WAREHOUSE in the environment, or
+                       sqlite:target/warehouse.db]
+  -h, --help           show this
+";
+
+/// Reads the command line: the file, and the warehouse. Nothing, if it asks for help.
+fn arguments() -> Result<Option<(PathBuf, Database)>> {
     let mut parser = lexopt::Parser::from_env();
     let (mut source, mut address) = (None, std::env::var("WAREHOUSE").ok());
     while let Some(argument) = parser.next()? {
         match argument {
             Long("source") => source = Some(PathBuf::from(parser.value()?)),
             Long("warehouse") => address = Some(parser.value()?.string()?),
+            Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected().into()),
         }
     }
     let source = source.ok_or("--source FILE says which measurements are loaded")?;
     let address = address.unwrap_or_else(|| "sqlite:target/warehouse.db".to_owned());
-    Ok((source, Database::new(&address)?))
+    Ok(Some((source, Database::new(&address)?)))
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let (source, database) = arguments()?;
+    let Some((source, database)) = arguments()? else {
+        print!("{HELP}");
+        return Ok(());
+    };
     let read = std::fs::read(&source).map_err(|error| flowkit_etl::Error::io("read", &source, error))?;
     let load = LoadId::new(blake3::hash(&read).to_hex().as_str())?;
     let runtime = Runtime::builder()

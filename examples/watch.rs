@@ -16,6 +16,24 @@ use flowkit_etl::{Error, Value};
 use flowkit_examples::{Progress, warehouse};
 use lexopt::prelude::*;
 
+const HELP: &str = "\
+Waits for a file and for a row in a database, and then fills the warehouse.
+
+Usage: cargo run --features etl --example watch -- [OPTIONS]
+
+Options:
+  --incoming PATTERN    the files to wait for [default: target/incoming/*.csv]
+  --stable-for SECONDS  how long a file must not change any more [default: 10]
+  --day DAY             the day to be released: INSERT INTO releases (day)
+                        VALUES ('DAY') in the warehouse [default: today]
+  --timeout SECONDS     how long to wait for either [default: 3600]
+  --warehouse ADDRESS   sqlite:FILE, postgres://... or mysql://...
+                        [default: WAREHOUSE in the environment, or
+                        sqlite:target/warehouse.db]
+  --demo FILE           write FILE to where it is waited for, and release the day
+  -h, --help            show this
+";
+
 /// The files that arrived, once nobody writes to them any more.
 #[task(limit = "warehouse")]
 async fn arrived(
@@ -114,6 +132,10 @@ async fn main() -> Result<()> {
             Long("timeout") => timeout = Duration::from_secs(parser.value()?.parse()?),
             Long("stable-for") => stable_for = Duration::from_secs(parser.value()?.parse()?),
             Long("demo") => demo = Some(read(parser.value()?.into())?),
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
             other => return Err(other.unexpected().into()),
         }
     }

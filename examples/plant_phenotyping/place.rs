@@ -96,10 +96,21 @@ impl fmt::Display for Place {
 }
 
 /// Whether this names a database rather than a file.
+#[cfg(feature = "etl")]
 fn is_database(text: &str) -> bool {
     ["sqlite:", "postgres:", "postgresql:", "mysql:", "mariadb:"]
         .iter()
         .any(|scheme| text.starts_with(scheme))
+}
+
+/// The scheme that an address begins with: what stands before a colon, unless there is a file or a directory of this name. One letter is a drive.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_scheme = scheme.len() > 1
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+');
+    (is_scheme && !Path::new(text).exists()).then_some(scheme)
 }
 
 #[cfg(feature = "etl")]
@@ -111,7 +122,7 @@ mod with_etl {
     use flowkit_etl::sql::Database;
     use flowkit_etl::{Error, ErrorKind};
 
-    use super::{From, Place, To, is_database};
+    use super::{From, Place, To, is_database, scheme};
 
     /// Reads the source that the command line names.
     pub(crate) fn read_source(text: &str) -> Result<(Place, Option<From>), Error> {
@@ -140,15 +151,15 @@ mod with_etl {
         if let Some(path) = text.strip_prefix("parquet:") {
             return Ok((Place::Parquet(path.into()), None));
         }
-        match text.split_once("://") {
-            Some(("s3" | "gs" | "az", _)) => {
+        match scheme(text) {
+            Some("s3" | "gs" | "az") => {
                 let bucket = Bucket::open(text)?;
                 Ok((Place::Bucket(bucket.to_string()), Some(To::Bucket(bucket))))
             }
-            Some((scheme, _)) => Err(Error::new(
+            Some(scheme) => Err(Error::new(
                 ErrorKind::Options,
                 format!(
-                    "figures cannot be written to `{scheme}://`: name a directory, parquet:DIR, s3://BUCKET/PREFIX, sqlite:FILE, postgres://... or mysql://..."
+                    "figures cannot be written to `{scheme}:`: name a directory, parquet:DIR, s3://BUCKET/PREFIX, sqlite:FILE, postgres://... or mysql://..."
                 ),
             )),
             None => Ok((Place::Path(PathBuf::from(text)), None)),
@@ -223,8 +234,13 @@ mod with_etl {
         fn a_scheme_that_is_none_is_told_what_there_is() {
             let error = read_source("ftp://a.example/a.csv").unwrap_err().to_string();
             assert!(error.starts_with("files cannot be read from `ftp://`"), "{error}");
-            let error = read_destination("https://a.example/out").unwrap_err().to_string();
-            assert!(error.contains("`https://`: name a directory"), "{error}");
+            for (text, scheme) in [("https://a.example/out", "https"), ("oracle:plants", "oracle")] {
+                let error = read_destination(text).unwrap_err().to_string();
+                assert!(
+                    error.contains(&format!("`{scheme}:`: name a directory")),
+                    "{error}"
+                );
+            }
             let error = read_destination("s3://").unwrap_err().to_string();
             assert!(error.contains("the bucket's name"), "{error}");
         }
@@ -238,8 +254,7 @@ pub(crate) use with_etl::{read_destination, read_source};
 #[cfg(not(feature = "etl"))]
 pub(crate) fn read(text: &str) -> Result<(Place, ()), String> {
     let kinds = [".parquet", ".gz", ".zst", ".jsonl", ".ndjson"];
-    let other = text.contains("://") || text.starts_with("parquet:") || is_database(text);
-    if other || kinds.iter().any(|end| text.ends_with(end)) {
+    if scheme(text).is_some() || kinds.iter().any(|end| text.ends_with(end)) {
         return Err(format!("{text} needs `--features etl` when the example is built"));
     }
     Ok((Place::Path(text.into()), ()))

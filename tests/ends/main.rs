@@ -9,6 +9,8 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "../../flowkit-etl/tests/etl/azure_server.rs"]
+mod azure_server;
 #[path = "../../flowkit-etl/tests/etl/http_server.rs"]
 #[allow(dead_code, reason = "each test uses some of it")]
 mod http_server;

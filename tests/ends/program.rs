@@ -73,6 +73,13 @@ impl Program {
         unknown
     }
 
+    /// The same, where the environment says something more.
+    pub(crate) fn with(&self, name: &'static str, value: String) -> Self {
+        let mut with = self.clone();
+        with.environment.push((name, value));
+        with
+    }
+
     /// Runs it with these ends, and waits for its end without blocking the servers of this process.
     pub(crate) async fn run(&self, source: Option<&str>, destination: &str) -> Said {
         let mut command = Command::new(executable());
@@ -80,7 +87,9 @@ impl Program {
             .current_dir(&self.directory)
             .args(["--destination", destination]);
         command.args(source.map(|source| ["--source", source]).into_iter().flatten());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("AZURE_"))
+        {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

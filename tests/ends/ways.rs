@@ -6,11 +6,13 @@ use std::sync::Arc;
 use flowkit_etl::BatchStream;
 use flowkit_etl::arrow_array::RecordBatch;
 use flowkit_etl::arrow_schema::{DataType, Field, Schema};
+use flowkit_etl::object::Bucket;
 use flowkit_etl::sink::{FileSink, LoadId, Sink, SqlSink};
 use flowkit_etl::source::{CsvSource, DatasetSource, ObjectSource, Source, SqlSource};
 use flowkit_etl::sql::Database;
 use serde::{Deserialize, Serialize};
 
+use crate::azure_server::{ACCOUNT, Container, KEY};
 use crate::http_server::{Reply, Server};
 use crate::program::{Program, Said};
 use crate::s3_server::S3;
@@ -200,6 +202,33 @@ async fn every_way_out_gives_the_same_figures_and_a_second_run_is_in_place_of_th
     assert_eq!(figures(&lake).await, season.expected);
     let database = Database::new(&format!("sqlite:{}", season.place("out.db").display())).unwrap();
     assert_eq!(table(&database).await, season.expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn azures_store_is_a_way_in_and_out() {
+    let Some(container) = Container::new().await else {
+        return;
+    };
+    let mut season = Season::begin().await;
+    season.program = season
+        .program
+        .with(
+            "AZURE_STORAGE_ENDPOINT",
+            format!("{}/{ACCOUNT}", container.server),
+        )
+        .with("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT.to_owned())
+        .with("AZURE_STORAGE_ACCOUNT_KEY", KEY.to_owned());
+    let content = season.as_file("season.csv.gz").await;
+    container.put("in/season.csv.gz", content).await;
+    let place = format!("az://{}", container.name);
+    for source in [
+        format!("{place}/in/season.csv.gz"),
+        format!("{place}/in/*.csv.gz"),
+    ] {
+        season.runs(&source, &format!("{place}/lake")).await;
+    }
+    let bucket = Bucket::of(container.store(KEY), &place, "lake/plants").unwrap();
+    assert_eq!(figures(&ObjectSource::new(&bucket)).await, season.expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,6 +31,7 @@ async fn what_is_wrong_with_an_end_is_told_and_no_secret_is() {
             "https://plants.example/out",
             "name a directory, parquet:DIR",
         ),
+        (&program, here, "oracle:plants", "`oracle:`: name a directory"),
         (
             &program,
             "s3://plants/absent.csv",
