@@ -191,7 +191,7 @@ impl AlertsBuilder {
     /// Whoever is started with the same file after that knows all of it: [`Alerts::records`] has the alerts of before, those that were waiting when the process ended are delivered now, what was told lately
     /// is not told again, what is well again is told, and [`Rule::no_success_within`] counts from the last success, or from when it was first listened for.
     ///
-    /// No run or alert waits for the file. One that cannot be written is logged as an error, and written as a whole once it can be. One process at a time has it, by a lock on a file beside it.
+    /// No run or alert waits for the file. One that cannot be written is logged as an error, tried again every minute, and written as a whole once it can be. One process at a time has it, by a lock on a file beside it.
     pub fn keep_in(mut self, path: impl Into<PathBuf>) -> Self {
         self.kept_in = Some(path.into());
         self
