@@ -25,7 +25,7 @@ pub(super) struct Watch {
     findings: Findings,
     /// Whether the checks that rules ask for are there.
     #[cfg(feature = "quality")]
-    sought: Vec<Sought>,
+    sought: Sought,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,7 @@ impl Watch {
             silent,
             findings,
             #[cfg(feature = "quality")]
-            sought: rules.iter().map(|_| Sought::default()).collect(),
+            sought: Sought::default(),
             rules,
             running: HashMap::new(),
             due,
@@ -120,6 +120,8 @@ impl Watch {
     }
 
     fn begun(&mut self, run: Run, now: Instant) {
+        #[cfg(feature = "quality")]
+        self.sought.begun(&run);
         let mut due = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             if let Finds::Long(threshold) = rule.finds
@@ -147,7 +149,7 @@ impl Watch {
             self.due.remove(due);
         }
         #[cfg(feature = "quality")]
-        self.miss(run);
+        self.sought.ended(&self.rules, run);
         let told_of = running.map(|running| running.told).unwrap_or_default();
         for index in self.concerned(run) {
             let Some(finds) = self.rules.get(index).map(|rule| rule.finds.clone()) else {
@@ -264,9 +266,7 @@ impl Watch {
             let Some(rule) = self.rules.get(index) else {
                 continue;
             };
-            if let Some(sought) = self.sought.get_mut(index) {
-                sought.look(rule, report);
-            }
+            self.sought.look((index, rule), run, report);
             let Some(judged) = judged(rule, report) else {
                 continue;
             };
@@ -286,15 +286,6 @@ impl Watch {
                 true => told.extend(self.raise(finding, now)),
                 false => told.extend(self.resolve(finding)),
             }
-        }
-    }
-
-    /// After a run, warns of checks that were in none of its reports.
-    #[cfg(feature = "quality")]
-    fn miss(&mut self, run: &Run) {
-        let rules = self.rules.iter().zip(&mut self.sought);
-        for (rule, sought) in rules.filter(|(rule, _)| rule.concerns(run)) {
-            sought.miss(rule, run);
         }
     }
 
@@ -351,7 +342,7 @@ impl Rule {
         let of_flow = match &self.flow {
             Some(flow) => *flow == run.flow,
             // What is measured in a subflow is measured nowhere else.
-            None => !run.called || self.is_about_data(),
+            None => run.caller.is_none() || self.is_about_data(),
         };
         of_flow && self.tags.iter().all(|tag| run.tags.contains(tag))
     }
