@@ -226,7 +226,8 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::record::{Fate, Records};
+    use crate::alerts::fate::Fate;
+    use crate::alerts::record::Records;
     use crate::alerts::{Alert, Status};
 
     fn alert(summary: &str) -> Alert {

@@ -7,7 +7,7 @@ use flowkit::FlowRunId;
 use tokio::time::Instant;
 
 use super::alert::{Alert, Status};
-use super::found::{Findings, Told};
+use super::found::{Findings, How, Told};
 #[cfg(feature = "quality")]
 use super::judged::{Sought, checks_of, judged};
 use super::record::Listened;
@@ -168,14 +168,17 @@ impl Watch {
                 Finds::Failed if state.is_failure() => {
                     let (line, report) = error.clone().unwrap_or_default();
                     let summary = format!("{} is {state}: {line}", run.flow);
-                    told.extend(self.raise(finding(summary, report), now));
+                    told.extend(self.raise(finding(summary, report), How::Anew, now));
                     continue;
                 }
                 Finds::Long(threshold) if *took > threshold => {
-                    if !told_of.contains(&index) {
-                        let summary = format!("{} took {}", run.flow, in_words(*took));
-                        told.extend(self.raise(finding(summary, String::new()), now));
-                    }
+                    let summary = format!("{} took {}", run.flow, in_words(*took));
+                    let finding = finding(summary, String::new());
+                    let how = match told_of.contains(&index) {
+                        true => How::Again,
+                        false => How::Anew,
+                    };
+                    told.extend(self.raise(finding, how, now));
                     continue;
                 }
                 Finds::Failed => state.is_success(),
@@ -227,7 +230,7 @@ impl Watch {
             summary: format!("{} goes on after {}", run.flow, in_words(threshold)),
             details: String::new(),
         };
-        told.extend(self.raise(finding, now));
+        told.extend(self.raise(finding, How::Anew, now));
     }
 
     fn is_silent(&mut self, rule: usize, (now, at): (Instant, SystemTime), told: &mut Vec<Told>) {
@@ -238,9 +241,6 @@ impl Watch {
             .get(rule)
             .map(|(since, before)| (now - *since) + *before)
             .unwrap_or_default();
-        // It is looked at again as often as it may be told.
-        let again = now.checked_add(window.max(Duration::from_secs(1)));
-        self.due.extend(again.map(|at| (at, Due::Silent(rule))));
         let finding = Finding {
             rule,
             subject: flow.clone(),
@@ -250,7 +250,12 @@ impl Watch {
             summary: format!("{flow} has not succeeded for {}", in_words(silent)),
             details: String::new(),
         };
-        told.extend(self.raise(finding, now));
+        told.extend(self.raise(finding, How::Still, now));
+        // It is looked at again as soon as it may be told.
+        let again = self.findings.again_at(rule, &flow, window, now);
+        let soonest = now.checked_add(Duration::from_secs(1));
+        self.due
+            .extend(again.max(soonest).map(|at| (at, Due::Silent(rule))));
     }
 
     #[cfg(feature = "quality")]
@@ -283,7 +288,7 @@ impl Watch {
                 details: checks_of(report),
             };
             match judged.bad {
-                true => told.extend(self.raise(finding, now)),
+                true => told.extend(self.raise(finding, How::Anew, now)),
                 false => told.extend(self.resolve(finding)),
             }
         }
@@ -298,13 +303,13 @@ impl Watch {
     }
 
     /// Something is wrong.
-    fn raise(&mut self, finding: Finding<'_>, now: Instant) -> Vec<Told> {
+    fn raise(&mut self, finding: Finding<'_>, how: How, now: Instant) -> Vec<Told> {
         let index = finding.rule;
         let Some(rule) = self.rules.get(index) else {
             return Vec::new();
         };
         let alert = finding.told(rule, Status::Raised);
-        self.findings.raise(index, &alert, rule.window, now)
+        self.findings.raise(index, &alert, how, rule.window, now)
     }
 
     /// It is well.

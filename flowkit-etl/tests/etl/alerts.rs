@@ -3,6 +3,7 @@
 mod channels;
 mod delivery;
 mod history;
+mod lost;
 mod noted;
 mod smtp;
 
