@@ -4,7 +4,7 @@
 //! [`Channel`]s are where alerts go: [`Email`], [`Slack`] and what is compatible with it, any [`Webhook`], or one of your own.
 //!
 //! - The same is told once in a while: of equal findings about one flow within an hour ([`Rule::once_per`]) the first is told, and the next one that is told says how many there were meanwhile. That all is well again is told by rules that say [`Rule::tell_resolved`].
-//! - Told is what a channel took. What it did not take counts as found and not told there: the next finding is told at once, and that all is well only where somebody heard that it was not.
+//! - Told is what a channel took. What it did not take counts as found and not told there: it is told when it is found again, after a rest of no more than the longest delay between attempts ([`Delivery::backoff`]), and that all is well only where somebody heard that it was not.
 //! - A channel takes only so many alerts in a time ([`Delivery::at_most`]); what is held back is counted in the next one.
 //! - What cannot be delivered is tried again, and recorded either way: [`Alerts::records`]. No run fails or waits for it.
 //! - With [a file](AlertsBuilder::keep_in), a program that is started again knows what was told, what was not, and when flows last succeeded.
@@ -38,6 +38,7 @@ mod alert;
 mod channel;
 mod delivery;
 mod email;
+mod fate;
 mod found;
 mod history;
 #[cfg(feature = "quality")]
@@ -72,7 +73,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use self::delivery::Line;
-use self::found::{Findings, Told};
+use self::found::{Findings, Listener, Told};
 use self::history::{History, Remembered};
 use self::record::Records;
 use self::seen::{Message, Seen};
@@ -125,9 +126,9 @@ impl Alerts {
         self.shared.records.all()
     }
 
-    /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up.
+    /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up; with [a file](AlertsBuilder::keep_in), it waits for the next process, which delivers it.
     ///
-    /// Returns the alerts that were not delivered, of all that are remembered or were waiting. It is called after the runtime was shut down, so that the last runs are alerted of, too.
+    /// Returns the alerts that were not delivered, of all that are remembered or were waiting, those that wait still among them. It is called after the runtime was shut down, so that the last runs are alerted of, too.
     pub async fn shutdown(&self, at_most: Duration) -> Vec<AlertRecord> {
         // Nobody takes it if it has ended.
         drop(self.shared.messages.send(Message::Stop));
@@ -191,7 +192,7 @@ impl AlertsBuilder {
     /// Whoever is started with the same file after that knows all of it: [`Alerts::records`] has the alerts of before, those that were waiting when the process ended are delivered now, what was told lately
     /// is not told again, what is well again is told, and [`Rule::no_success_within`] counts from the last success, or from when it was first listened for.
     ///
-    /// No run or alert waits for the file. One that cannot be written is logged as an error, and written as a whole once it can be. One process at a time has it, by a lock on a file beside it.
+    /// No run or alert waits for the file. One that cannot be written is logged as an error, tried again every minute, and written as a whole once it can be. One process at a time has it, by a lock on a file beside it.
     pub fn keep_in(mut self, path: impl Into<PathBuf>) -> Self {
         self.kept_in = Some(path.into());
         self
@@ -242,9 +243,9 @@ impl AlertsBuilder {
         for rule in &mut rules {
             rule.remember(&records, now);
         }
-        let names: Vec<&str> = lines.iter().map(Line::name).collect();
+        let listeners: Vec<Listener<'_>> = lines.iter().map(Line::listener).collect();
         let at = (Instant::now(), now);
-        let findings = Findings::new(&rules, &names, routes, records.before(), at);
+        let findings = Findings::new(&rules, &listeners, routes, records.before(), at);
         let watch = Watch::new(rules, findings, at.0, now);
         delivery::go_on(&lines, &records, now);
         let judge = Judge {
@@ -356,7 +357,7 @@ impl Judge {
     fn pass_on(&self, told: Vec<Told>) {
         for told in told {
             if let Some(line) = self.lines.get(told.channel) {
-                line.send(told.alert, told.fate);
+                line.send(told);
             }
         }
     }

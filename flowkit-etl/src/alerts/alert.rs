@@ -40,9 +40,9 @@ pub struct Alert {
     pub summary: String,
     /// What else there is to say, in several lines: the error with its causes, the checks that failed. May be empty.
     pub details: String,
-    /// How often the same was found and not told since it was told last.
+    /// How often the same was found before this and not told, after it was told last.
     pub repeated: u64,
-    /// How many alerts this channel was spared since the one before, since there were too many.
+    /// How many alerts about other things this channel was spared since the one before, since there were too many.
     pub held_back: u64,
 }
 
@@ -64,10 +64,7 @@ impl Alert {
         }
         lines.push(format!("at {}", said(self.at)));
         if self.repeated > 0 {
-            lines.push(format!(
-                "found {} more times since it was told last",
-                self.repeated
-            ));
+            lines.push(format!("found {} more times before this", self.repeated));
         }
         if self.held_back > 0 {
             lines.push(format!(
@@ -143,7 +140,7 @@ mod tests {
         assert_eq!(
             alert.text(),
             "flow run nightly-monday, 00000000-0000-0000-0000-000000000007\nat 1970-01-01T00:00:00Z\n\
-             found 3 more times since it was told last\n\ntask `load` failed"
+             found 3 more times before this\n\ntask `load` failed"
         );
         let json = serde_json::to_value(&alert).unwrap();
         assert_eq!(json["status"], "raised");

@@ -1,6 +1,6 @@
 //! The way of alerts to a channel: one after the other, not too many, again if need be.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,12 +14,17 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::alert::Status;
-use super::record::{Fate, Outcome, Records};
+use super::fate::Before;
+use super::found::{Listener, Told};
+use super::record::{Outcome, Records};
 use super::{Alert, Channel, Failure};
 use crate::error::{Error, ErrorKind};
 
 /// So many alerts wait for a channel at most.
 const WAITING: usize = 1000;
+
+/// So many things of which alerts are held back are told apart.
+const MOST_HELD_BACK: usize = 1000;
 
 /// How alerts are delivered to a channel.
 #[derive(Debug, Clone)]
@@ -45,7 +50,7 @@ impl Delivery {
         }
     }
 
-    /// No more alerts than these in any such time. More are not sent: they are recorded as held back, and counted in the next one that is sent. That something is well again is told in any case.
+    /// No more alerts than these are delivered in any such time. More are not sent: they are recorded as held back, and counted in the next one that is sent. That something is well again is told in any case.
     #[must_use]
     pub fn at_most(mut self, alerts: u32, per: Duration) -> Self {
         (self.at_most, self.per) = (alerts, per);
@@ -60,6 +65,7 @@ impl Delivery {
     }
 
     /// How long is waited before the second attempt, twice as long each time after, and no longer than the second duration. If the other side says how long, it is that, in the same bound.
+    /// What was given up or held back is not told again before that longest delay has passed either.
     #[must_use]
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.first_delay, self.longest_delay) = (first, longest);
@@ -91,10 +97,19 @@ impl Default for Delivery {
 /// A channel, and what is on its way to it. Dropped, it stops.
 pub(super) struct Line {
     name: String,
-    alerts: Option<mpsc::Sender<(u64, Alert)>>,
+    alerts: Option<mpsc::Sender<Queued>>,
     worker: JoinHandle<()>,
     records: Records,
     clock: Arc<dyn Clock>,
+    after_loss: Duration,
+}
+
+/// An alert that waits for its turn.
+struct Queued {
+    number: u64,
+    alert: Alert,
+    /// What was told of the same before, if that matters and is known.
+    before: Option<Before>,
 }
 
 impl Line {
@@ -106,7 +121,10 @@ impl Line {
         records: Records,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (alerts, received) = mpsc::channel(WAITING);
+        // There is room for all that an earlier process left.
+        let left = records.waiting().len();
+        let (alerts, received) = mpsc::channel(WAITING + left);
+        let after_loss = delivery.longest_delay;
         let worker = Worker {
             name: name.clone(),
             channel,
@@ -114,9 +132,10 @@ impl Line {
             records: records.clone(),
             clock: clock.clone(),
             sent: VecDeque::new(),
-            held_back: 0,
+            held_back: HeldBack::default(),
         };
         Self {
+            after_loss,
             name,
             alerts: Some(alerts),
             worker: tokio.spawn(worker.run(received)),
@@ -125,22 +144,34 @@ impl Line {
         }
     }
 
-    /// What the channel is called.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// What is found for it.
+    pub(super) fn listener(&self) -> Listener<'_> {
+        Listener {
+            name: &self.name,
+            after_loss: self.after_loss,
+        }
     }
 
     /// Has an alert delivered, without waiting for that.
-    pub(super) fn send(&self, alert: Alert, fate: Fate) {
+    pub(super) fn send(&self, told: Told) {
+        let Told {
+            alert, fate, before, ..
+        } = told;
         let number = self
             .records
             .add(&self.name, alert.clone(), fate, self.clock.now());
-        self.queue(number, alert);
+        let before = Some(before);
+        self.queue(Queued {
+            number,
+            alert,
+            before,
+        });
     }
 
-    fn queue(&self, number: u64, alert: Alert) {
+    fn queue(&self, queued: Queued) {
+        let number = queued.number;
         let alerts = self.alerts.as_ref();
-        if alerts.is_none_or(|alerts| alerts.try_send((number, alert)).is_err()) {
+        if alerts.is_none_or(|alerts| alerts.try_send(queued).is_err()) {
             tracing::error!(target: "flowkit_etl", channel = self.name, "too many alerts wait for a channel: one was given up");
             self.records.change(number, |record| {
                 record.outcome = Outcome::Undelivered;
@@ -165,9 +196,13 @@ impl Drop for Line {
 
 /// Has delivered what was waiting when an earlier process ended.
 pub(super) fn go_on(lines: &[Line], records: &Records, now: SystemTime) {
-    for (number, record) in records.of(&[Outcome::Waiting]) {
+    for (number, record, before) in records.waiting() {
         match lines.iter().find(|line| line.name == record.channel) {
-            Some(line) => line.queue(number, record.alert),
+            Some(line) => line.queue(Queued {
+                number,
+                alert: record.alert,
+                before,
+            }),
             None => records.change(number, |record| {
                 (record.outcome, record.at) = (Outcome::Undelivered, now);
                 record.error = Some(format!("there is no channel `{}` any more", record.channel));
@@ -182,32 +217,79 @@ struct Worker {
     delivery: Delivery,
     records: Records,
     clock: Arc<dyn Clock>,
-    /// When alerts were sent lately.
+    /// When alerts were delivered lately.
     sent: VecDeque<Instant>,
-    /// How many were not sent since the last one that was.
-    held_back: u64,
+    /// What was not sent since the last one that was.
+    held_back: HeldBack,
 }
 
-impl Worker {
-    async fn run(mut self, mut alerts: mpsc::Receiver<(u64, Alert)>) {
-        while let Some((number, mut alert)) = alerts.recv().await {
-            if alert.status == Status::Raised && !self.may_send() {
-                self.held_back += 1;
-                self.note(number, Outcome::HeldBack, None);
-                tracing::warn!(target: "flowkit_etl", channel = self.name, %alert, "an alert was held back, since there were too many");
-                continue;
-            }
-            alert.held_back = self.held_back;
-            self.records
-                .change(number, |record| record.alert.held_back = alert.held_back);
-            if self.deliver(number, &alert).await {
-                self.held_back = 0;
-            }
+/// How many alerts were held back, and of what.
+#[derive(Default)]
+struct HeldBack {
+    all: u64,
+    /// By rule and subject, as many as are told apart.
+    of: HashMap<(String, String), u64>,
+}
+
+impl HeldBack {
+    fn add(&mut self, alert: &Alert) {
+        self.all += 1;
+        let about = (alert.rule.clone(), alert.subject.clone());
+        if self.of.len() < MOST_HELD_BACK || self.of.contains_key(&about) {
+            *self.of.entry(about).or_default() += 1;
         }
     }
 
-    /// Whether there is room for one more, which takes it.
-    fn may_send(&mut self) -> bool {
+    /// Those about something else. Those about the same are what it says that it [repeats](Alert::repeated).
+    fn others(&self, alert: &Alert) -> u64 {
+        let about = (alert.rule.clone(), alert.subject.clone());
+        let same = self.of.get(&about).copied().unwrap_or_default();
+        self.all.saturating_sub(same)
+    }
+}
+
+impl Worker {
+    async fn run(mut self, mut alerts: mpsc::Receiver<Queued>) {
+        while let Some(queued) = alerts.recv().await {
+            self.take(queued).await;
+        }
+    }
+
+    /// Takes what is next. By now it is known what became of all before it.
+    async fn take(&mut self, queued: Queued) {
+        let Queued {
+            number,
+            mut alert,
+            before,
+        } = queued;
+        let is_raised = alert.status == Status::Raised;
+        if let Some(mut before) = before {
+            if !is_raised && !before.is_heard_of() {
+                self.note(number, Outcome::NotNeeded, None);
+                return;
+            }
+            alert.repeated = alert.repeated.max(before.untold());
+        }
+        let is_held_back = is_raised && !self.has_room();
+        if !is_held_back {
+            alert.held_back = self.held_back.others(&alert);
+        }
+        self.records.change(number, |record| {
+            (record.alert.repeated, record.alert.held_back) = (alert.repeated, alert.held_back);
+        });
+        if is_held_back {
+            self.held_back.add(&alert);
+            self.note(number, Outcome::HeldBack, None);
+            tracing::warn!(target: "flowkit_etl", channel = self.name, %alert, "an alert was held back, since there were too many");
+        } else if self.deliver(number, &alert).await {
+            self.held_back = HeldBack::default();
+            // What the channel did not take is none of those that are too many.
+            self.sent.extend(is_raised.then(Instant::now));
+        }
+    }
+
+    /// Whether the channel may be given one more.
+    fn has_room(&mut self) -> bool {
         let now = Instant::now();
         while self
             .sent
@@ -216,44 +298,48 @@ impl Worker {
         {
             self.sent.pop_front();
         }
-        let may = self.sent.len() < self.delivery.at_most as usize;
-        if may {
-            self.sent.push_back(now);
-        }
-        may
+        self.sent.len() < self.delivery.at_most as usize
     }
 
-    /// Tries until it is delivered or given up.
+    /// Tries until it is delivered or given up. Whether anybody has it then.
     async fn deliver(&self, number: u64, alert: &Alert) -> bool {
         let mut delays = self.delivery.delays();
-        let mut anybody = false;
+        // Whom it did not reach, if it reached some.
+        let mut missed = self.records.missed(number);
         loop {
             self.records.change(number, |record| record.attempts += 1);
             let Err(Failure { error, after, partly }) = self.attempt(alert).await else {
                 self.note(number, Outcome::Delivered, None);
                 return true;
             };
-            anybody |= partly;
             // It names no secret: that is part of the channel's contract.
-            self.records
-                .change(number, |record| record.error = Some(in_a_line(&error)));
+            let mut said = in_a_line(&error);
+            match &missed {
+                _ if partly => missed = Some(said.clone()),
+                Some(missed) => said.push_str(&format!("; before that, {missed}")),
+                None => {}
+            }
+            self.records.change(number, |record| {
+                record.reached_some |= partly;
+                record.error = Some(said.clone());
+            });
             let Some(delay) = delays.next().filter(|_| error.is_transient()) else {
-                self.give_up(number, alert, &error, anybody);
-                return anybody;
+                self.give_up(number, alert, said, missed.is_some());
+                return missed.is_some();
             };
             let delay = after.map_or(delay, |after| after.min(self.delivery.longest_delay));
-            tracing::warn!(target: "flowkit_etl", channel = self.name, %alert, error = in_a_line(&error), ?delay, "an alert is tried again");
+            tracing::warn!(target: "flowkit_etl", channel = self.name, %alert, error = said, ?delay, "an alert is tried again");
             tokio::time::sleep(delay).await;
         }
     }
 
-    fn give_up(&self, number: u64, alert: &Alert, error: &Error, anybody: bool) {
+    fn give_up(&self, number: u64, alert: &Alert, error: String, anybody: bool) {
         let (outcome, message) = match anybody {
             true => (Outcome::Delivered, "an alert could not be delivered to all"),
             false => (Outcome::Undelivered, "an alert could not be delivered"),
         };
-        self.note(number, outcome, Some(in_a_line(error)));
-        tracing::error!(target: "flowkit_etl", channel = self.name, %alert, error = in_a_line(error), "{message}");
+        tracing::error!(target: "flowkit_etl", channel = self.name, %alert, error, "{message}");
+        self.note(number, outcome, Some(error));
     }
 
     async fn attempt(&self, alert: &Alert) -> Result<(), Failure> {
@@ -272,6 +358,7 @@ impl Worker {
         let at = self.clock.now();
         self.records.change(number, |record| {
             (record.outcome, record.at, record.error) = (outcome, at, error);
+            record.reached_some |= outcome == Outcome::Delivered;
         });
     }
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::Alert;
 use super::alert::Status;
-use super::record::{AlertRecord, Fate};
+use super::fate::{Before, Fate};
+use super::record::AlertRecord;
 use super::rule::Rule;
 
 /// So many findings are remembered. Subjects may have no end, such as reports that are named after their day.
@@ -27,46 +28,38 @@ struct Found {
     at: Option<Instant>,
     /// What became of it.
     fate: Fate,
-    /// How often it had been found and not told before that.
-    before: u64,
+    /// What had been told before that.
+    before: Before,
     /// How often it was found since then.
     since: u64,
-    /// Whether it was told earlier, since it is wrong.
-    earlier: bool,
-    /// Whether it is wrong still.
-    raised: bool,
 }
 
 impl Found {
-    /// Whether the channel took anything of it.
-    fn is_heard_of(&self) -> bool {
-        self.earlier || !self.fate.is_lost()
-    }
-
-    fn is_told_lately(&self, window: Duration, now: Instant) -> bool {
+    /// Whether it is too early to tell it again: after it was told within the window, after it was lost within what a channel is given at least, if that is less.
+    fn rests(&self, window: Duration, after_loss: Duration, now: Instant) -> bool {
+        let rest = match self.fate.is_lost() {
+            true => window.min(after_loss),
+            false => window,
+        };
         let ago = self.at.map(|at| now.saturating_duration_since(at));
-        !self.fate.is_lost() && ago.is_some_and(|ago| ago < window)
+        ago.is_some_and(|ago| ago < rest)
     }
 
-    /// How often it was found and not told.
-    fn untold(&self) -> u64 {
-        match self.fate.is_lost() {
-            true => self.before + 1 + self.since,
-            false => self.since,
-        }
+    /// All that was told of it.
+    fn told(&self) -> Before {
+        self.before.clone().then(self.fate.clone(), self.since)
     }
+}
 
-    /// It is told anew, after what was found before, with how often that was not told.
-    fn again(before: Option<&Self>, at: Option<Instant>, fate: Fate, repeated: u64) -> Self {
-        Self {
-            at,
-            fate,
-            before: repeated,
-            since: 0,
-            earlier: before.is_some_and(|before| before.raised && before.is_heard_of()),
-            raised: true,
-        }
-    }
+/// How something was found that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// As another case.
+    Anew,
+    /// As what goes on, and is looked at now and then. How often says nothing.
+    Still,
+    /// As a case that was raised already: it is told where that was lost.
+    Again,
 }
 
 /// What is on its way to a channel.
@@ -75,12 +68,23 @@ pub(super) struct Told {
     pub(super) alert: Alert,
     /// Told what becomes of it.
     pub(super) fate: Fate,
+    /// What was told of the same before it.
+    pub(super) before: Before,
+}
+
+/// A channel, as far as it matters here.
+pub(super) struct Listener<'a> {
+    pub(super) name: &'a str,
+    /// How long what it did not take is not told there again, at most.
+    pub(super) after_loss: Duration,
 }
 
 /// Everything that was found.
 pub(super) struct Findings {
     /// For each rule, the channels that it goes to.
     routes: Vec<Vec<usize>>,
+    /// For each channel, how long what it did not take is not told there again, at most.
+    after_loss: Vec<Duration>,
     found: HashMap<Key, Found>,
 }
 
@@ -88,17 +92,18 @@ impl Findings {
     /// What earlier processes told, the first things first.
     pub(super) fn new(
         rules: &[Rule],
-        channels: &[&str],
+        channels: &[Listener<'_>],
         routes: Vec<Vec<usize>>,
         before: Vec<(AlertRecord, Fate)>,
         (now, at): (Instant, SystemTime),
     ) -> Self {
         let mut this = Self {
             routes,
+            after_loss: channels.iter().map(|channel| channel.after_loss).collect(),
             found: HashMap::new(),
         };
         for (record, fate) in before {
-            let Some(channel) = channels.iter().position(|name| *name == record.channel) else {
+            let Some(channel) = channels.iter().position(|channel| channel.name == record.channel) else {
                 continue;
             };
             let rules = rules.iter().enumerate();
@@ -114,8 +119,13 @@ impl Findings {
                     Status::Resolved => drop(this.found.remove(&key)),
                     Status::Raised => {
                         let ago = at.duration_since(record.alert.at).unwrap_or_default();
-                        let (told, repeated) = (now.checked_sub(ago), record.alert.repeated);
-                        let found = Found::again(this.found.get(&key), told, fate.clone(), repeated);
+                        let before = this.found.get(&key).map(Found::told).unwrap_or_default();
+                        let found = Found {
+                            at: now.checked_sub(ago),
+                            fate: fate.clone(),
+                            before: before.at_least(record.alert.repeated),
+                            since: 0,
+                        };
                         this.found.insert(key, found);
                     }
                 }
@@ -125,67 +135,110 @@ impl Findings {
     }
 
     /// Something is wrong: it is told where it was not lately.
-    pub(super) fn raise(&mut self, rule: usize, alert: &Alert, window: Duration, now: Instant) -> Vec<Told> {
+    pub(super) fn raise(
+        &mut self,
+        rule: usize,
+        alert: &Alert,
+        how: How,
+        window: Duration,
+        now: Instant,
+    ) -> Vec<Told> {
         let mut told = Vec::new();
-        for key in self.keys(rule, alert) {
-            let before = self.found.get_mut(&key);
-            let repeated = match before {
-                Some(found) if found.is_told_lately(window, now) => {
-                    (found.raised, found.since) = (true, found.since + 1);
+        for key in self.keys(rule, &alert.subject) {
+            let after_loss = self.after_loss(key.channel);
+            let before = match (self.found.get_mut(&key), how) {
+                (Some(found), _) if found.rests(window, after_loss, now) => {
+                    found.since += u64::from(how == How::Anew);
                     continue;
                 }
-                Some(found) => found.untold(),
-                None => 0,
+                (None, How::Again) => continue,
+                (Some(found), How::Again) if !found.fate.is_lost() => continue,
+                (Some(found), How::Again | How::Still) if found.fate.is_lost() => found.told().but_one(),
+                (Some(found), _) => found.told(),
+                (None, _) => Before::default(),
             };
-            let fate = Fate::default();
-            let found = Found::again(self.found.get(&key), Some(now), fate.clone(), repeated);
-            told.push(Told {
-                channel: key.channel,
-                alert: Alert {
-                    repeated,
-                    ..alert.clone()
-                },
-                fate,
-            });
-            self.found.insert(key, found);
+            told.push(self.tell(key, alert, before, now));
         }
         self.forget();
         told
     }
 
-    /// It is well: that is told, if it is to be, where it was heard of that it was wrong.
+    /// When what goes on may be told again: where it was told, and where it may have been lost.
+    pub(super) fn again_at(
+        &self,
+        rule: usize,
+        subject: &str,
+        window: Duration,
+        now: Instant,
+    ) -> Option<Instant> {
+        let each = self.keys(rule, subject).into_iter().flat_map(|key| {
+            let found = self.found.get(&key).and_then(|found| found.at);
+            let told = found.and_then(|at| at.checked_add(window));
+            let lost = now.checked_add(self.after_loss(key.channel));
+            [told.filter(|at| *at > now), lost]
+        });
+        each.flatten().min()
+    }
+
+    fn tell(&mut self, key: Key, alert: &Alert, mut before: Before, now: Instant) -> Told {
+        let told = Told {
+            channel: key.channel,
+            alert: Alert {
+                repeated: before.untold(),
+                ..alert.clone()
+            },
+            fate: Fate::default(),
+            before: before.clone(),
+        };
+        let found = Found {
+            at: Some(now),
+            fate: told.fate.clone(),
+            before,
+            since: 0,
+        };
+        self.found.insert(key, found);
+        told
+    }
+
+    /// It is well: that is told, if it is to be, where it was heard of that it was wrong, or may be yet.
     pub(super) fn resolve(&mut self, rule: usize, alert: &Alert, is_told: bool) -> Vec<Told> {
         let mut told = Vec::new();
-        for key in self.keys(rule, alert) {
-            let Some(found) = self.found.get_mut(&key).filter(|found| found.raised) else {
+        let keys = if is_told {
+            self.keys(rule, &alert.subject)
+        } else {
+            Vec::new()
+        };
+        for key in keys {
+            let Some(found) = self.found.remove(&key) else {
                 continue;
             };
-            if !is_told {
-                found.raised = false;
-                continue;
-            }
-            if found.is_heard_of() {
+            let mut before = found.told();
+            if before.is_heard_of() {
                 told.push(Told {
                     channel: key.channel,
                     alert: Alert {
-                        repeated: found.untold(),
+                        repeated: before.untold(),
                         ..alert.clone()
                     },
                     fate: Fate::default(),
+                    before,
                 });
             }
-            self.found.remove(&key);
         }
         told
     }
 
-    fn keys(&self, rule: usize, alert: &Alert) -> Vec<Key> {
+    fn after_loss(&self, channel: usize) -> Duration {
+        self.after_loss.get(channel).copied().unwrap_or_default()
+    }
+
+    fn keys(&self, rule: usize, subject: &str) -> Vec<Key> {
         let channels = self.routes.get(rule).into_iter().flatten();
         channels
             .map(|channel| Key {
                 rule,
                 channel: *channel,
-                subject: alert.subject.clone(),
+                subject: subject.to_owned(),
             })
             .collect()
     }
@@ -211,7 +264,10 @@ mod tests {
         let now = Instant::now();
         let mut findings = Findings::new(
             &[],
-            &["chat"],
+            &[Listener {
+                name: "chat",
+                after_loss: Duration::ZERO,
+            }],
             vec![vec![0]],
             Vec::new(),
             (now, SystemTime::UNIX_EPOCH),
@@ -231,7 +287,7 @@ mod tests {
                 held_back: 0,
             };
             let now = now + Duration::from_millis(after);
-            let told = findings.raise(0, &alert, Duration::from_secs(3600), now);
+            let told = findings.raise(0, &alert, How::Anew, Duration::from_secs(3600), now);
             (told.len(), findings.found.len())
         };
         let days = 3 * MOST as u64;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::alert::rfc3339;
 use super::record::{AlertRecord, Listened, Remembering};
@@ -16,6 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How much is appended before the file is written anew, with what still counts.
 const MOST_APPENDED: usize = 4 << 20;
+
+/// How long after a write that failed it is tried again, if nothing else is to be written.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// A line of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -156,10 +160,18 @@ impl History {
         Ok(())
     }
 
-    /// Writes what it is given, as long as somebody gives.
+    /// Writes what it is given, as long as somebody gives. What could not be written is tried again after a while, if nothing else comes.
     pub(super) async fn follow(mut self, mut received: mpsc::UnboundedReceiver<Entry>, records: Remembering) {
         let mut entries = Vec::new();
-        while received.recv_many(&mut entries, 256).await > 0 {
+        loop {
+            let more = received.recv_many(&mut entries, 256);
+            let more = match self.file {
+                Some(_) => Some(more.await),
+                None => timeout(AGAIN, more).await.ok(),
+            };
+            if more == Some(0) {
+                break;
+            }
             match self.noted(std::mem::take(&mut entries), records.clone()).await {
                 Some(history) => self = history,
                 // It goes with the runtime.
@@ -214,7 +226,8 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::record::{Fate, Records};
+    use crate::alerts::fate::Fate;
+    use crate::alerts::record::Records;
     use crate::alerts::{Alert, Status};
 
     fn alert(summary: &str) -> Alert {
@@ -310,6 +323,19 @@ mod tests {
         assert_eq!(story.told(), 1);
         fs::remove_dir(story.path("records.jsonl.new")).unwrap();
         assert_eq!(story.end().await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_written_is_tried_again_though_nothing_comes_after_it() {
+        let mut story = Story::begin();
+        story.break_file();
+        assert!(story.write("one").is_err());
+        let (path, remembering) = (story.path("records.jsonl"), story.records.remembering());
+        let following = tokio::spawn(story.history.follow(story.entries, remembering));
+        tokio::time::sleep(2 * AGAIN).await;
+        assert_eq!(Remembered::of(&fs::read(&path).unwrap(), &path).records.len(), 1);
+        story.records.close();
+        following.await.unwrap();
     }
 
     #[tokio::test]

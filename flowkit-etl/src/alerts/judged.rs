@@ -1,10 +1,12 @@
 //! What a rule thinks of a report of quality.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use flowkit::FlowRunId;
 
 use super::rule::{Finds, Rule};
 use super::seen::Run;
-use crate::quality::{CheckOutcome, QualityReport, Verdict};
+use crate::quality::{QualityReport, Verdict};
 
 /// The checks of a report, line by line. Its examples are records, which are not sent around.
 pub(super) fn checks_of(report: &QualityReport) -> String {
@@ -79,44 +81,66 @@ fn lowest(report: &QualityReport, name: &str) -> Option<Option<f64>> {
         })
 }
 
-/// Whether the check that a rule asks for is there: until it was, what is there instead.
+/// Whether the checks that rules ask for are there: for each run that no other calls, what is there instead.
 #[derive(Debug, Default)]
 pub(super) struct Sought {
-    /// There is nothing more to find out.
-    settled: bool,
-    instead: BTreeSet<String>,
+    /// The rules of which there is nothing more to find out.
+    settled: BTreeSet<usize>,
+    /// The run that calls one, of those that go on.
+    callers: HashMap<FlowRunId, FlowRunId>,
+    /// The checks that were in the reports of a run and those that it calls, by rule.
+    instead: HashMap<FlowRunId, BTreeMap<usize, BTreeSet<String>>>,
 }
 
 impl Sought {
-    /// Looks for it in a report.
-    pub(super) fn look(&mut self, rule: &Rule, report: &QualityReport) {
+    /// A run has begun.
+    pub(super) fn begun(&mut self, run: &Run) {
+        self.callers.extend(run.caller.map(|caller| (run.id, caller)));
+    }
+
+    /// Looks for the check of a rule in a report.
+    pub(super) fn look(&mut self, (index, rule): (usize, &Rule), run: &Run, report: &QualityReport) {
         let Finds::Below {
             report: name, check, ..
         } = &rule.finds
         else {
             return;
         };
-        if self.settled || !is_of(name.as_deref(), report) {
+        if self.settled.contains(&index) || !is_of(name.as_deref(), report) {
             return;
         }
-        self.settled = report.checks.iter().any(|found| found.check == *check);
-        let others = report
-            .checks
-            .iter()
-            .map(|found: &CheckOutcome| found.check.clone());
-        self.instead.extend(others);
+        if report.checks.iter().any(|found| found.check == *check) {
+            self.settled.insert(index);
+            return;
+        }
+        let others = report.checks.iter().map(|found| found.check.clone());
+        let instead = self.instead.entry(self.above(run)).or_default();
+        instead.entry(index).or_default().extend(others);
     }
 
-    /// A run has ended: if it was in none of its reports, that is warned of, once.
-    pub(super) fn miss(&mut self, rule: &Rule, run: &Run) {
-        let Finds::Below { check, .. } = &rule.finds else {
-            return;
-        };
-        if self.settled || self.instead.is_empty() {
+    /// A run has ended. If no other calls it, nothing more comes of it: that a check was in none of its reports is warned of, once.
+    pub(super) fn ended(&mut self, rules: &[Rule], run: &Run) {
+        self.callers.remove(&run.id);
+        if run.caller.is_some() {
             return;
         }
-        self.settled = true;
-        let instead: Vec<String> = std::mem::take(&mut self.instead).into_iter().collect();
-        tracing::warn!(target: "flowkit_etl", %rule, flow = run.flow, check, "a rule finds nothing: no report has the check that it asks for, but `{}`", instead.join("`, `"));
+        for (index, instead) in self.instead.remove(&run.id).unwrap_or_default() {
+            let rule = rules.get(index).filter(|_| !self.settled.contains(&index));
+            let Some(Finds::Below { check, .. }) = rule.map(|rule| &rule.finds) else {
+                continue;
+            };
+            self.settled.insert(index);
+            let instead: Vec<String> = instead.into_iter().collect();
+            tracing::warn!(target: "flowkit_etl", rule = rule.map(|rule| rule.name.as_str()), flow = run.flow, check, "a rule finds nothing: no report of the run has the check that it asks for, but `{}`", instead.join("`, `"));
+        }
+    }
+
+    /// The run that no other calls, above this one.
+    fn above(&self, run: &Run) -> FlowRunId {
+        let mut above = run.caller.unwrap_or(run.id);
+        while let Some(caller) = self.callers.get(&above) {
+            above = *caller;
+        }
+        above
     }
 }

@@ -1,8 +1,7 @@
 //! What became of each alert.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -10,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Alert;
-use super::alert::rfc3339;
+use super::alert::{Status, rfc3339};
+use super::fate::{Before, Fate};
 use super::history::{Entry, Remembered};
 
 /// How many records are kept unless said otherwise.
@@ -20,7 +20,7 @@ pub const DEFAULT_RECORDS: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It waits for its turn, or for another attempt.
+    /// It waits for its turn, or for another attempt. With [a file](super::AlertsBuilder::keep_in), what waits at a shutdown waits for the next process.
     Waiting,
     /// It was delivered, to some at least: if there is an error, that says to whom not.
     Delivered,
@@ -28,6 +28,8 @@ pub enum Outcome {
     HeldBack,
     /// It could not be delivered, and was given up.
     Undelivered,
+    /// It was not sent: that something is well again is nothing to tell where nobody heard that it was not.
+    NotNeeded,
 }
 
 /// An alert on a channel, and what became of it.
@@ -44,28 +46,27 @@ pub struct AlertRecord {
     pub at: SystemTime,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why the last attempt failed, or did not reach all, with all causes.
+    /// Why the last attempt failed, or did not reach all, with all causes. Where an earlier one reached some, it says, too, whom not.
     pub error: Option<String>,
+    /// Whether somebody has it, even while it waits to be tried again for others.
+    #[serde(default)]
+    pub reached_some: bool,
+}
+
+impl AlertRecord {
+    fn give_up(&mut self, at: SystemTime) {
+        self.at = at;
+        self.outcome = match self.reached_some {
+            true => Outcome::Delivered,
+            false => Outcome::Undelivered,
+        };
+        let error = &mut self.error;
+        error.get_or_insert_with(|| "the program ended before".to_owned());
+    }
 }
 
 /// A flow that a rule listens for: its name, and the tags that its runs must have.
 pub(super) type Listened = (String, Vec<String>);
-
-/// Whether an alert that was sent on its way came to nothing. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Fate(Arc<AtomicBool>);
-
-impl Fate {
-    fn follows(&self, outcome: Outcome) {
-        let lost = matches!(outcome, Outcome::HeldBack | Outcome::Undelivered);
-        self.0.store(lost, Ordering::Relaxed);
-    }
-
-    /// Whether nobody heard of it, or will.
-    pub(super) fn is_lost(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The last records. Clones are the same.
 #[derive(Clone)]
@@ -83,6 +84,8 @@ struct Kept {
     quiet: BTreeMap<Listened, SystemTime>,
     /// Where it is written down, too.
     written: Option<mpsc::UnboundedSender<Entry>>,
+    /// Whether another process will know of it.
+    lasts: bool,
 }
 
 impl Kept {
@@ -143,9 +146,11 @@ impl Records {
             next: 0,
             at_most,
             quiet: remembered.quiet,
+            lasts: written.is_some(),
             written,
         };
-        for record in remembered.records {
+        for mut record in remembered.records {
+            record.reached_some |= record.outcome == Outcome::Delivered;
             kept.add(record, Fate::default());
         }
         kept.forget();
@@ -164,6 +169,7 @@ impl Records {
             at,
             attempts: 0,
             error: None,
+            reached_some: false,
         };
         let number = kept.add(record.clone(), fate);
         kept.write_record(number, &record);
@@ -177,10 +183,11 @@ impl Records {
         let Some((record, fate)) = kept.records.get_mut(&number) else {
             return;
         };
-        let before = (record.outcome, record.error.clone());
+        let state = |record: &AlertRecord| (record.outcome, record.reached_some, record.error.clone());
+        let before = state(record);
         change(record);
         fate.follows(record.outcome);
-        if before != (record.outcome, record.error.clone()) {
+        if before != state(record) {
             let changed = record.clone();
             kept.write_record(number, &changed);
         }
@@ -197,14 +204,36 @@ impl Records {
         self.lock().records.values().cloned().collect()
     }
 
-    /// Those that came to this, with their numbers.
-    pub(super) fn of(&self, outcomes: &[Outcome]) -> Vec<(u64, AlertRecord)> {
+    /// What waits, by number: the alerts, on which channel, and what was told of the same before, where that is needed and known.
+    pub(super) fn waiting(&self) -> Vec<(u64, AlertRecord, Option<Before>)> {
         let kept = self.lock();
-        let records = kept.records.iter();
-        let those = records.filter(|(_, (record, _))| outcomes.contains(&record.outcome));
-        those
-            .map(|(number, (record, _))| (*number, record.clone()))
-            .collect()
+        let mut raised: HashMap<_, Before> = HashMap::new();
+        let mut waiting = Vec::new();
+        for (number, (record, fate)) in &kept.records {
+            let alert = &record.alert;
+            let about = (&record.channel, &alert.rule, &alert.subject);
+            let before = match alert.status {
+                Status::Raised => {
+                    let before = raised.remove(&about).unwrap_or_default();
+                    raised.insert(about, before.then(fate.clone(), 0));
+                    None
+                }
+                Status::Resolved => raised.remove(&about),
+            };
+            if record.outcome == Outcome::Waiting {
+                waiting.push((*number, record.clone(), before));
+            }
+        }
+        waiting
+    }
+
+    /// Whom an alert did not reach, if it reached some.
+    pub(super) fn missed(&self, number: u64) -> Option<String> {
+        let kept = self.lock();
+        let record = kept.records.get(&number).map(|(record, _)| record);
+        record
+            .filter(|record| record.reached_some)
+            .map(|record| record.error.clone().unwrap_or_default())
     }
 
     /// Since when a flow has not succeeded: as it is remembered, or else since now.
@@ -223,20 +252,29 @@ impl Records {
         kept.quiet.insert(flow, at);
     }
 
-    /// Nothing will become of what waits. Returns all that were not delivered.
+    /// Nothing will become of what waits, unless another process knows of it. Returns all that were not delivered.
     pub(super) fn give_up(&self, at: SystemTime) -> Vec<AlertRecord> {
-        let mut undelivered = self.of(&[Outcome::Waiting, Outcome::Undelivered]);
-        for (number, record) in &mut undelivered {
-            if record.outcome == Outcome::Waiting {
-                tracing::error!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown");
-                (record.outcome, record.at) = (Outcome::Undelivered, at);
-                record
-                    .error
-                    .get_or_insert_with(|| "the program ended before".to_owned());
-                self.change(*number, |kept| kept.clone_from(record));
+        let mut kept = self.lock();
+        let lasts = kept.lasts;
+        let mut undelivered = Vec::new();
+        for (record, fate) in kept.records.values_mut() {
+            match record.outcome {
+                Outcome::Waiting if lasts => {
+                    tracing::warn!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown: it waits for the next process");
+                }
+                Outcome::Waiting => {
+                    tracing::error!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown");
+                    record.give_up(at);
+                    fate.follows(record.outcome);
+                }
+                _ => {}
+            }
+            if matches!(record.outcome, Outcome::Waiting | Outcome::Undelivered) {
+                undelivered.push(record.clone());
             }
         }
-        undelivered.into_iter().map(|(_, record)| record).collect()
+        kept.forget();
+        undelivered
     }
 
     /// Nothing more is written down.

@@ -189,7 +189,7 @@ impl Rule {
         self
     }
 
-    /// How long the same about the same flow is not told again where it was told; [`DEFAULT_WINDOW`] unless said otherwise.
+    /// How long the same about the same flow is not told again where it was told; [`DEFAULT_WINDOW`] unless said otherwise. Where it was not taken, it is told again sooner, after the longest delay of the channel's [backoff](super::Delivery::backoff).
     pub fn once_per(mut self, window: Duration) -> Self {
         self.window = window;
         self

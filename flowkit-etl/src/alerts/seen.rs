@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flowkit::{Event, EventKind, FlowRunId, State};
+use flowkit::{Event, EventKind, FlowRunId, State, TaskRunId};
 
 use crate::said;
 
@@ -20,8 +20,8 @@ pub(super) struct Run {
     pub(super) flow: String,
     pub(super) name: String,
     pub(super) tags: Vec<String>,
-    /// Whether another flow calls it.
-    pub(super) called: bool,
+    /// The run of the flow that calls it, if one does.
+    pub(super) caller: Option<FlowRunId>,
 }
 
 /// Something that rules look at.
@@ -72,7 +72,7 @@ impl Seen {
                 flow: crate::names::flow_of(event).to_owned(),
                 name: event.flow_run_name.to_owned(),
                 tags: event.flow_run_tags(),
-                called: event.parent().is_some(),
+                caller: event.parent().map(TaskRunId::flow_run),
             },
             what,
         })

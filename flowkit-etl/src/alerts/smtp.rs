@@ -9,9 +9,13 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Code;
+use tokio::time::timeout;
 
 /// So long is a connection waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So long is the end of a conversation waited for, which changes nothing.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How a connection is encrypted.
 pub(super) enum Tls {
@@ -57,8 +61,10 @@ impl Smtp {
     ) -> Result<Vec<Refused>, Error> {
         let mut connection = self.connect().await?;
         let sent = converse(&mut connection, from, to, email).await;
-        // It says goodbye, too.
-        connection.abort().await;
+        // Whether it was sent is known, however slowly the server says goodbye.
+        drop(tokio::spawn(
+            async move { timeout(GOODBYE, connection.abort()).await },
+        ));
         sent
     }
 

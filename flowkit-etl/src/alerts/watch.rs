@@ -7,7 +7,7 @@ use flowkit::FlowRunId;
 use tokio::time::Instant;
 
 use super::alert::{Alert, Status};
-use super::found::{Findings, Told};
+use super::found::{Findings, How, Told};
 #[cfg(feature = "quality")]
 use super::judged::{Sought, checks_of, judged};
 use super::record::Listened;
@@ -25,7 +25,7 @@ pub(super) struct Watch {
     findings: Findings,
     /// Whether the checks that rules ask for are there.
     #[cfg(feature = "quality")]
-    sought: Vec<Sought>,
+    sought: Sought,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,7 @@ impl Watch {
             silent,
             findings,
             #[cfg(feature = "quality")]
-            sought: rules.iter().map(|_| Sought::default()).collect(),
+            sought: Sought::default(),
             rules,
             running: HashMap::new(),
             due,
@@ -120,6 +120,8 @@ impl Watch {
     }
 
     fn begun(&mut self, run: Run, now: Instant) {
+        #[cfg(feature = "quality")]
+        self.sought.begun(&run);
         let mut due = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             if let Finds::Long(threshold) = rule.finds
@@ -147,7 +149,7 @@ impl Watch {
             self.due.remove(due);
         }
         #[cfg(feature = "quality")]
-        self.miss(run);
+        self.sought.ended(&self.rules, run);
         let told_of = running.map(|running| running.told).unwrap_or_default();
         for index in self.concerned(run) {
             let Some(finds) = self.rules.get(index).map(|rule| rule.finds.clone()) else {
@@ -166,14 +168,17 @@ impl Watch {
                 Finds::Failed if state.is_failure() => {
                     let (line, report) = error.clone().unwrap_or_default();
                     let summary = format!("{} is {state}: {line}", run.flow);
-                    told.extend(self.raise(finding(summary, report), now));
+                    told.extend(self.raise(finding(summary, report), How::Anew, now));
                     continue;
                 }
                 Finds::Long(threshold) if *took > threshold => {
-                    if !told_of.contains(&index) {
-                        let summary = format!("{} took {}", run.flow, in_words(*took));
-                        told.extend(self.raise(finding(summary, String::new()), now));
-                    }
+                    let summary = format!("{} took {}", run.flow, in_words(*took));
+                    let finding = finding(summary, String::new());
+                    let how = match told_of.contains(&index) {
+                        true => How::Again,
+                        false => How::Anew,
+                    };
+                    told.extend(self.raise(finding, how, now));
                     continue;
                 }
                 Finds::Failed => state.is_success(),
@@ -225,7 +230,7 @@ impl Watch {
             summary: format!("{} goes on after {}", run.flow, in_words(threshold)),
             details: String::new(),
         };
-        told.extend(self.raise(finding, now));
+        told.extend(self.raise(finding, How::Anew, now));
     }
 
     fn is_silent(&mut self, rule: usize, (now, at): (Instant, SystemTime), told: &mut Vec<Told>) {
@@ -236,9 +241,6 @@ impl Watch {
             .get(rule)
             .map(|(since, before)| (now - *since) + *before)
             .unwrap_or_default();
-        // It is looked at again as often as it may be told.
-        let again = now.checked_add(window.max(Duration::from_secs(1)));
-        self.due.extend(again.map(|at| (at, Due::Silent(rule))));
         let finding = Finding {
             rule,
             subject: flow.clone(),
@@ -248,7 +250,12 @@ impl Watch {
             summary: format!("{flow} has not succeeded for {}", in_words(silent)),
             details: String::new(),
         };
-        told.extend(self.raise(finding, now));
+        told.extend(self.raise(finding, How::Still, now));
+        // It is looked at again as soon as it may be told.
+        let again = self.findings.again_at(rule, &flow, window, now);
+        let soonest = now.checked_add(Duration::from_secs(1));
+        self.due
+            .extend(again.max(soonest).map(|at| (at, Due::Silent(rule))));
     }
 
     #[cfg(feature = "quality")]
@@ -264,9 +271,7 @@ impl Watch {
             let Some(rule) = self.rules.get(index) else {
                 continue;
             };
-            if let Some(sought) = self.sought.get_mut(index) {
-                sought.look(rule, report);
-            }
+            self.sought.look((index, rule), run, report);
             let Some(judged) = judged(rule, report) else {
                 continue;
             };
@@ -283,18 +288,9 @@ impl Watch {
                 details: checks_of(report),
             };
             match judged.bad {
-                true => told.extend(self.raise(finding, now)),
+                true => told.extend(self.raise(finding, How::Anew, now)),
                 false => told.extend(self.resolve(finding)),
             }
-        }
-    }
-
-    /// After a run, warns of checks that were in none of its reports.
-    #[cfg(feature = "quality")]
-    fn miss(&mut self, run: &Run) {
-        let rules = self.rules.iter().zip(&mut self.sought);
-        for (rule, sought) in rules.filter(|(rule, _)| rule.concerns(run)) {
-            sought.miss(rule, run);
         }
     }
 
@@ -307,13 +303,13 @@ impl Watch {
     }
 
     /// Something is wrong.
-    fn raise(&mut self, finding: Finding<'_>, now: Instant) -> Vec<Told> {
+    fn raise(&mut self, finding: Finding<'_>, how: How, now: Instant) -> Vec<Told> {
         let index = finding.rule;
         let Some(rule) = self.rules.get(index) else {
             return Vec::new();
         };
         let alert = finding.told(rule, Status::Raised);
-        self.findings.raise(index, &alert, rule.window, now)
+        self.findings.raise(index, &alert, how, rule.window, now)
     }
 
     /// It is well.
@@ -351,7 +347,7 @@ impl Rule {
         let of_flow = match &self.flow {
             Some(flow) => *flow == run.flow,
             // What is measured in a subflow is measured nowhere else.
-            None => !run.called || self.is_about_data(),
+            None => run.caller.is_none() || self.is_about_data(),
         };
         of_flow && self.tags.iter().all(|tag| run.tags.contains(tag))
     }

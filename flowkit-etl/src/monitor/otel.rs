@@ -74,29 +74,56 @@ enum Instrument {
 
 /// The figures that there are, which are asked for whenever metrics are sent: a gauge that is set would go on with the last one when there is none any more.
 #[derive(Default)]
-struct Figures(Mutex<BTreeMap<Labels, f64>>);
+struct Figures(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Each with the turn in which it was set last.
+    figures: BTreeMap<Labels, (f64, u64)>,
+    turn: u64,
+    /// Whether one was dropped.
+    dropped: bool,
+}
 
 impl Figures {
-    /// No more than these are told of, which is where the provider stops telling them apart.
-    const MOST: usize = 2000;
+    /// No more than these are told of, in whose place come new ones. It is less than the 2,000 after which the provider stops telling them apart, since that knows for a while those that are gone.
+    const MOST: usize = 1500;
 
     fn set(&self, labels: Labels, figure: f64) {
-        let mut figures = self.lock();
+        let mut known = self.lock();
         if figure.is_nan() {
-            figures.remove(&labels);
-        } else if figures.len() < Self::MOST || figures.contains_key(&labels) {
-            figures.insert(labels, figure);
+            known.figures.remove(&labels);
+            return;
+        }
+        known.turn += 1;
+        let turn = known.turn;
+        known.figures.insert(labels, (figure, turn));
+        if known.figures.len() > Self::MOST {
+            known.drop_first();
         }
     }
 
     fn tell(&self, observer: &dyn AsyncInstrument<f64>) {
-        for (labels, figure) in self.lock().iter() {
+        for (labels, (figure, _)) in &self.lock().figures {
             observer.observe(*figure, &attributes(labels.clone()));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Labels, f64>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Drops the one that was set longest ago.
+    fn drop_first(&mut self) {
+        let first = self.figures.iter().min_by_key(|(_, (_, turn))| *turn);
+        if let Some(first) = first.map(|(labels, _)| labels.clone()) {
+            self.figures.remove(&first);
+        }
+        if !std::mem::replace(&mut self.dropped, true) {
+            tracing::warn!(target: "flowkit_etl", "OpenTelemetry is told no more than {} figures of a metric: those that were set longest ago are dropped. Reports whose names have a day in them make new ones without end", Figures::MOST);
+        }
     }
 }
 
@@ -368,5 +395,26 @@ impl fmt::Debug for Otlp {
 impl fmt::Debug for OpenTelemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenTelemetry").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_figures_the_one_that_was_set_longest_ago_is_told_no_more() {
+        let figures = Figures::default();
+        let labels = |day: usize| vec![("report", format!("day {day}"))];
+        for day in 0..Figures::MOST {
+            figures.set(labels(day), 1.0);
+        }
+        figures.set(labels(0), 2.0);
+        figures.set(labels(Figures::MOST), 3.0);
+        let known = figures.lock();
+        let told = |day| known.figures.get(&labels(day)).map(|(figure, _)| *figure);
+        assert_eq!(known.figures.len(), Figures::MOST);
+        assert_eq!((told(0), told(1), told(2)), (Some(2.0), None, Some(1.0)));
+        assert_eq!(told(Figures::MOST), Some(3.0));
     }
 }

@@ -3,6 +3,7 @@
 mod channels;
 mod delivery;
 mod history;
+mod lost;
 mod noted;
 mod smtp;
 
@@ -299,26 +300,35 @@ async fn twice_measured() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(start_paused = true)]
-async fn that_no_report_has_the_check_of_a_rule_is_warned_of_once() {
+/// What is warned of checks that are in no report, in runs of this flow by these rules, which tell nothing.
+async fn warned(rules: [Rule; 2], flow: impl Fn() -> FlowCall<()>) -> Vec<String> {
     let logged = Logged::default();
     drop(tracing::subscriber::set_global_default(
         tracing_subscriber::registry(),
     ));
     let _here = tracing::subscriber::set_default(tracing_subscriber::registry().with(logged.clone()));
     let channel = Noted::new();
-    let rules = Alerts::builder()
-        .rule(Rule::quality_below("uniqueness of name", 0.9)) // of the second report
-        .rule(Rule::quality_below("uniqueness of plant", 0.9).named("misspelt"));
+    let rules = rules.into_iter().fold(Alerts::builder(), AlertsBuilder::rule);
     let (runtime, alerts) = watched(rules, &channel).await;
-    drop(runtime.run(twice_measured()).await);
-    drop(runtime.run(twice_measured()).await);
+    for _ in 0..2 {
+        assert!(runtime.run(flow()).await.state().is_success());
+    }
     alerts.shutdown(MINUTE).await;
+    assert!(channel.told().is_empty());
     let text = logged.0.lock().unwrap().clone();
     let warned = text.lines().filter(|line| line.contains("no report"));
-    let warned: Vec<&str> = warned.collect();
+    warned.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_no_report_has_the_check_of_a_rule_is_warned_of_once() {
+    let rules = [
+        Rule::quality_below("uniqueness of name", 0.9), // of the second report
+        Rule::quality_below("uniqueness of plant", 0.9).named("misspelt"),
+    ];
+    let warned = warned(rules, twice_measured).await;
     let [warned] = &warned[..] else {
-        panic!("it is warned of once: {text}");
+        panic!("it is warned of once: {warned:?}");
     };
     for word in [
         "misspelt",
@@ -328,5 +338,36 @@ async fn that_no_report_has_the_check_of_a_rule_is_warned_of_once() {
     ] {
         assert!(warned.contains(word), "{word} is not in {warned}");
     }
-    assert!(channel.told().is_empty());
+}
+
+#[flow]
+async fn raw() -> Result<()> {
+    let checks = Quality::new("raw").check(Check::complete("name"));
+    let plants = BatchStream::from_rows(vec![Plant { name: "a".into() }])?;
+    checks.measure(plants).await?;
+    Ok(())
+}
+
+#[flow]
+async fn measured_in_parts() -> Result<()> {
+    raw().await?;
+    let checks = Quality::new("clean").check(Check::unique(["name"]));
+    let plants = BatchStream::from_rows(vec![Plant { name: "a".into() }])?;
+    checks.measure(plants).await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_check_is_in_no_report_is_known_when_the_run_above_all_has_ended() {
+    let rules = [
+        Rule::quality_below("uniqueness of name", 0.9), // of a report after the subflow's end
+        Rule::quality_below("completeness of nam", 0.9)
+            .flow("raw")
+            .named("misspelt"),
+    ];
+    let warned = warned(rules, measured_in_parts).await;
+    let [warned] = &warned[..] else {
+        panic!("it is warned of once: {warned:?}");
+    };
+    assert!(warned.contains("misspelt"), "{warned}");
 }

@@ -339,6 +339,20 @@ async fn an_email_reaches_those_whom_the_server_takes_and_says_whom_it_refused()
 }
 
 #[tokio::test]
+async fn an_email_that_was_taken_is_not_sent_again_however_slowly_the_server_says_goodbye() {
+    let Some(mut server) = MailServer::start("starttls", CANARY, 0).await else {
+        return;
+    };
+    let email = Email::new("localhost", "etl@farm.example", ["silent@farm.example"]).unwrap();
+    let email = email.port(server.port).credentials("etl", CANARY.to_owned());
+    let email = email.root_certificate(server.certificate.as_bytes()).unwrap();
+    let delivery = often().attempts(2).timeout(Duration::from_secs(5));
+    let sent = alerted(email, delivery).await;
+    assert_eq!(sent, (Outcome::Delivered, 1, String::new()));
+    assert_eq!(server.message().await["to"], json!(["silent@farm.example"]));
+}
+
+#[tokio::test]
 async fn what_is_described_wrongly_is_refused_at_once_and_shows_no_secret() {
     for wrong in [
         CANARY.to_owned(),

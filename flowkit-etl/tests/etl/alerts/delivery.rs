@@ -32,7 +32,7 @@ async fn a_channel_is_spared_what_is_too_much_and_told_how_much_that_was() {
     run(&runtime, "shut").await;
     alerts.shutdown(MINUTE).await;
     let told = channel.alerts();
-    let told: Vec<_> = told.iter().map(|alert| (alert.status, alert.held_back)).collect();
+    let told: Vec<_> = told.iter().map(|alert| (alert.status, alert.repeated)).collect();
     assert_eq!(
         told,
         [

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use flowkit::prelude::*;
 use flowkit::{SeededIds, TokioClock};
 use flowkit_etl::ErrorKind;
-use flowkit_etl::alerts::{AlertRecord, Alerts, AlertsBuilder, Outcome, Rule};
+use flowkit_etl::alerts::{AlertRecord, Alerts, AlertsBuilder, Delivery, Outcome, Rule};
 use futures::FutureExt;
 
+use crate::alerts::lost::{harvest, partial, refusing};
 use crate::alerts::noted::{HOUR, MINUTE, Noted, run};
 
 /// What a process does that begins so long after the first one, if it alerts by these rules.
@@ -268,7 +269,7 @@ fn what_a_process_could_not_deliver_is_told_by_the_next_one_that_finds_it_and_no
         };
         process(
             Duration::ZERO,
-            alerts(channel(false)),
+            alerts(refusing(1, Duration::ZERO)),
             |runtime, alerts| async move {
                 run(&runtime, "shut").await;
                 assert_eq!(alerts.shutdown(MINUTE).await.len(), 1);
@@ -317,4 +318,128 @@ fn what_waits_is_delivered_by_the_next_process_however_little_is_remembered() {
         assert_eq!(alerts.records().len(), 1);
     });
     assert_eq!(noted.told().len(), 3);
+}
+
+#[test]
+fn what_waits_at_a_shutdown_is_delivered_by_the_next_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let alerts = |channel| {
+        let delivery = Delivery::new().at_most(u32::MAX, HOUR);
+        Alerts::builder()
+            .rule(Rule::run_failed().once_per(Duration::ZERO))
+            .channel_with("noted", channel, delivery)
+            .remember(1)
+            .keep_in(path)
+    };
+    // One is tried, and no more wait than fit.
+    let failures = 1001;
+    process(
+        Duration::ZERO,
+        alerts(channel(false)),
+        |runtime, alerts| async move {
+            for _ in 0..failures {
+                run(&runtime, "shut").await;
+            }
+            let left = alerts.shutdown(MINUTE).await;
+            assert_eq!(left.len(), failures);
+            assert!(left.iter().all(|record| record.outcome == Outcome::Waiting));
+            assert_eq!(alerts.shutdown(MINUTE).await.len(), failures);
+        },
+    );
+    let noted = channel(true);
+    process(HOUR, alerts(noted.clone()), |_runtime, alerts| async move {
+        assert!(alerts.shutdown(MINUTE).await.is_empty());
+    });
+    assert_eq!(noted.told().len(), failures);
+}
+
+#[test]
+fn that_an_alert_reached_some_is_known_to_the_next_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let alerts = |channel| {
+        let rule = Rule::run_failed().tell_resolved();
+        Alerts::builder()
+            .rule(rule)
+            .channel("noted", channel)
+            .keep_in(path)
+    };
+    process(Duration::ZERO, alerts(partial()), |runtime, alerts| async move {
+        run(&runtime, "shut").await;
+        assert_eq!(alerts.shutdown(MINUTE).await.len(), 1);
+    });
+    let noted = refusing(1, Duration::ZERO);
+    process(HOUR, alerts(noted.clone()), |runtime, alerts| async move {
+        run(&runtime, "well").await;
+        assert!(alerts.shutdown(MINUTE).await.is_empty());
+        let why = alerts.records()[0].error.clone().unwrap();
+        assert!(
+            why.starts_with("who are you?") && why.ends_with("Zoë is busy"),
+            "{why}"
+        );
+    });
+    assert_eq!(
+        noted.told().len(),
+        1,
+        "it is well for those who heard that it was not"
+    );
+}
+
+#[test]
+fn that_it_is_well_is_not_told_by_the_next_process_if_the_alert_comes_to_nothing_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let alerts = |channel| {
+        let rule = Rule::run_failed().tell_resolved();
+        Alerts::builder()
+            .rule(rule)
+            .channel("noted", channel)
+            .keep_in(path)
+    };
+    process(
+        Duration::ZERO,
+        alerts(channel(false)),
+        |runtime, alerts| async move {
+            run(&runtime, "shut").await;
+            run(&runtime, "well").await;
+            assert_eq!(alerts.shutdown(MINUTE).await.len(), 2);
+        },
+    );
+    let noted = refusing(1, Duration::ZERO);
+    process(HOUR, alerts(noted.clone()), |_runtime, alerts| async move {
+        assert_eq!(alerts.shutdown(MINUTE).await.len(), 1);
+        assert_eq!(
+            outcomes(&written(path)),
+            [
+                ("noted", Outcome::Undelivered, 2),
+                ("noted", Outcome::NotNeeded, 0)
+            ]
+        );
+    });
+    assert!(noted.told().is_empty(), "{:?}", noted.told());
+}
+
+#[test]
+fn what_is_held_back_again_and_again_does_not_make_a_process_forget_what_was_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = &directory.path().join("records.jsonl");
+    let noted = channel(true);
+    for (minutes, failures) in [(0, 100), (20, 0)] {
+        let delivery = Delivery::new().at_most(1, HOUR);
+        let alerts = Alerts::builder()
+            .rule(Rule::run_failed().once_per(HOUR))
+            .channel_with("noted", noted.clone(), delivery)
+            .remember(10)
+            .keep_in(path);
+        process(minutes * MINUTE, alerts, |runtime, alerts| async move {
+            drop(runtime.run(harvest()).await);
+            for _ in 0..failures {
+                run(&runtime, "shut").await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            alerts.shutdown(MINUTE).await;
+        });
+    }
+    assert_eq!(noted.told().len(), 1, "{:?}", noted.told());
 }

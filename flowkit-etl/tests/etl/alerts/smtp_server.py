@@ -21,8 +21,14 @@ class Handler:
         if name == "never" or (name == "later" and self.put_off > 0):
             self.put_off -= name == "later"
             return f"450 come back later, {password}"
+        session.silent = name == "silent"
         envelope.rcpt_tos.append(address)
         return "250 taken"
+
+    async def handle_QUIT(self, server, session, envelope):
+        if getattr(session, "silent", False):
+            await asyncio.Event().wait()
+        return "221 goodbye"
 
     async def handle_DATA(self, server, session, envelope):
         if self.left > 0:
