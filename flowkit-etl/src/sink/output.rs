@@ -10,12 +10,14 @@ use arrow_schema::SchemaRef;
 use crate::error::{Error, Result};
 use crate::sink::format::{Compression, FileFormat};
 #[cfg(any(feature = "csv", feature = "json"))]
-use crate::sink::text::{Encoder, Trouble};
+use crate::sink::text::{Encoder, Taken, Trouble};
 
 /// A file that is being written.
 pub(crate) struct Output {
     path: PathBuf,
     writer: Writer,
+    #[cfg(any(feature = "csv", feature = "json"))]
+    taken: Taken,
     /// Rows that were written.
     pub(crate) rows: u64,
 }
@@ -41,11 +43,14 @@ impl Output {
         schema: &SchemaRef,
     ) -> Result<Self> {
         let file = BufWriter::with_capacity(128 * 1024, file);
+        #[cfg(any(feature = "csv", feature = "json"))]
+        let mut taken = Taken::default();
         let writer = match format {
             #[cfg(feature = "csv")]
             FileFormat::Csv => {
                 let encoder = Encoder::new(path, file, compression)?;
                 let trouble = encoder.trouble();
+                taken = encoder.taken();
                 let mut writer = arrow_csv::Writer::new(encoder);
                 // So that the header is there also if no row is.
                 writer
@@ -58,6 +63,7 @@ impl Output {
                 let builder = arrow_json::WriterBuilder::new().with_explicit_nulls(true);
                 let encoder = Encoder::new(path, file, compression)?;
                 let trouble = encoder.trouble();
+                taken = encoder.taken();
                 Writer::JsonLines(Box::new(builder.build(encoder)), trouble)
             }
             #[cfg(feature = "parquet")]
@@ -72,6 +78,8 @@ impl Output {
         Ok(Self {
             path: path.to_owned(),
             writer,
+            #[cfg(any(feature = "csv", feature = "json"))]
+            taken,
             rows: 0,
         })
     }
@@ -92,6 +100,12 @@ impl Output {
         }
         self.rows += batch.num_rows() as u64;
         Ok(())
+    }
+
+    /// How many bytes of text were written; none, where it is no text.
+    #[cfg(any(feature = "csv", feature = "json"))]
+    pub(crate) fn text_bytes(&self) -> u64 {
+        self.taken.bytes()
     }
 
     /// How many bytes of what was written are still in memory.
