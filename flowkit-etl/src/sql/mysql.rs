@@ -138,8 +138,9 @@ impl Session for MySqlSession {
             let database = self.database.clone();
             let failed = move |error| database.failed("read from", error);
             let described = self.described(&read.statement).await.map_err(&failed)?;
-            let digits = self.digits(&described).await.map_err(&failed)?;
-            let schema = columns::described(&described, digits, data_type)?;
+            let mut known = self.digits(&described).await.map_err(&failed)?;
+            known.extend(numbers(&described, read));
+            let schema = columns::described(&described, known, data_type)?;
             let query =
                 sqlx::query_with::<MySql, _>(AssertSqlSafe(read.statement.clone()), arguments(&read.values)?);
             Reading {
@@ -147,6 +148,7 @@ impl Session for MySqlSession {
                 schema,
                 batch_rows: read.batch_rows,
                 append: decode::append,
+                takes_types: false,
                 failed: Box::new(failed),
             }
             .begin()
@@ -203,6 +205,23 @@ fn data_type(column: &MySqlColumn) -> Result<DataType> {
             return Err(Error::new(ErrorKind::Schema, message));
         }
     })
+}
+
+/// The truth values among columns of which something else is asked: they are numbers of one byte there, of which two are truth values.
+fn numbers(columns: &[MySqlColumn], read: &Read) -> HashMap<usize, DataType> {
+    let asked = |column: &MySqlColumn| {
+        let field = read.schema.as_ref()?.field_with_name(column.name()).ok()?;
+        (field.data_type() != &DataType::Boolean && column.type_info().name() == "BOOLEAN").then(|| {
+            match <u64 as sqlx::Type<MySql>>::compatible(column.type_info()) {
+                true => DataType::UInt32,
+                false => DataType::Int16,
+            }
+        })
+    };
+    let columns = columns.iter().enumerate();
+    columns
+        .filter_map(|(index, column)| Some((index, asked(column)?)))
+        .collect()
 }
 
 /// Whether the values of a column come in another order than that in which they are compared to a text. That it is an enumeration or a set is among the flags that the server sends with it, which are only shown: their names are

@@ -134,6 +134,7 @@ impl Session for PostgresSession {
                 schema,
                 batch_rows: read.batch_rows,
                 append: decode::append,
+                takes_types: false,
                 failed: Box::new(failed),
             }
             .begin()
