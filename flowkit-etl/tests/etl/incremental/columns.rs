@@ -127,7 +127,10 @@ async fn a_number_after_which_nothing_comes_moves_no_cursor() {
 #[tokio::test]
 async fn a_cursor_among_numbers_moves_to_no_text() {
     on(Kind::Sqlite, |Place { database, .. }| async move {
-        let tables = ["CREATE TABLE raw (number)", "CREATE TABLE by_number (number REAL)"];
+        let tables = [
+            "CREATE TABLE raw (number)",
+            "CREATE TABLE by_number (number REAL)",
+        ];
         execute(&database, &tables).await;
         execute(&database, &["INSERT INTO raw VALUES (9), (10)"]).await;
         assert_eq!(extract(&database, "number", "1", false).await.unwrap(), 2);
