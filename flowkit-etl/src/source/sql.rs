@@ -101,7 +101,8 @@ impl SqlSource {
     /// this one came.
     ///
     /// The column must grow with what is new, and no row may become visible later than one with a greater value: numbers from a sequence do that where one writes at a time.
-    /// Where equal or lower values may come late, as times of changes do, see [`since_or_at`](Self::since_or_at). A row without a value is an error.
+    /// Where equal or lower values may come late, as times of changes do, see [`since_or_at`](Self::since_or_at). A row without a value is an error,
+    /// and so is an enumeration, a set or JSON of MySQL, which are ordered in one way and compared in another.
     #[must_use]
     pub fn since(mut self, column: impl Into<String>, since: Since) -> Self {
         let column = column.into();
