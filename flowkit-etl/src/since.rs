@@ -1,8 +1,11 @@
 //! How far an incremental extraction has come: kept with the data that it brought, and by the same commit.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::display::array_value_to_string;
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -17,7 +20,8 @@ use crate::value::Value;
 /// A stream of a source that was told where to begin knows how far it came, also after transforms and checks. Two loads that began at the same place cannot both be
 /// committed: the second ends with [`ErrorKind::Conflict`], and is to begin anew.
 ///
-/// Rows must come in the order of the column. Numbers and times that do not are an error, and so is a number that is not finite; the order of texts is known to the database alone.
+/// Rows must come in the order of the column. Numbers and times that do not are an error, and so is a number that is not finite; the order of texts is known to the database alone. Exact numbers are kept as
+/// texts of their digits. A text after a number is an error too: where a column may have both, as in SQLite, no number comes after a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Since {
     cursor: String,
@@ -114,11 +118,13 @@ impl Progress {
         Error::new(ErrorKind::Options, message)
     }
 
-    fn follow(&self, column: &str, index: usize, batch: &RecordBatch) -> Result<()> {
-        let values = batch.column(index);
+    fn follow(&self, column: &Followed, batch: &RecordBatch) -> Result<()> {
+        let values = batch.column(column.index);
         if values.null_count() > 0 {
-            let message =
-                format!("a row has no value in `{column}`, so that it cannot be told whether it is new");
+            let message = format!(
+                "a row has no value in `{}`, so that it cannot be told whether it is new",
+                column.name
+            );
             return Err(Error::new(ErrorKind::Schema, message));
         }
         let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,12 +136,9 @@ impl Progress {
             false => batch.num_rows().saturating_sub(1),
         };
         for row in first..batch.num_rows() {
-            let value = value_at(column, values, row)?;
-            if before.as_ref().is_some_and(|before| value.is_known_below(before)) {
-                let message = format!(
-                    "the rows do not come in the order of `{column}`, from the lowest value to the highest, so that nobody knows where to go on after them"
-                );
-                return Err(Error::new(ErrorKind::Schema, message));
+            let value = column.value_at(values, row)?;
+            if let Some(before) = &before {
+                column.check_order(before, &value)?;
             }
             before = Some(value);
         }
@@ -144,18 +147,106 @@ impl Progress {
     }
 }
 
-/// What a cursor can stand at.
-fn value_at(column: &str, values: &ArrayRef, row: usize) -> Result<Value> {
-    let refused = |message| Err(Error::new(ErrorKind::Schema, message));
-    match Value::at(values, row) {
-        Some(Value::Number(number)) if !number.is_finite() => refused(format!(
-            "a row has {number} in `{column}`, after which nothing comes: leave such rows out in the query"
-        )),
-        Some(value) => Ok(value),
-        None => refused(format!(
-            "a column of the type {} cannot say what is new: cast `{column}` in the query",
-            values.data_type()
-        )),
+/// The column that is followed.
+struct Followed {
+    name: String,
+    index: usize,
+    /// Whether its texts are the digits of exact numbers.
+    is_exact: bool,
+}
+
+impl Followed {
+    /// What a cursor can stand at.
+    fn value_at(&self, values: &ArrayRef, row: usize) -> Result<Value> {
+        let column = &self.name;
+        let refused = |message| Err(Error::new(ErrorKind::Schema, message));
+        let last = |number: &dyn std::fmt::Display| {
+            format!(
+                "a row has {number} in `{column}`, after which nothing comes: leave such rows out in the query"
+            )
+        };
+        match Value::at(values, row) {
+            Some(Value::Number(number)) if !number.is_finite() => refused(last(&number)),
+            Some(Value::Text(text))
+                if self.is_exact && matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity") =>
+            {
+                refused(last(&text))
+            }
+            Some(value) => Ok(value),
+            None => match array_value_to_string(values, row) {
+                Ok(digits) if is_decimal(values.data_type()) => Ok(Value::Text(digits)),
+                _ => refused(format!(
+                    "a column of the type {} cannot say what is new: cast `{column}` in the query",
+                    values.data_type()
+                )),
+            },
+        }
+    }
+
+    /// Nothing, if a row with this value may come after one with that.
+    fn check_order(&self, before: &Value, value: &Value) -> Result<()> {
+        let column = &self.name;
+        let refused = |message| Err(Error::new(ErrorKind::Schema, message));
+        if matches!((self.rank(before), self.rank(value)), (Some(before), Some(own)) if before < own) {
+            return refused(format!(
+                "a row has {value} in `{column}` after {before}, and where a column has values of several types, none of those that are lower comes after one of the higher: cast `{column}` in the query, or leave such rows out"
+            ));
+        }
+        let is_below = match (value, before) {
+            (Value::Text(own), Value::Text(before)) if self.is_exact => {
+                compared(own, before) == Ordering::Less
+            }
+            _ => value.is_known_below(before),
+        };
+        match is_below {
+            false => Ok(()),
+            true => refused(format!(
+                "the rows do not come in the order of `{column}`, from the lowest value to the highest, so that nobody knows where to go on after them"
+            )),
+        }
+    }
+
+    /// Where values of a type stand in a column that has several: so they do in SQLite.
+    fn rank(&self, value: &Value) -> Option<u8> {
+        match value {
+            Value::Integer(_) | Value::Number(_) => Some(0),
+            Value::Text(_) if self.is_exact => Some(0),
+            Value::Text(_) => Some(1),
+            Value::Bytes(_) => Some(2),
+            _ => None,
+        }
+    }
+}
+
+fn is_decimal(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Decimal32(..)
+            | DataType::Decimal64(..)
+            | DataType::Decimal128(..)
+            | DataType::Decimal256(..)
+    )
+}
+
+/// How exact numbers stand to each other, by their digits.
+fn compared(own: &str, other: &str) -> Ordering {
+    let parts = |number: &str| {
+        let digits = number.trim_start_matches('-');
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        let is_zero = whole.is_empty() && fraction.is_empty();
+        let is_below_zero = number.starts_with('-') && !is_zero;
+        (
+            is_below_zero,
+            (whole.len(), whole.to_owned(), fraction.to_owned()),
+        )
+    };
+    let ((own_is_below, own), (other_is_below, other)) = (parts(own), parts(other));
+    match (own_is_below, other_is_below) {
+        (false, false) => own.cmp(&other),
+        (true, true) => other.cmp(&own),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
     }
 }
 
@@ -187,6 +278,11 @@ impl BatchStream {
     /// # Errors
     /// When there is no such column.
     pub fn following(self, column: &str, since: Since) -> Result<Self> {
+        self.following_of(column, since, false)
+    }
+
+    /// The same of a column whose texts are, or are not, the digits of exact numbers.
+    pub(crate) fn following_of(self, column: &str, since: Since, is_exact: bool) -> Result<Self> {
         let index = self.schema().index_of(column).map_err(|_| {
             let there = crate::stream::columns(self.schema());
             Error::new(
@@ -194,7 +290,13 @@ impl BatchStream {
                 format!("there is no column `{column}` to follow in {there}"),
             )
         })?;
-        Ok(self.following_at(index, column, since))
+        let is_exact = is_exact || is_decimal(self.schema().field(index).data_type());
+        let followed = Followed {
+            name: column.to_owned(),
+            index,
+            is_exact,
+        };
+        Ok(self.following_at(followed, since))
     }
 
     /// Follows the last column, which stands for this one, and leaves it out.
@@ -210,21 +312,47 @@ impl BatchStream {
         let unprojected =
             |error| Error::new(ErrorKind::Schema, "a batch lacks columns of its stream").because(error);
         let schema = Arc::new(self.schema().project(&rest).map_err(unprojected)?);
-        let followed = self.following_at(last, column, since);
+        let column = Followed {
+            name: column.to_owned(),
+            index: last,
+            is_exact: false,
+        };
+        let followed = self.following_at(column, since);
         Ok(followed.map_batches(schema, move |batch| batch.project(&rest).map_err(unprojected)))
     }
 
-    fn following_at(self, index: usize, column: &str, since: Since) -> Self {
+    fn following_at(self, column: Followed, since: Since) -> Self {
         let progress = Progress {
             since,
             extracted_by: None,
             reached: Arc::default(),
         };
-        let (following, column, schema) = (progress.clone(), column.to_owned(), self.schema().clone());
+        let (following, schema) = (progress.clone(), self.schema().clone());
         let followed = self.map_batches(schema, move |batch| {
-            following.follow(&column, index, &batch)?;
+            following.follow(&column, &batch)?;
             Ok(batch)
         });
         followed.with_progress(Some(progress))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_numbers_are_in_the_order_of_their_values() {
+        let numbers = [
+            "-10.5", "-9", "-0.10", "-0", "0.00", "0.25", "0.5", "9.99", "10", "100.1",
+        ];
+        for pair in numbers.windows(2) {
+            let expected = match pair[0] {
+                "-0" => Ordering::Equal,
+                _ => Ordering::Less,
+            };
+            assert_eq!(compared(pair[0], pair[1]), expected, "{pair:?}");
+            assert_eq!(compared(pair[1], pair[0]), expected.reverse(), "{pair:?}");
+        }
+        assert_eq!(compared("1.50", "1.5"), Ordering::Equal);
     }
 }

@@ -12,6 +12,8 @@ mod file;
 mod format;
 #[cfg(feature = "files")]
 pub(crate) mod ledger;
+#[cfg(any(feature = "csv", feature = "json"))]
+mod length;
 #[cfg(feature = "objects")]
 mod objects;
 #[cfg(feature = "files")]

@@ -33,7 +33,7 @@ mod parquet_ranges;
 #[cfg(feature = "sql")]
 mod sql;
 #[cfg(any(feature = "csv", feature = "json"))]
-mod text;
+pub(crate) mod text;
 
 #[cfg(feature = "csv")]
 pub use self::csv::CsvSource;

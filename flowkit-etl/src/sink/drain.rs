@@ -1,11 +1,13 @@
 //! A stream's batches, handed to work that blocks.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use futures::StreamExt;
+use futures::future::{Either, select};
 use tokio::sync::mpsc;
 
 use crate::blocking;
@@ -83,8 +85,13 @@ where
         ended: false,
     };
     let feed = async move {
-        while let Some(batch) = stream.next().await {
-            // Nobody takes them any more: why, the work says.
+        loop {
+            // Where nobody takes them any more, the work says why, and not only once the source has the next one.
+            let next = match select(pin!(sender.closed()), stream.next()).await {
+                Either::Left(_) => return,
+                Either::Right((next, _)) => next,
+            };
+            let Some(batch) = next else { break };
             if sender.send(Some(batch)).await.is_err() {
                 return;
             }

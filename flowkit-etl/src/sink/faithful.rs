@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, types};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::format::FileFormat;
@@ -14,15 +14,40 @@ use crate::sink::format::FileFormat;
 const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// Columns without what is noted of them beside their types, which the record of a load does not keep.
+/// Columns without what is noted of them, and of what they are made of, beside their types, which the record of a load does not keep.
 pub(crate) fn plain(schema: &Schema) -> SchemaRef {
-    let field = |field: &Arc<Field>| field.as_ref().clone().with_metadata(Default::default());
-    let fields: Vec<Field> = schema.fields().iter().map(field).collect();
+    let fields: Vec<FieldRef> = schema.fields().iter().map(plain_field).collect();
     Arc::new(Schema::new(fields))
+}
+
+fn plain_field(field: &FieldRef) -> FieldRef {
+    let data_type = plain_type(field.data_type());
+    let field = field.as_ref().clone().with_data_type(data_type);
+    Arc::new(field.with_metadata(Default::default()))
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    use DataType as Arrow;
+    match data_type {
+        Arrow::List(item) => Arrow::List(plain_field(item)),
+        Arrow::LargeList(item) => Arrow::LargeList(plain_field(item)),
+        Arrow::ListView(item) => Arrow::ListView(plain_field(item)),
+        Arrow::LargeListView(item) => Arrow::LargeListView(plain_field(item)),
+        Arrow::FixedSizeList(item, size) => Arrow::FixedSizeList(plain_field(item), *size),
+        Arrow::Map(entries, is_sorted) => Arrow::Map(plain_field(entries), *is_sorted),
+        Arrow::Struct(fields) => Arrow::Struct(fields.iter().map(plain_field).collect()),
+        Arrow::Dictionary(keys, values) => Arrow::Dictionary(keys.clone(), Box::new(plain_type(values))),
+        other => other.clone(),
+    }
 }
 
 /// Nothing, if files of a format that have these columns can be read.
 pub(crate) fn check_columns(format: FileFormat, schema: &Schema) -> Result<()> {
+    for field in schema.fields() {
+        if has_runs(field.data_type()) {
+            return Err(refused(format, field.name(), "has values as runs"));
+        }
+    }
     if !is_text(format) {
         return Ok(());
     }
@@ -75,7 +100,7 @@ fn is_text(format: FileFormat) -> bool {
     not(any(feature = "csv", feature = "json")),
     allow(unused_variables, reason = "Parquet knows all")
 )]
-fn is_readable(format: FileFormat, field: &Arc<Field>) -> bool {
+fn is_readable(format: FileFormat, field: &FieldRef) -> bool {
     if is_misread(field.data_type()) {
         return false;
     }
@@ -95,6 +120,23 @@ fn is_readable(format: FileFormat, field: &Arc<Field>) -> bool {
         FileFormat::JsonLines => arrow_json::ReaderBuilder::new(schema).build_decoder().is_ok(),
         #[cfg(feature = "parquet")]
         FileFormat::Parquet => true,
+    }
+}
+
+/// Whether a type is one of values that are written down once for many rows, or is made of such: formats write them, and do not read them.
+fn has_runs(data_type: &DataType) -> bool {
+    use DataType as Arrow;
+    match data_type {
+        Arrow::RunEndEncoded(..) => true,
+        Arrow::List(item)
+        | Arrow::LargeList(item)
+        | Arrow::ListView(item)
+        | Arrow::LargeListView(item)
+        | Arrow::FixedSizeList(item, _)
+        | Arrow::Map(item, _) => has_runs(item.data_type()),
+        Arrow::Struct(fields) => fields.iter().any(|field| has_runs(field.data_type())),
+        Arrow::Dictionary(_, values) => has_runs(values),
+        _ => false,
     }
 }
 
@@ -136,6 +178,8 @@ fn changed(format: FileFormat, column: &ArrayRef) -> Option<&'static str> {
         | Arrow::Map(..)
         | Arrow::List(_)
         | Arrow::LargeList(_)
+        | Arrow::ListView(_)
+        | Arrow::LargeListView(_)
         | Arrow::FixedSizeList(..) => changed_within(format, column),
         _ => None,
     }
@@ -147,11 +191,17 @@ fn changed_within(format: FileFormat, column: &ArrayRef) -> Option<&'static str>
         .iter()
         .find_map(|part| changed(format, part))?;
     let rows = (0..column.len()).filter(|row| column.is_valid(*row));
+    if let Some(dictionary) = column.as_any_dictionary_opt() {
+        let keys = dictionary.normalized_keys();
+        let used: HashSet<usize> = rows.filter_map(|row| keys.get(row).copied()).collect();
+        let mut values = used.iter().map(|key| dictionary.values().slice(*key, 1));
+        return values.find_map(|value| changed(format, &value));
+    }
     rows.flat_map(|row| parts(column, Some(row)))
         .find_map(|part| changed(format, &part))
 }
 
-/// What a column is made of, or a row of it that has a value.
+/// What a column is made of, or, unless it is a dictionary, a row of it that has a value.
 fn parts(column: &ArrayRef, row: Option<usize>) -> Vec<ArrayRef> {
     let of_row = |part: &ArrayRef| row.map_or_else(|| part.clone(), |row| part.slice(row, 1));
     let rest: ArrayRef = match (column.data_type(), row) {
@@ -162,16 +212,13 @@ fn parts(column: &ArrayRef, row: Option<usize>) -> Vec<ArrayRef> {
         (DataType::List(_), Some(row)) => column.as_list::<i32>().value(row),
         (DataType::LargeList(_), None) => column.as_list::<i64>().values().clone(),
         (DataType::LargeList(_), Some(row)) => column.as_list::<i64>().value(row),
+        (DataType::ListView(_), None) => column.as_list_view::<i32>().values().clone(),
+        (DataType::ListView(_), Some(row)) => column.as_list_view::<i32>().value(row),
+        (DataType::LargeListView(_), None) => column.as_list_view::<i64>().values().clone(),
+        (DataType::LargeListView(_), Some(row)) => column.as_list_view::<i64>().value(row),
         (DataType::FixedSizeList(..), None) => column.as_fixed_size_list().values().clone(),
         (DataType::FixedSizeList(..), Some(row)) => column.as_fixed_size_list().value(row),
-        (_, None) => column.as_any_dictionary().values().clone(),
-        (_, Some(row)) => {
-            let dictionary = column.as_any_dictionary();
-            match dictionary.normalized_keys().get(row) {
-                Some(key) => dictionary.values().slice(*key, 1),
-                None => return Vec::new(),
-            }
-        }
+        _ => column.as_any_dictionary().values().clone(),
     };
     vec![rest]
 }

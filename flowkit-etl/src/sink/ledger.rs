@@ -209,34 +209,43 @@ impl Ledger {
     fn read_listed(root: &Path, mut list: impl FnMut() -> Result<BTreeSet<LoadId>>) -> Result<Self> {
         let mut names = list()?;
         let mut gone = BTreeSet::new();
+        // A record stays as it is, for as long as it is there.
+        let mut records = BTreeMap::new();
         loop {
-            let (ledger, without) = Self::read_those(root, &names)?;
+            let without = read_records(root, &names, &mut records)?;
             let after = list()?;
-            // What was without a record before it was listed is what is left of a load that was replaced.
             if after == names && without.is_subset(&gone) {
-                return Ok(ledger);
+                records.retain(|load, _| names.contains(load));
+                return Self::of(root, records.into_values(), &without);
             }
             (names, gone) = (after, without);
         }
     }
 
-    /// What these loads are, and which of them have no record.
-    fn read_those(root: &Path, names: &BTreeSet<LoadId>) -> Result<(Self, BTreeSet<LoadId>)> {
-        let mut ledger = Self::default();
-        let mut without = BTreeSet::new();
-        for load in names {
-            match read_record(&root.join(directory_name(load)).join(RECORD))? {
-                Some(record) => {
-                    ledger.superseded.extend(record.supersedes.iter().cloned());
-                    ledger.loads.push(record);
-                }
-                None => drop(without.insert(load.clone())),
-            }
+    /// What these records say. What is without one is what is left of a load that was replaced, or a load of which nobody knows what it is.
+    fn of(
+        root: &Path,
+        records: impl Iterator<Item = LoadRecord>,
+        without: &BTreeSet<LoadId>,
+    ) -> Result<Self> {
+        let mut ledger = Self {
+            loads: records.collect(),
+            superseded: BTreeSet::new(),
+        };
+        for record in &ledger.loads {
+            ledger.superseded.extend(record.supersedes.iter().cloned());
         }
         let superseded = &ledger.superseded;
+        if let Some(load) = without.iter().find(|load| !superseded.contains(load)) {
+            let message = format!(
+                "{} has no record, `{RECORD}`: restore it, or remove the directory",
+                root.join(directory_name(load)).display()
+            );
+            return Err(Error::new(ErrorKind::Format, message));
+        }
         ledger.loads.retain(|record| !superseded.contains(&record.load));
         ledger.loads.sort_by(|a, b| a.load.cmp(&b.load));
-        Ok((ledger, without))
+        Ok(ledger)
     }
 
     /// The load that was committed last.
@@ -284,6 +293,26 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Reads the records of these loads that were not read before, and says which loads have none.
+fn read_records(
+    root: &Path,
+    names: &BTreeSet<LoadId>,
+    records: &mut BTreeMap<LoadId, LoadRecord>,
+) -> Result<BTreeSet<LoadId>> {
+    let mut without = BTreeSet::new();
+    for load in names
+        .iter()
+        .filter(|load| !records.contains_key(load))
+        .collect::<Vec<_>>()
+    {
+        match read_record(&root.join(directory_name(load)).join(RECORD))? {
+            Some(record) => drop(records.insert(load.clone(), record)),
+            None => drop(without.insert(load.clone())),
+        }
+    }
+    Ok(without)
 }
 
 /// The record of a load. A directory that is cleared away at this moment has none.
@@ -373,5 +402,19 @@ mod tests {
         commit(root.path(), "c", &["a"]);
         fs::create_dir(root.path().join("load=a")).unwrap();
         assert_eq!(names(&Ledger::read(root.path()).unwrap()), ["c"]);
+    }
+
+    #[test]
+    fn a_load_whose_record_is_lost_is_not_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        commit(root, "a", &[]);
+        commit(root, "b", &[]);
+        fs::remove_file(root.join("load=b").join(RECORD)).unwrap();
+        let error = Ledger::read(root).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("load=b has no record"), "{error}");
+        fs::remove_dir_all(root.join("load=b")).unwrap();
+        assert_eq!(names(&Ledger::read(root).unwrap()), ["a"]);
     }
 }

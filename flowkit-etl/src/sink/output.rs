@@ -10,7 +10,7 @@ use arrow_schema::SchemaRef;
 use crate::error::{Error, Result};
 use crate::sink::format::{Compression, FileFormat};
 #[cfg(any(feature = "csv", feature = "json"))]
-use crate::sink::text::{Encoder, Trouble};
+use crate::sink::text::{Encoder, Taken, Trouble};
 
 /// A file that is being written.
 pub(crate) struct Output {
@@ -22,9 +22,13 @@ pub(crate) struct Output {
 
 enum Writer {
     #[cfg(feature = "csv")]
-    Csv(Box<arrow_csv::Writer<Encoder>>, Trouble),
+    Csv(Box<arrow_csv::Writer<Encoder>>, Trouble, Taken),
     #[cfg(feature = "json")]
-    JsonLines(Box<arrow_json::writer::LineDelimitedWriter<Encoder>>, Trouble),
+    JsonLines(
+        Box<arrow_json::writer::LineDelimitedWriter<Encoder>>,
+        Trouble,
+        Taken,
+    ),
     #[cfg(feature = "parquet")]
     Parquet(Box<::parquet::arrow::ArrowWriter<BufWriter<File>>>),
 }
@@ -46,19 +50,21 @@ impl Output {
             FileFormat::Csv => {
                 let encoder = Encoder::new(path, file, compression)?;
                 let trouble = encoder.trouble();
+                let taken = encoder.taken();
                 let mut writer = arrow_csv::Writer::new(encoder);
                 // So that the header is there also if no row is.
                 writer
                     .write(&RecordBatch::new_empty(schema.clone()))
                     .map_err(|error| trouble.why(path, error))?;
-                Writer::Csv(Box::new(writer), trouble)
+                Writer::Csv(Box::new(writer), trouble, taken)
             }
             #[cfg(feature = "json")]
             FileFormat::JsonLines => {
                 let builder = arrow_json::WriterBuilder::new().with_explicit_nulls(true);
                 let encoder = Encoder::new(path, file, compression)?;
                 let trouble = encoder.trouble();
-                Writer::JsonLines(Box::new(builder.build(encoder)), trouble)
+                let taken = encoder.taken();
+                Writer::JsonLines(Box::new(builder.build(encoder)), trouble, taken)
             }
             #[cfg(feature = "parquet")]
             FileFormat::Parquet => {
@@ -80,9 +86,11 @@ impl Output {
         let path = &self.path;
         match &mut self.writer {
             #[cfg(feature = "csv")]
-            Writer::Csv(writer, trouble) => writer.write(batch).map_err(|error| trouble.why(path, error))?,
+            Writer::Csv(writer, trouble, _) => {
+                writer.write(batch).map_err(|error| trouble.why(path, error))?
+            }
             #[cfg(feature = "json")]
-            Writer::JsonLines(writer, trouble) => {
+            Writer::JsonLines(writer, trouble, _) => {
                 writer.write(batch).map_err(|error| trouble.why(path, error))?;
             }
             #[cfg(feature = "parquet")]
@@ -92,6 +100,19 @@ impl Output {
         }
         self.rows += batch.num_rows() as u64;
         Ok(())
+    }
+
+    /// How many bytes of text were written; none, where it is no text.
+    #[cfg(any(feature = "csv", feature = "json"))]
+    pub(crate) fn text_bytes(&self) -> u64 {
+        match &self.writer {
+            #[cfg(feature = "csv")]
+            Writer::Csv(_, _, taken) => taken.bytes(),
+            #[cfg(feature = "json")]
+            Writer::JsonLines(_, _, taken) => taken.bytes(),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(_) => 0,
+        }
     }
 
     /// How many bytes of what was written are still in memory.
@@ -111,9 +132,9 @@ impl Output {
         let file = match self.writer {
             // Each write was flushed: nothing is left to be written by `into_inner`.
             #[cfg(feature = "csv")]
-            Writer::Csv(writer, _) => writer.into_inner().finish().map_err(failed)?,
+            Writer::Csv(writer, ..) => writer.into_inner().finish().map_err(failed)?,
             #[cfg(feature = "json")]
-            Writer::JsonLines(mut writer, trouble) => {
+            Writer::JsonLines(mut writer, trouble, _) => {
                 writer.finish().map_err(|error| trouble.why(path, error))?;
                 writer.into_inner().finish().map_err(failed)?
             }

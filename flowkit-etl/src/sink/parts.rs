@@ -11,6 +11,8 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::ledger::PartRecord;
+#[cfg(any(feature = "csv", feature = "json"))]
+use crate::sink::length;
 use crate::sink::output::Output;
 
 /// How many files are open at once.
@@ -38,6 +40,21 @@ struct Open {
     path: String,
     output: Output,
     last: u64,
+}
+
+impl Open {
+    /// Writes rows that can be read again.
+    #[cfg(any(feature = "csv", feature = "json"))]
+    fn write(&mut self, batch: &RecordBatch, format: FileFormat) -> Result<()> {
+        let before = self.output.text_bytes();
+        self.output.write(batch)?;
+        length::check(format, batch, self.output.text_bytes() - before)
+    }
+
+    #[cfg(not(any(feature = "csv", feature = "json")))]
+    fn write(&mut self, batch: &RecordBatch, _: FileFormat) -> Result<()> {
+        self.output.write(batch)
+    }
 }
 
 impl Parts {
@@ -72,7 +89,7 @@ impl Parts {
         }
         if let Some(open) = self.open.get_mut(directory) {
             open.last = self.turn;
-            open.output.write(batch)?;
+            open.write(batch, self.format.0)?;
             if open.output.rows >= self.rows_per_file {
                 self.close(directory)?;
             }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::Schema;
+use arrow_cast::cast;
+use arrow_schema::{ArrowError, Schema};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::drain::Batches;
@@ -45,7 +46,7 @@ impl Shape {
         faithful::check_columns(self.format, &partitioning.schema)
     }
 
-    /// The stream as it is recorded: names and types of columns, and nothing that is noted beside them.
+    /// The stream as it is recorded: names and types of columns, and nothing that is noted beside them or within.
     pub(crate) fn plain(batches: BatchStream) -> BatchStream {
         let schema = faithful::plain(batches.schema());
         if schema.fields() == batches.schema().fields() {
@@ -53,9 +54,17 @@ impl Shape {
         }
         batches.map_batches(schema.clone(), move |batch| {
             let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-            RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options).map_err(
-                |error| Error::new(ErrorKind::Schema, "a batch lacks columns of its stream").because(error),
-            )
+            let fields = schema.fields().iter();
+            // Values stay as they are: no cast is to another type.
+            let columns = fields
+                .zip(batch.columns())
+                .map(|(field, column)| cast(column, field.data_type()));
+            let columns = columns.collect::<Result<Vec<_>, ArrowError>>();
+            columns
+                .and_then(|columns| RecordBatch::try_new_with_options(schema.clone(), columns, &options))
+                .map_err(|error| {
+                    Error::new(ErrorKind::Schema, "a batch lacks columns of its stream").because(error)
+                })
         })
     }
 

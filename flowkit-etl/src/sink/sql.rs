@@ -25,6 +25,7 @@ pub const LEDGER: &str = "flowkit_loads";
 ///
 /// Rows go by `COPY` to PostgreSQL, elsewhere by statements of many rows. A table that is not there is made, with a column for each of the stream's. One that is there must have those columns, and may
 /// have more. In MySQL, where making a table commits, one that was made stays, empty, when the load then fails.
+/// In SQLite, whose tables take any value, one that would not be read from its column, as the type of that is declared, is refused.
 /// In PostgreSQL, loads into a table that is not there wait for the one that makes it; then they go on together.
 ///
 /// Replacing deletes the rows and keeps the table, so that readers see the former rows until the new ones are there, and permissions, views and indices remain.

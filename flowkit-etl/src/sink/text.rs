@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_schema::ArrowError;
@@ -14,6 +15,17 @@ use crate::sink::format::Compression;
 pub(crate) struct Encoder {
     way: Way,
     trouble: Trouble,
+    taken: Taken,
+}
+
+/// How many bytes of text were taken, before they were compressed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taken(Arc<AtomicU64>);
+
+impl Taken {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What a file said against being written.
@@ -44,8 +56,16 @@ impl Encoder {
                 .map(|encoder| Way::Zstd(Box::new(encoder)))
                 .map_err(|error| Error::io("write", path, error))?,
         };
-        let trouble = Trouble::default();
-        Ok(Self { way, trouble })
+        Ok(Self {
+            way,
+            trouble: Trouble::default(),
+            taken: Taken::default(),
+        })
+    }
+
+    /// How much text it takes, from now on.
+    pub(crate) fn taken(&self) -> Taken {
+        self.taken.clone()
     }
 
     /// What its file says against being written, from now on.
@@ -78,7 +98,9 @@ impl Write for Encoder {
             #[cfg(feature = "compression")]
             Way::Zstd(encoder) => encoder.write(bytes),
         };
-        written.map_err(|error| self.trouble.note(error))
+        let written = written.map_err(|error| self.trouble.note(error))?;
+        self.taken.0.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
     }
 
     /// Does nothing: the CSV writer flushes after each batch, and what follows is better compressed and written together with it.

@@ -101,7 +101,8 @@ impl SqlSource {
     /// this one came.
     ///
     /// The column must grow with what is new, and no row may become visible later than one with a greater value: numbers from a sequence do that where one writes at a time.
-    /// Where equal or lower values may come late, as times of changes do, see [`since_or_at`](Self::since_or_at). A row without a value is an error.
+    /// Where equal or lower values may come late, as times of changes do, see [`since_or_at`](Self::since_or_at). A row without a value is an error,
+    /// and so is an enumeration, a set or JSON of MySQL, which are ordered in one way and compared in another.
     #[must_use]
     pub fn since(mut self, column: impl Into<String>, since: Since) -> Self {
         let column = column.into();
@@ -173,35 +174,35 @@ impl Following {
         };
         values.push(value.clone());
         let (place, than) = (dialect.place(values.len()), if self.at { ">=" } else { ">" });
+        // Only what is kept as a text is of another type than the column.
+        let cast = cast.filter(|_| matches!(value, Value::Text(_)));
         let place = cast.map_or(place.clone(), |cast| format!("CAST({place} AS {cast})"));
         format!(
             "SELECT {all} FROM {from} WHERE {column} {than} {place} OR {column} IS NULL ORDER BY {column}"
         )
     }
 
-    fn followed(&self, batches: BatchStream, dialect: Dialect) -> Result<BatchStream> {
+    fn followed(&self, batches: BatchStream, dialect: Dialect, of: Option<&str>) -> Result<BatchStream> {
         #[cfg(feature = "sqlite")]
         if dialect == Dialect::Sqlite {
             return batches.following_last(&self.column, self.since.clone());
         }
         let _ = dialect;
-        batches.following(&self.column, self.since.clone())
+        let is_exact = of.is_some_and(|of| of == "numeric" || of.starts_with("DECIMAL"));
+        batches.following_of(&self.column, self.since.clone(), is_exact)
     }
 }
 
 impl SqlSource {
-    /// The type of the column that is followed, where a cursor is kept as the text of a value that is none.
+    /// The type of the column that is followed, as casts call it, where a cursor is kept as the text of a value that is none. That the column can be followed is asked from the beginning.
     async fn cursor_type(&self, session: &mut dyn Session) -> Result<Option<String>> {
         let Some(following) = &self.following else {
             return Ok(None);
         };
-        if !matches!(following.since.value(), Some(Value::Text(_))) {
-            return Ok(None);
-        }
         let dialect = self.database.dialect();
         let (column, rows) = (dialect.quoted(&following.column), self.from.rows(dialect)?);
         let read = Read::new(format!("SELECT {column} FROM {rows}"), self.values.clone());
-        session.type_in_casts(&read).await
+        session.type_in_casts(&read, following.since.value()).await
     }
 }
 
@@ -210,8 +211,9 @@ impl Source for SqlSource {
         reading(async move {
             let mut read = self.read(None)?;
             let mut session = self.database.connect().await?;
-            if let Some(cast) = self.cursor_type(session.as_mut()).await? {
-                read = self.read(Some(&cast))?;
+            let followed = self.cursor_type(session.as_mut()).await?;
+            if followed.is_some() {
+                read = self.read(followed.as_deref())?;
             }
             let (opened, opening) = oneshot::channel();
             let (sender, receiver) = mpsc::channel(WAITING);
@@ -222,7 +224,7 @@ impl Source for SqlSource {
             })??;
             let mut batches = BatchStream::produced(schema, receiver, producer);
             if let Some(following) = &self.following {
-                batches = following.followed(batches, self.database.dialect())?;
+                batches = following.followed(batches, self.database.dialect(), followed.as_deref())?;
             }
             match &self.schema {
                 Some(schema) => converted(batches, schema.clone()),

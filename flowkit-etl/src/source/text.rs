@@ -15,7 +15,7 @@ use crate::reject::{Reject, Rejects, Sieve, Tolerance, Violation};
 /// How much is asked of a reader at once.
 const CHUNK: usize = 128 * 1024;
 /// A batch of wide records ends when its text is so long, and a single record must not be longer.
-const LONGEST: usize = 32 * 1024 * 1024;
+pub(crate) const LONGEST: usize = 32 * 1024 * 1024;
 
 /// A text format, as this loop needs to know it.
 pub(crate) trait TextFormat: Send + Sync {

@@ -127,6 +127,8 @@ pub(crate) struct Reading<'a, R> {
     pub(crate) batch_rows: usize,
     /// Appends a value of a row to its column.
     pub(crate) append: fn(&R, usize, &mut Column) -> Result<(), Misfit>,
+    /// Whether columns are read as the types that are asked for, and not as those that the database says.
+    pub(crate) takes_types: bool,
     /// What is said of an error.
     pub(crate) failed: Box<dyn Fn(sqlx::Error) -> Error + Send + 'a>,
 }
@@ -197,8 +199,13 @@ impl<'a, R: Send + 'a> Reading<'a, R> {
             Misfit::Value(what) => format!("has {what}"),
             Misfit::Library(_) => "has a value".to_owned(),
         };
+        // Truth values are read as numbers where numbers are asked for.
+        let way_out = match self.takes_types || field.data_type() == &DataType::Boolean {
+            true => "cast it in the query, or say the column's type by `schema`",
+            false => "cast it in the query",
+        };
         let message = format!(
-            "row {row} of the result {what} in the column `{}`, which does not go into {}: cast it in the query, or say the column's type by `schema`",
+            "row {row} of the result {what} in the column `{}`, which does not go into {}: {way_out}",
             field.name(),
             field.data_type()
         );

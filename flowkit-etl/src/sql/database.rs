@@ -252,7 +252,7 @@ fn of_a_server(address: &str) -> Result<&str> {
     let behind = rest.split_once(['/', '?', '#']).map_or("", |(_, behind)| behind);
     if behind.contains('@') {
         return refused(
-            "the address of the database has an `@` behind its host: percent-encode what is in its password, `%2F` for `/`, `%3F` for `?`, `%23` for `#`, `%40` for `@`, or give it by `password`",
+            "the address of the database has an `@` behind its host: percent-encode what is in its user, its password and its options, `%2F` for `/`, `%3F` for `?`, `%23` for `#`, `%40` for `@`, or give the password by `password`",
         );
     }
     Ok(address)
@@ -347,6 +347,8 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Options);
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
+        let error = Database::new("postgres://db.example/plants?user=me@tenant").unwrap_err();
+        assert!(error.to_string().contains("its user"), "{error}");
         let database =
             Database::new("postgres://etl:p%2Fss%40@db.example/plants?application_name=a%40b").unwrap();
         assert_eq!(database.to_string(), "postgres://etl@db.example:5432/plants");

@@ -63,8 +63,9 @@ impl Dialect {
     /// A name as it stands in a statement, whatever characters it has.
     pub(crate) fn quoted(self, name: &str) -> String {
         match self {
-            Self::MySql => format!("`{}`", name.replace('`', "``")),
-            Self::Sqlite | Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+            // SQLite takes a name in double quotes that nothing has for a text.
+            Self::Sqlite | Self::MySql => format!("`{}`", name.replace('`', "``")),
+            Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
         }
     }
 
@@ -197,6 +198,7 @@ mod tests {
             "\"a\"\"; DROP TABLE b\""
         );
         assert_eq!(Dialect::MySql.quoted("a`b"), "`a``b`");
+        assert_eq!(Dialect::Sqlite.quoted("a`b\""), "`a``b\"`");
         assert_eq!(
             TableName::new("raw.plants").unwrap().quoted(Dialect::MySql),
             "`raw`.`plants`"

@@ -218,12 +218,17 @@ impl Building<'_> {
             }
             (false, Dialect::MySql) => {
                 // One renaming of both is atomic there, and dropping and renaming is not.
-                statements.push(format!("DROP TABLE IF EXISTS {former}"));
+                // What was there may have been a view.
+                let clear = [
+                    format!("DROP TABLE IF EXISTS {former}"),
+                    format!("DROP VIEW IF EXISTS {former}"),
+                ];
+                statements.extend(clear.clone());
                 statements.push(match self.is_there(session).await? {
                     true => format!("RENAME TABLE {table} TO {former}, {fresh} TO {table}"),
                     false => format!("RENAME TABLE {fresh} TO {table}"),
                 });
-                statements.push(format!("DROP TABLE IF EXISTS {former}"));
+                statements.extend(clear);
             }
             // What is there keeps its permissions, indices and the views on it.
             (false, Dialect::Postgres) if self.same_shape(session).await? => {
@@ -283,9 +288,10 @@ impl Building<'_> {
         }
     }
 
-    /// Whether the table that is there has the same columns, of the same types, as the new one.
+    /// Whether the table that is there has the same columns, of the same types, as the new one. A view has not: to delete its rows would be to delete those of the table that it shows.
     async fn same_shape(&self, session: &mut dyn Session) -> Result<bool> {
         let statement = "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute \
+                         JOIN pg_class ON pg_class.oid = attrelid AND relkind IN ('r', 'p') \
                          WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
         let mut shapes = Vec::with_capacity(2);
         for table in [&self.table, &self.fresh] {

@@ -109,13 +109,38 @@ impl Session for MySqlSession {
         .boxed()
     }
 
+    fn type_in_casts<'a>(
+        &'a mut self,
+        read: &'a Read,
+        at: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        async move {
+            let database = self.database.clone();
+            let failed = |error| database.failed("look into", error);
+            let described = self.described(&read.statement).await.map_err(failed)?;
+            let Some(column) = described.first() else {
+                return Ok(None);
+            };
+            if has_two_orders(column) {
+                return Err(two_orders(column.name()));
+            }
+            Ok(match (column.type_info().name(), at) {
+                // To a text it would be compared as a number that is not exact.
+                ("DECIMAL", Some(Value::Text(digits))) => Some(decimal_of(digits)),
+                _ => None,
+            })
+        }
+        .boxed()
+    }
+
     fn read<'a>(&'a mut self, read: &'a Read) -> BoxFuture<'a, Result<Batches<'a>>> {
         async move {
             let database = self.database.clone();
             let failed = move |error| database.failed("read from", error);
             let described = self.described(&read.statement).await.map_err(&failed)?;
-            let digits = self.digits(&described).await.map_err(&failed)?;
-            let schema = columns::described(&described, digits, data_type)?;
+            let mut known = self.digits(&described).await.map_err(&failed)?;
+            known.extend(numbers(&described, read));
+            let schema = columns::described(&described, known, data_type)?;
             let query =
                 sqlx::query_with::<MySql, _>(AssertSqlSafe(read.statement.clone()), arguments(&read.values)?);
             Reading {
@@ -123,6 +148,7 @@ impl Session for MySqlSession {
                 schema,
                 batch_rows: read.batch_rows,
                 append: decode::append,
+                takes_types: false,
                 failed: Box::new(failed),
             }
             .begin()
@@ -179,6 +205,48 @@ fn data_type(column: &MySqlColumn) -> Result<DataType> {
             return Err(Error::new(ErrorKind::Schema, message));
         }
     })
+}
+
+/// The truth values among columns of which something else is asked: they are numbers of one byte there, of which two are truth values.
+fn numbers(columns: &[MySqlColumn], read: &Read) -> HashMap<usize, DataType> {
+    let asked = |column: &MySqlColumn| {
+        let field = read.schema.as_ref()?.field_with_name(column.name()).ok()?;
+        (field.data_type() != &DataType::Boolean && column.type_info().name() == "BOOLEAN").then(|| {
+            match <u64 as sqlx::Type<MySql>>::compatible(column.type_info()) {
+                true => DataType::UInt32,
+                false => DataType::Int16,
+            }
+        })
+    };
+    let columns = columns.iter().enumerate();
+    columns
+        .filter_map(|(index, column)| Some((index, asked(column)?)))
+        .collect()
+}
+
+/// Whether the values of a column come in another order than that in which they are compared to a text. That it is an enumeration or a set is among the flags that the server sends with it, which are only shown: their names are
+/// those of texts and bytes, and what is made of a query comes from no table that could be asked.
+fn has_two_orders(column: &MySqlColumn) -> bool {
+    let shown = format!("{:?}", column.type_info());
+    let flags = shown
+        .split_once("flags: ColumnFlags(")
+        .map_or("", |(_, flags)| flags);
+    let flags = flags.split_once(')').map_or("", |(flags, _)| flags);
+    column.type_info().name() == "JSON" || flags.split(" | ").any(|flag| matches!(flag, "ENUM" | "SET"))
+}
+
+/// What is said of a column that cannot be followed.
+fn two_orders(name: &str) -> Error {
+    let message = format!(
+        "the column `{name}` is an enumeration, a set or JSON, which is ordered in one way and compared to a text in another: follow `{name} + 0 AS place` if it is an enumeration or a set, or another column"
+    );
+    Error::new(ErrorKind::Schema, message)
+}
+
+/// The type of exact numbers that holds one with these digits, whatever its size.
+fn decimal_of(digits: &str) -> String {
+    let after_point = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    format!("DECIMAL(65, {after_point})")
 }
 
 /// Parameters.

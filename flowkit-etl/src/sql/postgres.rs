@@ -40,12 +40,15 @@ impl PostgresSession {
         Ok(statement.columns().to_vec())
     }
 
-    /// The type of the first column of a query, as casts call it: with its schema, where that must be said. Texts need no cast, and one to `character` would cut them off.
+    /// The type of the first column of a query, as casts call it: with its schema, where that must be said. Texts need no cast, but for those that are filled up with spaces, which count in other texts alone;
+    /// and a cast to `character` would cut them off.
     async fn first_type(&mut self, read: &Read) -> Result<Option<String>, sqlx::Error> {
         let described = self.described(&read.statement, &read.values).await?;
         let of = described.first().map(PgColumn::type_info);
-        let is_text =
-            |of: &&PgTypeInfo| matches!(of.name(), "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "UNKNOWN");
+        if of.is_some_and(|of| of.name() == "CHAR") {
+            return Ok(Some("bpchar".to_owned()));
+        }
+        let is_text = |of: &&PgTypeInfo| matches!(of.name(), "TEXT" | "VARCHAR" | "NAME" | "UNKNOWN");
         let Some(oid) = of.filter(|of| !is_text(of)).and_then(PgTypeInfo::oid) else {
             return Ok(None);
         };
@@ -102,7 +105,11 @@ impl Session for PostgresSession {
         .boxed()
     }
 
-    fn type_in_casts<'a>(&'a mut self, read: &'a Read) -> BoxFuture<'a, Result<Option<String>>> {
+    fn type_in_casts<'a>(
+        &'a mut self,
+        read: &'a Read,
+        _: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
         async move {
             let first = self.first_type(read).await;
             first.map_err(|error| self.database.failed("look into", error))
@@ -127,6 +134,7 @@ impl Session for PostgresSession {
                 schema,
                 batch_rows: read.batch_rows,
                 append: decode::append,
+                takes_types: false,
                 failed: Box::new(failed),
             }
             .begin()

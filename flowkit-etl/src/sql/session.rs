@@ -58,8 +58,13 @@ pub(crate) trait Session: Send {
     /// The names of the columns that a query would have, without executing it.
     fn columns<'a>(&'a mut self, statement: &'a str) -> BoxFuture<'a, Result<Vec<String>>>;
 
-    /// What the type of the only column of a query is called in casts, where a value may not be compared to a text as it is.
-    fn type_in_casts<'a>(&'a mut self, _: &'a Read) -> BoxFuture<'a, Result<Option<String>>> {
+    /// What the type of the only column of a query is called in casts, where a cursor that stands at this value, kept as a text, may not be compared to it as it is. A column whose values are not in the
+    /// order in which they are compared is an error.
+    fn type_in_casts<'a>(
+        &'a mut self,
+        _: &'a Read,
+        _at: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
         std::future::ready(Ok(None)).boxed()
     }
 

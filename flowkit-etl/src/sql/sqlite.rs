@@ -1,7 +1,6 @@
 //! SQLite. Its values have types of their own, whatever their column says: so each is looked at.
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
-use chrono::Timelike as _;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
@@ -13,12 +12,13 @@ use sqlx::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql::Database;
 use crate::sql::columns::{self, Column, Misfit, Reading};
-use crate::sql::plain::Plain;
 use crate::sql::session::{self, Batches, Destination, Read, Session};
 use crate::stream::BatchStream;
 use crate::value::Value;
 
+mod bind;
 mod insert;
+mod times;
 
 pub(crate) struct SqliteSession {
     connection: SqliteConnection,
@@ -103,6 +103,7 @@ impl Session for SqliteSession {
                 schema,
                 batch_rows: read.batch_rows,
                 append,
+                takes_types: true,
                 failed: Box::new(failed),
             }
             .begin()
@@ -222,35 +223,21 @@ fn append(row: &SqliteRow, index: usize, column: &mut Column) -> Result<(), Misf
         Column::Text(builder) => builder.append_option(row.try_get_unchecked::<Option<&str>, _>(index)?),
         Column::Bytes(builder) => builder.append_option(row.try_get_unchecked::<Option<&[u8]>, _>(index)?),
         Column::Date(builder) => {
-            let date = row.try_get_unchecked::<Option<chrono::NaiveDate>, _>(index)?;
-            builder.append_option(date.map(arrow_array::types::Date32Type::from_naive_date));
+            let text = row.try_get_unchecked::<Option<&str>, _>(index)?;
+            let day = text.map(times::day).transpose()?;
+            builder.append_option(day.map(arrow_array::types::Date32Type::from_naive_date));
         }
         Column::Time(builder) => {
-            let time = row.try_get_unchecked::<Option<chrono::NaiveTime>, _>(index)?;
-            let time = time
-                .map(|time| to_the_microsecond(time.nanosecond()).map(|()| time))
-                .transpose()?;
-            builder.append_option(time.map(crate::value::micros_of_day));
+            let text = row.try_get_unchecked::<Option<&str>, _>(index)?;
+            builder.append_option(text.map(times::time_of_day).transpose()?);
         }
         Column::Timestamp(builder) => {
-            // One that has a zone is a moment, and as that in UTC.
-            let time = row.try_get_unchecked::<Option<chrono::DateTime<chrono::Utc>>, _>(index)?;
-            let time = time
-                .map(|time| to_the_microsecond(time.nanosecond()).map(|()| time))
-                .transpose()?;
-            builder.append_option(time.map(|time| time.timestamp_micros()));
+            let text = row.try_get_unchecked::<Option<&str>, _>(index)?;
+            builder.append_option(text.map(times::time).transpose()?);
         }
         _ => return Err(named(&storage)),
     }
     Ok(())
-}
-
-/// Nothing, if so many nanoseconds are whole microseconds, which is as fine as columns are.
-fn to_the_microsecond(nanoseconds: u32) -> Result<(), Misfit> {
-    match nanoseconds % 1000 {
-        0 => Ok(()),
-        _ => Err(Misfit::Value("a time finer than a microsecond".to_owned())),
-    }
 }
 
 /// Parameters.
@@ -270,46 +257,4 @@ fn arguments(values: &[Value]) -> Result<SqliteArguments> {
         added.map_err(crate::value::no_parameter)?;
     }
     Ok(arguments)
-}
-
-/// A value of a row, as a parameter.
-fn bind(arguments: &mut SqliteArguments, name: &str, column: &Plain, row: usize) -> Result<()> {
-    use arrow_array::Array as _;
-    macro_rules! value {
-        ($array:expr, $make:expr) => {{
-            let value = (!$array.is_null(row)).then(|| $array.value(row));
-            arguments.add(value.map($make))
-        }};
-    }
-    let refused = |what: &str| {
-        let message = format!("the column `{name}` has {what}, which SQLite cannot hold");
-        Error::new(ErrorKind::Schema, message)
-    };
-    let added = match column {
-        Plain::Boolean(array) => value!(array, |value| value),
-        Plain::Integer(array) => value!(array, |value| value),
-        Plain::Unsigned(array) => {
-            let value = (!array.is_null(row))
-                .then(|| i64::try_from(array.value(row)))
-                .transpose();
-            arguments.add(value.map_err(|_| refused("a number above 2^63"))?)
-        }
-        // SQLite makes a missing value of what is no number, and says nothing.
-        Plain::Float(array) if !array.is_null(row) && array.value(row).is_nan() => {
-            return Err(refused("what is not a number (NaN)"));
-        }
-        Plain::Double(array) if !array.is_null(row) && array.value(row).is_nan() => {
-            return Err(refused("what is not a number (NaN)"));
-        }
-        Plain::Float(array) => value!(array, f64::from),
-        Plain::Double(array) => value!(array, |value| value),
-        Plain::Text(array) => value!(array, str::to_owned),
-        Plain::Bytes(array) => value!(array, <[u8]>::to_vec),
-        Plain::Date(array) => arguments.add(array.value_as_date(row).filter(|_| !array.is_null(row))),
-        Plain::Time(array) => arguments.add(array.value_as_time(row).filter(|_| !array.is_null(row))),
-        Plain::Timestamp(array) => {
-            arguments.add(array.value_as_datetime(row).filter(|_| !array.is_null(row)))
-        }
-    };
-    added.map_err(crate::value::no_parameter)
 }

@@ -170,6 +170,26 @@ async fn a_replacing_load_is_all_there_is_and_one_that_was_replaced_is_not_made_
 }
 
 #[tokio::test]
+async fn a_load_whose_record_was_lost_is_told_and_not_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let sink = DatasetSink::parquet(root);
+    let rows = plants(20);
+    for (name, rows) in [("1", &rows[..10]), ("2", &rows[10..])] {
+        sink.load(&id(name), stream(rows)).await.unwrap();
+    }
+    let (record, aside) = (root.join("load=2/_load.json"), root.join("aside.json"));
+    fs::rename(&record, &aside).unwrap();
+    let loaded = sink.load(&id("3"), stream(&rows)).await;
+    for error in [read(root).await.unwrap_err(), loaded.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Format, "{error:?}");
+        assert!(error.to_string().contains("load=2 has no record"), "{error}");
+    }
+    fs::rename(&aside, &record).unwrap();
+    assert_eq!(read(root).await.unwrap(), rows);
+}
+
+#[tokio::test]
 async fn a_load_of_other_columns_is_refused_before_anything_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let sink = DatasetSink::parquet(directory.path());

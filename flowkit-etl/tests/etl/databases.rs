@@ -1,6 +1,7 @@
 //! Databases: rows go in and come out as they were, once, whatever happens meanwhile.
 
 mod commits;
+mod declared;
 mod exact;
 mod faults;
 mod models;
@@ -254,6 +255,8 @@ async fn a_value_that_the_table_refuses_is_an_error_and_not_another_value() {
             assert_eq!(error.kind(), ErrorKind::Rejected, "{kind:?}: {error:?}");
             if kind == Kind::Postgres && day != 40 {
                 assert!(error.to_string().contains("line 2"), "{error:?}");
+                let told = format!("{error:#}");
+                assert_eq!(told.matches("cannot load into").count(), 1, "{told}");
             }
         }
         assert_eq!(count(&database, "SELECT COUNT(*) FROM plants").await, 0, "{kind:?}");

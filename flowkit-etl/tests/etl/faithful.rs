@@ -48,6 +48,11 @@ fn of_all_types() -> Vec<ArrayRef> {
     let texts = vec![Some("a,\t\"ä\"\r\n'"), Some(" "), Some("null"), Some("1"), None];
     let items = vec![Some(vec![Some(1.5), None]), Some(vec![]), None];
     let list = arrow_array::ListArray::from_iter_primitive::<types::Float64Type, _, _>(items);
+    let lacking = arrow_array::ListArray::from_iter_primitive::<types::Float64Type, _, _>(vec![Some(vec![Some(f64::NAN)]), None]);
+    let large = arrow_array::LargeListArray::from_iter_primitive::<types::Float64Type, _, _>(vec![Some(vec![Some(f64::NAN)]), None]);
+    let runs: arrow_array::RunArray<types::Int32Type> = vec![Some("a"), Some("a"), None].into_iter().collect();
+    let runs: ArrayRef = Arc::new(runs);
+    let of_runs = Field::new("runs", runs.data_type().clone(), true);
     let words: arrow_array::DictionaryArray<types::UInt32Type> = vec![Some("a"), Some("b"), None].into_iter().collect();
     let half = types::Float16Type::default_value();
     vec![
@@ -91,8 +96,14 @@ fn of_all_types() -> Vec<ArrayRef> {
         Arc::new(decimals.clone().with_precision_and_scale(20, 4).unwrap()),
         Arc::new(decimals.with_precision_and_scale(38, 0).unwrap()),
         Arc::new(arrow_array::Decimal128Array::from(vec![Some(12), None]).with_precision_and_scale(5, -2).unwrap()),
+        Arc::new(arrow_array::ListViewArray::from(list.clone())),
+        Arc::new(arrow_array::ListViewArray::from(lacking.clone())),
+        Arc::new(arrow_array::LargeListViewArray::from(large)),
         Arc::new(list),
+        Arc::new(lacking),
         Arc::new(words),
+        Arc::new(arrow_array::StructArray::from(vec![(Arc::new(of_runs), runs.clone())])),
+        runs,
         Arc::new(arrow_array::NullArray::new(2)),
     ]
 }
@@ -183,6 +194,87 @@ async fn columns_with_notes_of_their_own_are_loaded_and_read_and_more_come_besid
             "{format:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn columns_whose_parts_have_notes_of_their_own_are_loaded_and_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let noted = |name: &str, data_type: DataType, id: &str| {
+        let noted = HashMap::from([("PARQUET:field_id".to_owned(), id.to_owned())]);
+        Arc::new(Field::new(name, data_type, true).with_metadata(noted))
+    };
+    let leaf = noted("length", DataType::Float64, "3");
+    let lengths: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![1.5, 2.5]));
+    let leaves: ArrayRef = Arc::new(arrow_array::StructArray::from(vec![(leaf, lengths)]));
+    let item = noted("element", leaves.data_type().clone(), "2");
+    let offsets = flowkit_etl::arrow_array::ListArray::from_iter_primitive::<types::Int64Type, _, _>(vec![
+        Some(vec![Some(0), Some(0)]),
+        None,
+    ]);
+    let (_, offsets, _, nulls) = offsets.into_parts();
+    let list: ArrayRef = Arc::new(arrow_array::ListArray::new(item, offsets, leaves, nulls));
+    let schema = Arc::new(Schema::new(vec![noted("leaves", list.data_type().clone(), "1")]));
+    let batch = RecordBatch::try_new(schema.clone(), vec![list]).unwrap();
+    for format in [FileFormat::JsonLines, FileFormat::Parquet] {
+        let root = directory.path().join(format.extension());
+        for name in ["1", "2"] {
+            let batches = BatchStream::of(schema.clone(), vec![batch.clone()]);
+            let sink = DatasetSink::new(&root, format);
+            sink.load(&id(name), batches).await.unwrap();
+        }
+        let source = DatasetSource::new(&root).load(id("1"));
+        let batches = source.open().await.unwrap().collect_batches().await.unwrap();
+        let back = arrow_array::cast::AsArray::as_list::<i32>(batches[0].column(0));
+        assert_eq!((back.value_length(0), back.is_null(1)), (2, true), "{format:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_long_to_be_read_as_text_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let texts = |mebibytes: &[usize]| {
+        let texts = mebibytes.iter().map(|size| "x".repeat(size << 20));
+        let texts: ArrayRef = Arc::new(arrow_array::StringArray::from_iter_values(texts));
+        RecordBatch::try_from_iter([("text", texts)]).unwrap()
+    };
+    for format in FORMATS {
+        let root = directory.path().join(format.extension());
+        let sink = DatasetSink::new(&root, format);
+        let load = async |name: &str, batch: RecordBatch| {
+            sink.load(&id(name), BatchStream::of(batch.schema(), vec![batch]))
+                .await
+        };
+        // Together they are longer than what is read at once.
+        load("1", texts(&[17, 1, 17])).await.unwrap();
+        let long = load("2", texts(&[1, 33, 1])).await;
+        match format {
+            FileFormat::Parquet => drop(long.unwrap()),
+            _ => {
+                let error = long.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Schema, "{format:?}: {error:?}");
+                let expected = "a record has 34 MiB as text, and text files are read up to 32 MiB a record: choose Parquet";
+                assert_eq!(error.to_string(), expected, "{format:?}");
+                assert!(!root.join("load=2").exists());
+            }
+        }
+        let source = DatasetSource::new(&root).load(id("1"));
+        let batches = source.open().await.unwrap().collect_batches().await.unwrap();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_is_refused_says_so_before_its_source_goes_on() {
+    use futures::StreamExt;
+    let directory = tempfile::tempdir().unwrap();
+    let numbers: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![f64::NAN]));
+    let batch = RecordBatch::try_from_iter([("number", numbers)]).unwrap();
+    let schema = batch.schema();
+    let and_then_nothing = futures::stream::iter([Ok(batch)]).chain(futures::stream::pending());
+    let sink = DatasetSink::new(directory.path(), FileFormat::JsonLines);
+    let rows = BatchStream::new(schema, and_then_nothing);
+    let error = sink.load(&id("1"), rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Schema, "{error:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What is new since the last time, and only that.
 
+mod columns;
+
 use std::sync::Arc;
 
 use flowkit_etl::arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};

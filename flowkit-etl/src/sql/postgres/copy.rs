@@ -18,9 +18,12 @@ impl PostgresSession {
         let failed = |error: sqlx::Error| {
             let place = place_of(&error);
             let error = database.failed("load into", error);
-            match place {
-                Some(place) => Error::new(error.kind(), format!("{error}: {place}")).because(error),
-                None => error,
+            let Some(place) = place else { return error };
+            let said = std::error::Error::source(&error).map(ToString::to_string);
+            let placed = Error::new(error.kind(), format!("{error}: {place}"));
+            match said {
+                Some(said) => placed.because(said),
+                None => placed,
             }
         };
         let mut copy = self.connection.copy_in_raw(&statement).await.map_err(failed)?;

@@ -6,11 +6,12 @@ use futures::StreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteArguments;
 
-use super::{SqliteSession, bind};
+use super::SqliteSession;
+use super::bind::{Target, bind};
 use crate::error::Result;
 use crate::sql::database::PATIENCE;
 use crate::sql::plain;
-use crate::sql::session::{Destination, Session as _};
+use crate::sql::session::{Destination, Read, Session as _};
 use crate::stream::BatchStream;
 
 /// How many parameters a statement has at most. More gain nothing.
@@ -31,7 +32,21 @@ impl SqliteSession {
         self.execute(&statement, &[]).await.map(drop)
     }
 
+    /// The columns that rows go into, and what the table declares them as.
+    async fn targets(&mut self, into: &Destination) -> Result<Vec<Target>> {
+        let columns = crate::sql::Dialect::Sqlite.list(&into.columns);
+        let read = Read::new(format!("SELECT {columns} FROM {}", into.table), Vec::new());
+        let declared = self.declared(&read).await;
+        let declared = declared.map_err(|error| self.database.failed("load into", error))?;
+        let target = |(name, (_, declared)): (&String, (String, _))| Target {
+            name: name.clone(),
+            declared,
+        };
+        Ok(into.columns.iter().zip(declared).map(target).collect())
+    }
+
     async fn insert_all(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {
+        let targets = self.targets(into).await?;
         let width = into.columns.len().max(1);
         let most = (PARAMETERS / width).max(1);
         let full = into.insert(crate::sql::Dialect::Sqlite, most);
@@ -44,8 +59,8 @@ impl SqliteSession {
                 let end = (start + most).min(rows);
                 let mut arguments = SqliteArguments::default();
                 for row in start..end {
-                    for (name, column) in into.columns.iter().zip(&columns) {
-                        bind(&mut arguments, name, column, row)?;
+                    for (target, column) in targets.iter().zip(&columns) {
+                        bind(&mut arguments, target, column, row)?;
                     }
                 }
                 let is_full = end - start == most;

@@ -162,6 +162,36 @@ async fn sqlite_values_of_another_type_than_their_column_are_told() {
 }
 
 #[tokio::test]
+async fn numbers_of_a_byte_that_are_no_truth_values_are_read_as_the_numbers_that_are_asked_for() {
+    on(Kind::MySql, |Place { database, .. }| async move {
+        for statement in [
+            "CREATE TABLE bytes (truth TINYINT(1), small TINYINT(1), large TINYINT(1) UNSIGNED)",
+            "INSERT INTO bytes VALUES (1, -2, 200), (NULL, NULL, NULL)",
+        ] {
+            database.execute(statement, &[]).await.unwrap();
+        }
+        let field = |name, data_type| Field::new(name, data_type, true);
+        let schema = Arc::new(Schema::new(vec![
+            field("truth", DataType::Boolean),
+            field("small", DataType::Int64),
+            field("large", DataType::Int64),
+        ]));
+        let source = SqlSource::table(&database, "bytes");
+        let asked = source.clone().schema(schema.clone()).open().await.unwrap();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(arrow_array::BooleanArray::from(vec![Some(true), None])),
+            Arc::new(arrow_array::Int64Array::from(vec![Some(-2), None])),
+            Arc::new(arrow_array::Int64Array::from(vec![Some(200), None])),
+        ];
+        let expected = RecordBatch::try_new(schema, columns).unwrap();
+        assert_eq!(asked.collect_batches().await.unwrap(), [expected]);
+        let error = source.open().await.unwrap().collect_batches().await.unwrap_err();
+        assert!(error.to_string().contains("by `schema`"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn exact_numbers_of_any_size_keep_all_their_digits() {
     let statement = |kind| match kind {
         Kind::Postgres => {
