@@ -15,8 +15,9 @@ use futures::future::{BoxFuture, FutureExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exact;
 use crate::reject::{Rejects, Sieve, Tolerance, Violation};
+use crate::source::csv_times::Times;
 use crate::source::files::{self, FileBatches};
-use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
+use crate::source::text::{self, Setting, TextDecoder, TextFormat, TextReader};
 use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
 use crate::traffic::reading;
@@ -300,10 +301,8 @@ impl Head {
 fn decodable(origin: &str, text: &mut Vec<u8>) -> Result<()> {
     let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let has_zeros = first_line.contains(&0);
-    if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) || has_zeros && is_wide(text) {
-        let message =
-            format!("{origin} is UTF-16: convert the file, for example with `iconv -f UTF-16 -t UTF-8`");
-        return Err(Error::new(ErrorKind::Encoding, message));
+    if text::has_mark_of_utf_16(text) || has_zeros && is_wide(text) {
+        return Err(text::utf_16(origin));
     }
     if has_zeros {
         let message = format!("{origin} has a byte of zero in its first line: is it a CSV file, and whole?");
@@ -359,12 +358,17 @@ impl CsvFormat {
             .iter()
             .map(|column| self.of_file.field(*column).clone());
         let wanted = Arc::new(Schema::new(wanted.collect::<Vec<_>>()));
+        let times = Times::among(&self.of_file, &projection, self.delimiter);
         let decoder = ReaderBuilder::new(exact::widened(&self.of_file))
             .with_delimiter(self.delimiter)
             .with_batch_size(rows)
             .with_projection(projection)
             .build_decoder();
-        CsvDecoder { decoder, wanted }
+        CsvDecoder {
+            decoder,
+            wanted,
+            times,
+        }
     }
 }
 
@@ -414,7 +418,7 @@ impl TextFormat for CsvFormat {
             let whole = decoder
                 .decode(record.as_bytes())
                 .and_then(|_| decoder.decode(&[]));
-            whole.and_then(|_| decoder.flush()).is_err()
+            whole.and_then(|_| decoder.flush(record.as_bytes())).is_err()
         };
         let mut violations: Vec<Violation> = Vec::new();
         for column in self.projection.iter().filter(broken) {
@@ -433,10 +437,11 @@ impl TextFormat for CsvFormat {
     }
 }
 
-/// Decodes records, and has no exact number cut off.
+/// Decodes records, and has no exact number and no time cut off.
 struct CsvDecoder {
     decoder: Decoder,
     wanted: SchemaRef,
+    times: Option<Times>,
 }
 
 impl TextDecoder for CsvDecoder {
@@ -448,8 +453,11 @@ impl TextDecoder for CsvDecoder {
         self.decoder.capacity() == 0
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+    fn flush(&mut self, text: &[u8]) -> Result<Option<RecordBatch>, ArrowError> {
         let batch = self.decoder.flush()?;
+        if let (Some(times), Some(batch)) = (&self.times, &batch) {
+            times.check(text, batch.num_rows())?;
+        }
         batch
             .map(|batch| exact::narrowed(batch, &self.wanted))
             .transpose()
