@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Course, Endpoint, Page, Pages, Raw};
@@ -184,7 +184,23 @@ impl Reading {
             list: &records.list,
             records: records.count,
         })?;
+        if let Some(url) = self.course.doubt()
+            && let Some(list) = self.glance(url).await
+        {
+            self.course.judge(&list)?;
+        }
         Ok(Some(records))
+    }
+
+    /// The list of a page that should not be there, if it is.
+    async fn glance(&self, url: Url) -> Option<String> {
+        let answer = self.endpoint.at(url).once(&self.client).await.ok()?;
+        if !answer.status.is_success() {
+            return None;
+        }
+        let body = Raw::new(std::str::from_utf8(&answer.body).ok()?).ok()?;
+        let list = body.at(&self.pointer).filter(|list| list.elements().is_some());
+        list.map(|list| list.text().to_owned())
     }
 }
 
