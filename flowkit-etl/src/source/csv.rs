@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, FutureExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exact;
 use crate::reject::{Rejects, Sieve, Tolerance, Violation};
-use crate::source::csv_times::Times;
+use crate::source::csv_times::{self, Times};
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{self, Setting, TextDecoder, TextFormat, TextReader};
 use crate::source::{Input, Location, Source};
@@ -109,7 +109,7 @@ impl CsvSource {
         self
     }
 
-    /// Sets records aside that have too few or too many fields, or a value that its column cannot hold, instead of failing at the first one.
+    /// Sets records aside that have too few or too many fields, or a value that its column cannot hold, or not all of, instead of failing at the first one.
     /// The stream ends with an error if they are more than is tolerated of the records that it read itself. A batch of which all records are bad comes without rows.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
@@ -359,15 +359,22 @@ impl CsvFormat {
             .map(|column| self.of_file.field(*column).clone());
         let wanted = Arc::new(Schema::new(wanted.collect::<Vec<_>>()));
         let times = Times::among(&self.of_file, &projection, self.delimiter);
-        let decoder = ReaderBuilder::new(exact::widened(&self.of_file))
+        let of_file = times
+            .as_ref()
+            .map_or_else(|| self.of_file.clone(), Times::widened);
+        let decoder = ReaderBuilder::new(exact::widened(&of_file))
             .with_delimiter(self.delimiter)
             .with_batch_size(rows)
-            .with_projection(projection)
+            .with_projection(projection.clone())
             .build_decoder();
         CsvDecoder {
             decoder,
+            rows,
             wanted,
             times,
+            of_file: self.of_file.clone(),
+            projection,
+            delimiter: self.delimiter,
         }
     }
 }
@@ -440,8 +447,23 @@ impl TextFormat for CsvFormat {
 /// Decodes records, and has no exact number and no time cut off.
 struct CsvDecoder {
     decoder: Decoder,
+    rows: usize,
     wanted: SchemaRef,
     times: Option<Times>,
+    /// Every column of the file, as it is to be, and which of them are wanted.
+    of_file: SchemaRef,
+    projection: Vec<usize>,
+    delimiter: u8,
+}
+
+impl CsvDecoder {
+    /// A batch that was decoded from a text, with the columns that are wanted.
+    fn whole(&self, batch: RecordBatch, text: &[u8], days_are_wide: bool) -> Result<RecordBatch, ArrowError> {
+        if let Some(times) = &self.times {
+            times.check(text, batch.num_rows(), days_are_wide)?;
+        }
+        exact::narrowed(batch, &self.wanted)
+    }
 }
 
 impl TextDecoder for CsvDecoder {
@@ -454,12 +476,18 @@ impl TextDecoder for CsvDecoder {
     }
 
     fn flush(&mut self, text: &[u8]) -> Result<Option<RecordBatch>, ArrowError> {
-        let batch = self.decoder.flush()?;
-        if let (Some(times), Some(batch)) = (&self.times, &batch) {
-            times.check(text, batch.num_rows())?;
+        let records = self.rows - self.decoder.capacity();
+        let read = match self.decoder.flush() {
+            Ok(None) => return Ok(None),
+            Ok(Some(batch)) => self.whole(batch, text, true),
+            Err(error) => Err(error),
+        };
+        if read.is_ok() || !self.times.as_ref().is_some_and(Times::have_days) {
+            return read.map(Some);
         }
-        batch
-            .map(|batch| exact::narrowed(batch, &self.wanted))
-            .transpose()
+        // Perhaps for the sake of a year of more than four digits.
+        let (of_file, columns) = (exact::widened(&self.of_file), self.projection.clone());
+        let again = csv_times::read_again(of_file, columns, self.delimiter, text, records)?;
+        again.map(|batch| self.whole(batch, text, false)).transpose()
     }
 }

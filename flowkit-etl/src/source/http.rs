@@ -18,8 +18,9 @@ use crate::value::Value;
 
 /// The records of an HTTP API that answers in JSON, page after page. A page at a time is in memory.
 ///
-/// Without [`schema`](Self::schema) the columns are inferred from the first page that has records, all nullable; one that has texts beside numbers or truth values is text, and has those as they stand. A member that only
-/// a later page has is then an error, since it would be lost. With a schema, members that are no columns are left out.
+/// Without [`schema`](Self::schema) the columns are inferred from the first page that has records, all nullable; one that has texts beside numbers or truth values is text, and has those as they stand; so is one with whole numbers that its
+/// numbers would round. A member that only a later page has is then an error, since it would be lost. With a schema, members that are no columns are left out. A value of which a column would hold only a part is an error: a fraction where
+/// numbers are whole, a time on a day.
 #[derive(Debug, Clone)]
 pub struct HttpSource {
     endpoint: Endpoint,
