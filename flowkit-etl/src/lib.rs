@@ -70,7 +70,7 @@ mod dead_letters;
 #[cfg(any(feature = "files", feature = "alerts"))]
 mod durable;
 mod error;
-#[cfg(any(feature = "csv", feature = "json", feature = "sql"))]
+#[cfg(any(feature = "csv", feature = "json", feature = "http", feature = "sql"))]
 mod exact;
 #[cfg(feature = "http")]
 pub mod http;

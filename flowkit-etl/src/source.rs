@@ -8,6 +8,8 @@
 mod bytes;
 #[cfg(feature = "csv")]
 pub(crate) mod csv;
+#[cfg(feature = "csv")]
+mod csv_times;
 #[cfg(feature = "files")]
 mod dataset;
 #[cfg(feature = "files")]
@@ -18,8 +20,14 @@ mod files;
 mod http;
 #[cfg(feature = "files")]
 mod input;
+#[cfg(any(feature = "json", feature = "http"))]
+mod json;
+#[cfg(any(feature = "json", feature = "http"))]
+mod json_inferred;
 #[cfg(feature = "json")]
 mod json_lines;
+#[cfg(any(feature = "json", feature = "http"))]
+mod json_watch;
 #[cfg(feature = "files")]
 mod loads;
 #[cfg(feature = "files")]

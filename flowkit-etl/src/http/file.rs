@@ -103,8 +103,15 @@ impl UrlFile {
         );
         headers.extend(self.version.clone().map(|version| (IF_RANGE, version)));
         let answer = self.endpoint.begin(&self.client, &headers).await?;
+        let place = answer.headers().get(CONTENT_RANGE);
+        // A version that is a time is that of all that is written within its second.
+        if let (Some(then), Some(now)) = (self.length, place.and_then(length_of))
+            && then != now
+        {
+            return Err(Failure::Lasting(self.changed()));
+        }
         if answer.status() == StatusCode::PARTIAL_CONTENT {
-            let begins = answer.headers().get(CONTENT_RANGE).and_then(begin_of);
+            let begins = place.and_then(begin_of);
             return match begins {
                 Some(begin) if begin == from => Ok(Some(answer)),
                 _ => Err(Failure::Lasting(self.partless())),
@@ -112,8 +119,7 @@ impl UrlFile {
         }
         if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Of another version all of it would have come.
-            let length = answer.headers().get(CONTENT_RANGE).and_then(length_of);
-            return match length {
+            return match place.and_then(length_of) {
                 Some(length) if length == from => Ok(None),
                 _ => Err(Failure::Lasting(self.partless())),
             };
@@ -190,9 +196,10 @@ fn begin_of(range: &HeaderValue) -> Option<u64> {
     begin.parse().ok()
 }
 
-/// How long a file is of which there is no such part: `bytes */67589`.
+/// How long the file is of which this is a part: `bytes 200-1000/67589`, or of which there is no such part: `bytes */67589`.
 fn length_of(range: &HeaderValue) -> Option<u64> {
-    range.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
+    let (_, length) = range.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
+    length.parse().ok()
 }
 
 /// A body while it comes.

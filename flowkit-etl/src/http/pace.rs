@@ -1,8 +1,8 @@
 //! How fast requests may follow each other.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// No clock is asked for a time further away than this.
@@ -25,16 +25,13 @@ impl Pace {
         }
     }
 
-    /// Waits for the next turn that nobody has taken. Who goes before it came has had it.
+    /// Waits for the next turn, one after the other. Who goes before it came leaves it to others.
     pub(super) async fn turn(&self) {
-        let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let turn = next.map_or(now, |next| next.max(now));
-            *next = Some(turn + self.spacing);
-            turn
-        };
+        let mut next = self.next.lock().await;
+        let now = Instant::now();
+        let turn = next.map_or(now, |next| next.max(now));
         sleep_until(turn).await;
+        *next = Some(turn + self.spacing);
     }
 }
 
@@ -63,5 +60,20 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_of_which_somebody_did_not_wait_for_the_end_is_left_to_others() {
+        let pace = Pace::new(500, Duration::from_secs(24 * 60 * 60));
+        pace.turn().await;
+        let mut given_up = 0;
+        while tokio::time::timeout(Duration::from_secs(60), pace.turn())
+            .await
+            .is_err()
+        {
+            given_up += 1;
+            assert!(given_up < 10, "it comes never");
+        }
+        assert_eq!(given_up, 2, "a turn is 172.8 seconds after the one before");
     }
 }

@@ -8,9 +8,13 @@ use serde_json::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Raw};
 
+/// No API has a page that is so far behind another.
+const FAR: u64 = 1_000_000_000;
+
 /// How an API names the next page.
 ///
-/// Where it would go on for ever, that is an error: when a page is named as the next one that was read already, and when two pages one after the other have the same records where only an empty one is the end.
+/// Where it would go on for ever, that is an error: when a page is named as the next one that was read already, and when only an empty page is the end, two one after the other have the same records, and so has one far behind
+/// them, which is asked for then and cannot be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pages {
     how: How,
@@ -90,6 +94,8 @@ impl Pages {
             records: 0,
             mark: None,
             last: None,
+            equal: 0,
+            doubt: None,
         }
     }
 }
@@ -107,6 +113,10 @@ pub(crate) struct Course {
     mark: Option<Url>,
     /// What stands for the records of the page before.
     last: Option<u64>,
+    /// How many pages had the records of the one before.
+    equal: u64,
+    /// A page that cannot be there, if it is not known whether pages come to an end.
+    doubt: Option<Url>,
 }
 
 impl Course {
@@ -144,12 +154,14 @@ impl Course {
             How::One => return Ok(None),
             How::Numbered { .. } | How::Offset { .. } if page.records == 0 => return Ok(None),
             How::Numbered { parameter, first } => {
-                differs(&mut self.last, parameter, page)?;
-                set(&mut url, parameter, &first.saturating_add(self.pages).to_string());
+                let (parameter, number) = (parameter.clone(), first.saturating_add(self.pages));
+                self.compare(&parameter, number, page);
+                set(&mut url, &parameter, &number.to_string());
             }
             How::Offset { parameter } => {
-                differs(&mut self.last, parameter, page)?;
-                set(&mut url, parameter, &self.records.to_string());
+                let parameter = parameter.clone();
+                self.compare(&parameter, self.records, page);
+                set(&mut url, &parameter, &self.records.to_string());
             }
             How::Cursor { pointer, parameter } => {
                 let cursor = page.body.at(pointer);
@@ -173,20 +185,49 @@ impl Course {
         }
         Ok(Some(url))
     }
+
+    /// Where only an empty page is the end, one that has what the one before had may show that there will be none, or that the records are like that.
+    fn compare(&mut self, parameter: &str, next: u64, page: &Page<'_>) {
+        let digest = digest_of(page.list);
+        if self.last.replace(digest) != Some(digest) {
+            return;
+        }
+        self.equal += 1;
+        // Not each time: an API that is honest has many.
+        if self.equal.is_power_of_two() {
+            let mut url = self.at.clone();
+            set(&mut url, parameter, &next.saturating_add(FAR).to_string());
+            self.doubt = Some(url);
+        }
+    }
+
+    /// A page that cannot be there, if what it has would show whether pages come to an end.
+    pub(crate) fn doubt(&mut self) -> Option<Url> {
+        self.doubt.take()
+    }
+
+    /// What such a page has.
+    ///
+    /// # Errors
+    /// When it has what the one has that was read last.
+    pub(crate) fn judge(&self, list: &str) -> Result<()> {
+        let (How::Numbered { parameter, .. } | How::Offset { parameter }) = &self.how else {
+            return Ok(());
+        };
+        if self.last != Some(digest_of(list)) {
+            return Ok(());
+        }
+        let message = format!(
+            "all pages have the same records, also one that cannot be there: the API does not know the parameter `{parameter}`, or gives its last page for ever"
+        );
+        Err(Error::new(ErrorKind::Format, message))
+    }
 }
 
-/// Where only an empty page is the end, one that has what the one before had shows that there will be none.
-fn differs(last: &mut Option<u64>, parameter: &str, page: &Page<'_>) -> Result<()> {
+fn digest_of(list: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    page.list.hash(&mut hasher);
-    let digest = hasher.finish();
-    if last.replace(digest) == Some(digest) {
-        let message = format!(
-            "two pages one after the other have the same records: the API does not know the parameter `{parameter}`, or gives its last page for ever"
-        );
-        return Err(Error::new(ErrorKind::Format, message));
-    }
-    Ok(())
+    list.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A page that was read.

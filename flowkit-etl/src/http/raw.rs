@@ -45,7 +45,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Its elements, if it is a list.
-    pub(crate) fn elements(self) -> Option<impl Iterator<Item = Self>> {
+    pub(crate) fn elements(self) -> Option<impl Iterator<Item = Self> + Clone> {
         let mut rest = self.0.strip_prefix('[')?;
         Some(std::iter::from_fn(move || {
             let (element, after) = taken::<IgnoredAny>(rest)?.1;

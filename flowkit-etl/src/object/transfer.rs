@@ -5,7 +5,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use object_store::{ObjectStoreExt as _, WriteMultipart};
+use object_store::{MultipartUpload, ObjectStoreExt as _};
+use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
 use crate::object::Bucket;
@@ -33,30 +34,36 @@ impl Bucket {
             return put.map(drop).map_err(failed);
         }
         let upload = self.store().put_multipart(&place).await.map_err(failed)?;
-        let mut upload = Unfinished(Some(WriteMultipart::new_with_chunk_size(upload, CHUNK)));
+        let mut upload = Unfinished(Some(Parts {
+            upload,
+            under_way: JoinSet::new(),
+        }));
         let sent = async {
             while !chunk.is_empty() {
                 if let Some(parts) = &mut upload.0 {
-                    parts.wait_for_capacity(IN_FLIGHT).await.map_err(failed)?;
-                    parts.write(&chunk);
+                    parts.wait_until_fewer_than(IN_FLIGHT).await.map_err(failed)?;
+                    parts.under_way.spawn(parts.upload.put_part(chunk.into()));
                 }
                 chunk = next().await?;
             }
-            // `finish` would leave the parts there if one of the last failed.
             match &mut upload.0 {
-                Some(parts) => parts.wait_for_capacity(0).await.map_err(failed),
+                Some(parts) => parts.wait_until_fewer_than(1).await.map_err(failed),
                 None => Ok(()),
             }
         };
         let sent = sent.await;
-        match (sent, upload.0.take()) {
-            (Ok(()), Some(parts)) => parts.finish().await.map(drop).map_err(failed),
-            (Err(error), Some(parts)) => {
-                drop(parts.abort().await);
-                Err(error)
-            }
-            (sent, None) => sent,
+        // From here on it may be there as a whole, also if nobody waits for the answer.
+        let Some(mut parts) = upload.0.take() else {
+            return sent;
+        };
+        let put = match sent {
+            Ok(()) => parts.upload.complete().await.map(drop).map_err(failed),
+            Err(error) => Err(error),
+        };
+        if put.is_err() {
+            parts.abort().await;
         }
+        put
     }
 
     /// Removes an object. One that cannot be removed now is one that nobody reads.
@@ -75,13 +82,38 @@ impl Bucket {
     }
 }
 
+/// An upload, and those of its parts that are on their way.
+struct Parts {
+    upload: Box<dyn MultipartUpload>,
+    under_way: JoinSet<object_store::Result<()>>,
+}
+
+impl Parts {
+    /// Waits until so few of them are on their way, or one of them failed.
+    async fn wait_until_fewer_than(&mut self, most: usize) -> object_store::Result<()> {
+        while self.under_way.len() >= most {
+            match self.under_way.join_next().await {
+                Some(sent) => sent??,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn abort(mut self) {
+        // One that arrived later would stay.
+        self.under_way.shutdown().await;
+        drop(self.upload.abort().await);
+    }
+}
+
 /// An upload that did not come to its end. Parts that nobody puts together are paid for until somebody looks: so they are taken away, also if whoever waits for the upload does so no more.
-struct Unfinished(Option<WriteMultipart>);
+struct Unfinished(Option<Parts>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let (Some(parts), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { drop(parts.abort().await) });
+            runtime.spawn(parts.abort());
         }
     }
 }

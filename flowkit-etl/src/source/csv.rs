@@ -15,8 +15,9 @@ use futures::future::{BoxFuture, FutureExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exact;
 use crate::reject::{Rejects, Sieve, Tolerance, Violation};
+use crate::source::csv_times::{self, Times};
 use crate::source::files::{self, FileBatches};
-use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
+use crate::source::text::{self, Setting, TextDecoder, TextFormat, TextReader};
 use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS, columns};
 use crate::traffic::reading;
@@ -108,7 +109,7 @@ impl CsvSource {
         self
     }
 
-    /// Sets records aside that have too few or too many fields, or a value that its column cannot hold, instead of failing at the first one.
+    /// Sets records aside that have too few or too many fields, or a value that its column cannot hold, or not all of, instead of failing at the first one.
     /// The stream ends with an error if they are more than is tolerated of the records that it read itself. A batch of which all records are bad comes without rows.
     #[must_use]
     pub fn set_aside(mut self, tolerance: Tolerance, rejects: &Rejects) -> Self {
@@ -300,10 +301,8 @@ impl Head {
 fn decodable(origin: &str, text: &mut Vec<u8>) -> Result<()> {
     let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let has_zeros = first_line.contains(&0);
-    if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) || has_zeros && is_wide(text) {
-        let message =
-            format!("{origin} is UTF-16: convert the file, for example with `iconv -f UTF-16 -t UTF-8`");
-        return Err(Error::new(ErrorKind::Encoding, message));
+    if text::has_mark_of_utf_16(text) || has_zeros && is_wide(text) {
+        return Err(text::utf_16(origin));
     }
     if has_zeros {
         let message = format!("{origin} has a byte of zero in its first line: is it a CSV file, and whole?");
@@ -359,12 +358,24 @@ impl CsvFormat {
             .iter()
             .map(|column| self.of_file.field(*column).clone());
         let wanted = Arc::new(Schema::new(wanted.collect::<Vec<_>>()));
-        let decoder = ReaderBuilder::new(exact::widened(&self.of_file))
+        let times = Times::among(&self.of_file, &projection, self.delimiter);
+        let of_file = times
+            .as_ref()
+            .map_or_else(|| self.of_file.clone(), Times::widened);
+        let decoder = ReaderBuilder::new(exact::widened(&of_file))
             .with_delimiter(self.delimiter)
             .with_batch_size(rows)
-            .with_projection(projection)
+            .with_projection(projection.clone())
             .build_decoder();
-        CsvDecoder { decoder, wanted }
+        CsvDecoder {
+            decoder,
+            rows,
+            wanted,
+            times,
+            of_file: self.of_file.clone(),
+            projection,
+            delimiter: self.delimiter,
+        }
     }
 }
 
@@ -414,7 +425,7 @@ impl TextFormat for CsvFormat {
             let whole = decoder
                 .decode(record.as_bytes())
                 .and_then(|_| decoder.decode(&[]));
-            whole.and_then(|_| decoder.flush()).is_err()
+            whole.and_then(|_| decoder.flush(record.as_bytes())).is_err()
         };
         let mut violations: Vec<Violation> = Vec::new();
         for column in self.projection.iter().filter(broken) {
@@ -433,10 +444,26 @@ impl TextFormat for CsvFormat {
     }
 }
 
-/// Decodes records, and has no exact number cut off.
+/// Decodes records, and has no exact number and no time cut off.
 struct CsvDecoder {
     decoder: Decoder,
+    rows: usize,
     wanted: SchemaRef,
+    times: Option<Times>,
+    /// Every column of the file, as it is to be, and which of them are wanted.
+    of_file: SchemaRef,
+    projection: Vec<usize>,
+    delimiter: u8,
+}
+
+impl CsvDecoder {
+    /// A batch that was decoded from a text, with the columns that are wanted.
+    fn whole(&self, batch: RecordBatch, text: &[u8], days_are_wide: bool) -> Result<RecordBatch, ArrowError> {
+        if let Some(times) = &self.times {
+            times.check(text, batch.num_rows(), days_are_wide)?;
+        }
+        exact::narrowed(batch, &self.wanted)
+    }
 }
 
 impl TextDecoder for CsvDecoder {
@@ -448,10 +475,19 @@ impl TextDecoder for CsvDecoder {
         self.decoder.capacity() == 0
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        let batch = self.decoder.flush()?;
-        batch
-            .map(|batch| exact::narrowed(batch, &self.wanted))
-            .transpose()
+    fn flush(&mut self, text: &[u8]) -> Result<Option<RecordBatch>, ArrowError> {
+        let records = self.rows - self.decoder.capacity();
+        let read = match self.decoder.flush() {
+            Ok(None) => return Ok(None),
+            Ok(Some(batch)) => self.whole(batch, text, true),
+            Err(error) => Err(error),
+        };
+        if read.is_ok() || !self.times.as_ref().is_some_and(Times::have_days) {
+            return read.map(Some);
+        }
+        // Perhaps for the sake of a year of more than four digits.
+        let (of_file, columns) = (exact::widened(&self.of_file), self.projection.clone());
+        let again = csv_times::read_again(of_file, columns, self.delimiter, text, records)?;
+        again.map(|batch| self.whole(batch, text, false)).transpose()
     }
 }

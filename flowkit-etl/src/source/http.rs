@@ -1,28 +1,26 @@
 //! Records of an HTTP API.
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
-use arrow_json::ReaderBuilder;
-use arrow_json::reader::infer_json_schema_from_iterator;
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream;
-use reqwest::{Client, StatusCode};
-use serde_json::Value as Json;
+use reqwest::{Client, StatusCode, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Course, Endpoint, Page, Pages, Raw};
 use crate::since::Since;
 use crate::source::Source;
+use crate::source::json::{GIVE_SCHEMA, JsonColumns};
+use crate::source::json_inferred;
 use crate::stream::BatchStream;
 use crate::traffic::reading;
 use crate::value::Value;
 
 /// The records of an HTTP API that answers in JSON, page after page. A page at a time is in memory.
 ///
-/// Without [`schema`](Self::schema) the columns are inferred from the first page that has records, all nullable; one that has texts beside numbers or truth values is text, and has those as they stand. A member that only
-/// a later page has is then an error, since it would be lost. With a schema, members that are no columns are left out.
+/// Without [`schema`](Self::schema) the columns are inferred from the first page that has records, all nullable; one that has texts beside numbers or truth values is text, and has those as they stand; so is one with whole numbers that its
+/// numbers would round. A member that only a later page has is then an error, since it would be lost. With a schema, members that are no columns are left out. A value of which a column would hold only a part is an error: a fraction where
+/// numbers are whole, a time on a day.
 #[derive(Debug, Clone)]
 pub struct HttpSource {
     endpoint: Endpoint,
@@ -82,16 +80,16 @@ impl HttpSource {
                 None => break,
             }
         }
-        let schema = match &self.schema {
-            Some(schema) => schema.clone(),
-            None => inferred(&self.endpoint, &first)?,
+        let columns = match &self.schema {
+            Some(schema) => JsonColumns::given(schema.clone(), false),
+            None => JsonColumns::inferred(inferred(&self.endpoint, &first)?),
         };
+        columns.decoder(1)?;
+        let schema = columns.schema().clone();
         let decoder = Decoder {
-            schema: schema.clone(),
-            strict: self.schema.is_none(),
+            columns,
             origin: self.endpoint.to_string(),
         };
-        decoder.decoder(1)?;
         let batches = stream::try_unfold((reading, decoder, Some(first)), next_batch);
         let batches = BatchStream::new(schema, batches);
         match &self.since {
@@ -187,7 +185,23 @@ impl Reading {
             list: &records.list,
             records: records.count,
         })?;
+        if let Some(url) = self.course.doubt()
+            && let Some(list) = self.glance(url).await
+        {
+            self.course.judge(&list)?;
+        }
         Ok(Some(records))
+    }
+
+    /// The list of a page that should not be there, if it is.
+    async fn glance(&self, url: Url) -> Option<String> {
+        let answer = self.endpoint.at(url).once(&self.client).await.ok()?;
+        if !answer.status.is_success() {
+            return None;
+        }
+        let body = Raw::new(std::str::from_utf8(&answer.body).ok()?).ok()?;
+        let list = body.at(&self.pointer).filter(|list| list.elements().is_some());
+        list.map(|list| list.text().to_owned())
     }
 }
 
@@ -207,7 +221,7 @@ impl Records {
         Self { count, ..records }
     }
 
-    fn each(&self) -> impl Iterator<Item = &str> {
+    fn each(&self) -> impl Iterator<Item = &str> + Clone {
         let list = Raw::new(&self.list).ok().and_then(Raw::elements);
         list.into_iter().flatten().map(Raw::text)
     }
@@ -215,24 +229,11 @@ impl Records {
 
 /// How records become batches.
 struct Decoder {
-    schema: SchemaRef,
-    /// Whether the columns were inferred: then no other member may come, and those that were told to be texts since there are texts among them take numbers.
-    strict: bool,
+    columns: JsonColumns,
     origin: String,
 }
 
 impl Decoder {
-    fn decoder(&self, rows: usize) -> Result<arrow_json::reader::Decoder> {
-        let decoder = ReaderBuilder::new(self.schema.clone())
-            .with_batch_size(rows)
-            .with_strict_mode(self.strict)
-            .with_coerce_primitive(self.strict)
-            .build_decoder();
-        decoder.map_err(|error| {
-            Error::new(ErrorKind::Schema, "these columns cannot be read from JSON").because(error)
-        })
-    }
-
     /// All records of a page.
     fn batch(&self, records: &Records) -> Result<Option<RecordBatch>> {
         match self.decode(records.count, records.each()) {
@@ -244,10 +245,10 @@ impl Decoder {
                     alone.err().map(|error| (index, error))
                 });
                 let (index, error) = bad.unwrap_or((0, error));
-                let hint = if self.strict {
-                    ": give the columns with `schema`"
+                let hint = if self.columns.is_inferred() {
+                    format!(": {GIVE_SCHEMA}")
                 } else {
-                    ""
+                    String::new()
                 };
                 let message = format!(
                     "record {index} of a page of {} does not fit its columns{hint}",
@@ -261,14 +262,14 @@ impl Decoder {
     fn decode<'a>(
         &self,
         count: usize,
-        records: impl Iterator<Item = &'a str>,
+        records: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Option<RecordBatch>> {
         let wrong = |error: ArrowError| Error::new(ErrorKind::Schema, error.to_string());
-        let mut decoder = self.decoder(count.max(1))?;
-        for record in records {
+        let mut decoder = self.columns.decoder(count.max(1))?;
+        for record in records.clone() {
             decoder.decode(record.as_bytes()).map_err(wrong)?;
         }
-        decoder.flush().map_err(wrong)
+        decoder.flush(records.map(str::as_bytes)).map_err(wrong)
     }
 }
 
@@ -279,16 +280,9 @@ fn inferred(endpoint: &Endpoint, records: &Records) -> Result<SchemaRef> {
             format!("{endpoint} has no records, from which columns could be told: give them with `schema`");
         return Err(Error::new(ErrorKind::NotFound, message));
     }
-    let values = records.each().map(|record| {
-        serde_json::from_str::<Json>(record).map_err(|error| ArrowError::JsonError(error.to_string()))
-    });
-    let inferred = infer_json_schema_from_iterator(values).map_err(|error| {
-        let message = format!("cannot tell the types of the columns of {endpoint}: give them with `schema`");
+    let records: Vec<&[u8]> = records.each().map(str::as_bytes).collect();
+    json_inferred::inferred(records.into_iter()).map_err(|error| {
+        let message = format!("cannot tell the types of the columns of {endpoint}: {GIVE_SCHEMA}");
         Error::new(ErrorKind::Format, message).because(error)
-    })?;
-    let fields = inferred.fields().iter().map(|field| match field.data_type() {
-        DataType::Null => Field::new(field.name(), DataType::Utf8, true),
-        _ => field.as_ref().clone(),
-    });
-    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    })
 }

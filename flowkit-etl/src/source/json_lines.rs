@@ -6,16 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_json::ReaderBuilder;
-use arrow_json::reader::{Decoder, infer_json_schema};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, FieldRef, Schema, SchemaRef};
 use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exact;
 use crate::reject::{Rejects, Tolerance, Violation};
 use crate::source::files::{self, FileBatches};
-use crate::source::text::{Setting, TextDecoder, TextFormat, TextReader};
+use crate::source::json::{GIVE_SCHEMA, JsonColumns, JsonDecoder};
+use crate::source::json_inferred::inferred;
+use crate::source::text::{self, Setting, TextDecoder, TextFormat, TextReader};
 use crate::source::{Input, Location, Source};
 use crate::stream::{BatchStream, DEFAULT_BATCH_ROWS};
 use crate::traffic::reading;
@@ -30,8 +29,8 @@ const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// Files of JSON lines, one or all that match a pattern, compressed or not, here or [elsewhere](Self::at).
 ///
 /// Without [`schema`](Self::schema) the columns are inferred from the first 10,000 records of the first file, up to 4 MiB of it; all are nullable, and one that has texts beside numbers or truth values is text and
-/// has those as they stand. A byte order mark is no part of the text.
-/// Members of an object that are no columns are left out, unless [`strict`](Self::strict) makes them errors.
+/// has those as they stand; so is one with whole numbers that its numbers would round. A record that has other members is then bad, since they would be lost. With a schema, members that are no columns are left out, unless [`strict`](Self::strict)
+/// makes such records bad. So is one with a value of which a column would hold only a part: a fraction where numbers are whole, a time on a day. Text is UTF-8, with or without a byte order mark.
 #[derive(Debug, Clone)]
 pub struct JsonLinesSource {
     location: Location,
@@ -67,7 +66,7 @@ impl JsonLinesSource {
         self
     }
 
-    /// Makes a record bad that has members which are no columns.
+    /// Makes a record bad that has members which are no columns, as it is where columns are inferred.
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.strict = true;
@@ -101,22 +100,23 @@ impl JsonLinesSource {
 
     /// What is opened off the caller's thread.
     pub(crate) fn open_files(&self, files: Vec<Input>) -> Result<(SchemaRef, FileBatches)> {
-        let schema = match (&self.schema, files.first()) {
-            (Some(schema), _) => schema.clone(),
-            (None, Some(first)) => self.infer(first)?,
-            (None, None) => Arc::new(Schema::empty()),
+        // What the columns were inferred from is not asked for again: there may be no second time.
+        let (columns, mut begun) = match (&self.schema, files.first()) {
+            (Some(schema), _) => (JsonColumns::given(schema.clone(), self.strict), None),
+            (None, Some(first)) => {
+                let (schema, begun) = self.infer(first)?;
+                (JsonColumns::inferred(schema), Some(begun))
+            }
+            (None, None) => (JsonColumns::given(Arc::new(Schema::empty()), false), None),
         };
-        let format = Arc::new(JsonFormat {
-            schema: schema.clone(),
-            strict: self.strict,
-            coerce: self.schema.is_none(),
-        });
         // That these can be columns is known now, and not only once there is a record.
-        format.decoder(1)?;
+        columns.decoder(1)?;
+        let schema = columns.schema().clone();
+        let format = Arc::new(JsonFormat { columns });
         let (of_batches, rows, sieve) = (schema.clone(), self.batch_rows, self.setting.sieve());
         let judged = sieve.clone();
         let open = move |file: &Input| -> Result<FileBatches> {
-            let (head, reader) = opened(file)?;
+            let (head, reader) = begun.take().map_or_else(|| opened(file), Ok)?;
             let origin = file.to_string();
             let batches = TextReader::new(
                 format.clone(),
@@ -129,10 +129,10 @@ impl JsonLinesSource {
         Ok((schema, files::batches_of(files, open, move || judged.judge())))
     }
 
-    /// The columns that the first records have. Those that are no JSON are told when they are read.
-    fn infer(&self, file: &Input) -> Result<SchemaRef> {
-        let (mut text, reader) = opened(file)?;
-        let read = reader
+    /// The columns that the first records have, and the file from its beginning. Those that are no JSON are told when they are read.
+    fn infer(&self, file: &Input) -> Result<(SchemaRef, Begun)> {
+        let (mut text, mut reader) = opened(file)?;
+        let read = (&mut reader)
             .take(INFER_BYTES)
             .read_to_end(&mut text)
             .map_err(|error| Error::io("read", file.path(), error))?;
@@ -140,28 +140,21 @@ impl JsonLinesSource {
             Some(end) if read as u64 == INFER_BYTES => text.get(..=end).unwrap_or_default(),
             _ => &text,
         };
-        let mut objects = Vec::with_capacity(whole.len());
-        for line in whole.split(|byte| *byte == b'\n').take(self.infer_records) {
-            if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line).is_ok() {
-                objects.extend_from_slice(line);
-                objects.push(b'\n');
-            }
-        }
-        let (inferred, _) = infer_json_schema(objects.as_slice(), None).map_err(|error| {
-            let message = format!("cannot tell the types of the columns of {file}");
+        let lines = whole.split(|byte| *byte == b'\n').take(self.infer_records);
+        let is_object =
+            |line: &&[u8]| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line).is_ok();
+        let objects: Vec<&[u8]> = lines.filter(is_object).collect();
+        let schema = inferred(objects.into_iter()).map_err(|error| {
+            let message = format!("cannot tell the types of the columns of {file}: {GIVE_SCHEMA}");
             Error::new(ErrorKind::Format, message).because(error)
         })?;
-        if inferred.fields().is_empty() {
+        if schema.fields().is_empty() {
             return Err(Error::new(
                 ErrorKind::Format,
-                format!("no line of {file} is a JSON object: give its columns with `schema`"),
+                format!("no line of {file} is a JSON object: {GIVE_SCHEMA}"),
             ));
         }
-        let fields = inferred.fields().iter().map(|field| match field.data_type() {
-            DataType::Null => Field::new(field.name(), DataType::Utf8, true),
-            _ => field.as_ref().clone(),
-        });
-        Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+        Ok((schema, (text, reader)))
     }
 }
 
@@ -175,10 +168,16 @@ impl Source for JsonLinesSource {
 }
 
 /// The first bytes of a file, without a byte order mark, and what is read after them.
-fn opened(file: &Input) -> Result<(Vec<u8>, Box<dyn Read + Send>)> {
+type Begun = (Vec<u8>, Box<dyn Read + Send>);
+
+fn opened(file: &Input) -> Result<Begun> {
     let (mut reader, mut head) = (file.open()?, Vec::new());
     let first = (&mut reader).take(MARK.len() as u64).read_to_end(&mut head);
     first.map_err(|error| Error::io("read", file.path(), error))?;
+    // JSON begins with a character of ASCII, which has a zero beside it there.
+    if text::has_mark_of_utf_16(&head) || head.iter().take(2).any(|byte| *byte == 0) {
+        return Err(text::utf_16(&file.to_string()));
+    }
     if head == MARK {
         head.clear();
     }
@@ -187,37 +186,52 @@ fn opened(file: &Input) -> Result<(Vec<u8>, Box<dyn Read + Send>)> {
 
 /// How lines are decoded.
 struct JsonFormat {
-    schema: SchemaRef,
-    strict: bool,
-    /// Whether columns of text take numbers and truth values, since that they are text was inferred from there being both.
-    coerce: bool,
+    columns: JsonColumns,
 }
 
 impl JsonFormat {
-    fn decoder_for(&self, schema: SchemaRef, strict: bool, rows: usize) -> Result<JsonDecoder> {
-        let decoder = ReaderBuilder::new(exact::widened(&schema))
-            .with_batch_size(rows)
-            .with_strict_mode(strict)
-            .with_coerce_primitive(self.coerce)
-            .build_decoder()
-            .map_err(|error| {
-                Error::new(ErrorKind::Schema, "these columns cannot be read from JSON").because(error)
-            })?;
-        Ok(JsonDecoder {
-            decoder,
-            wanted: schema,
-            rows,
+    /// Whether a record fits this column alone. Where one is strict, the record must have no other member.
+    fn fits(&self, column: &FieldRef, record: &str, is_strict: bool) -> bool {
+        let column = Arc::new(Schema::new(vec![column.clone()]));
+        let decoder = self.columns.only(column, is_strict).decoder(1);
+        decoder.is_ok_and(|mut decoder| {
+            let decoded = decoder.decode(record.as_bytes());
+            decoded.and_then(|_| decoder.flush([record.as_bytes()])).is_ok()
         })
+    }
+
+    /// The members of a record that are no columns, at any depth.
+    fn unknown(&self, object: &serde_json::Map<String, serde_json::Value>) -> Vec<Violation> {
+        if !self.columns.is_strict() {
+            return Vec::new();
+        }
+        let hint = if self.columns.is_inferred() {
+            format!(": {GIVE_SCHEMA}")
+        } else {
+            String::new()
+        };
+        let mut violations = Vec::new();
+        for (name, value) in object {
+            let rule = match self.columns.schema().field_with_name(name) {
+                Err(_) => "not a known member",
+                Ok(field) => {
+                    let alone = serde_json::json!({ name: value }).to_string();
+                    let (field, is_nested) = (Arc::new(field.clone()), field.data_type().is_nested());
+                    if !is_nested || !self.fits(&field, &alone, false) || self.fits(&field, &alone, true) {
+                        continue;
+                    }
+                    "has a member that is not known"
+                }
+            };
+            violations.push(Violation::new(name, &value.to_string(), format!("{rule}{hint}")));
+        }
+        violations
     }
 }
 
 impl TextFormat for JsonFormat {
     fn decoder(&self, rows: usize) -> Result<Box<dyn TextDecoder>> {
-        Ok(Box::new(self.decoder_for(
-            self.schema.clone(),
-            self.strict,
-            rows,
-        )?))
+        Ok(Box::new(self.columns.decoder(rows)?))
     }
 
     fn records(&self, text: &[u8], is_all: bool) -> Vec<(Range<usize>, u64)> {
@@ -239,20 +253,11 @@ impl TextFormat for JsonFormat {
             Err(error) => return vec![Violation::new("", record, format!("not a JSON object: {error}"))],
         };
         let mut violations = Vec::new();
-        for field in self.schema.fields() {
-            let value = object.get(field.name());
-            let column = Arc::new(Schema::new(vec![field.clone()]));
-            let alone: serde_json::Map<_, _> = value
-                .map(|value| (field.name().clone(), value.clone()))
-                .into_iter()
-                .collect();
-            let fits = self.decoder_for(column, false, 1).is_ok_and(|mut decoder| {
-                let taken = decoder.decoder.serialize(&[alone]);
-                taken.and_then(|()| decoder.flush()).is_ok()
-            });
-            if fits {
+        for field in self.columns.schema().fields() {
+            if self.fits(field, record, false) {
                 continue;
             }
+            let value = object.get(field.name());
             let text = value.map(ToString::to_string).unwrap_or_default();
             let rule = match value {
                 None | Some(serde_json::Value::Null) => "missing".to_owned(),
@@ -260,13 +265,7 @@ impl TextFormat for JsonFormat {
             };
             violations.push(Violation::new(field.name(), &text, rule));
         }
-        if self.strict {
-            for (name, value) in &object {
-                if self.schema.index_of(name).is_err() {
-                    violations.push(Violation::new(name, &value.to_string(), "not a known member"));
-                }
-            }
-        }
+        violations.extend(self.unknown(&object));
         if violations.is_empty() {
             violations.push(Violation::new("", record, "not a record that can be decoded"));
         }
@@ -274,26 +273,16 @@ impl TextFormat for JsonFormat {
     }
 }
 
-/// Decodes lines, and has no exact number cut off.
-struct JsonDecoder {
-    decoder: Decoder,
-    wanted: SchemaRef,
-    rows: usize,
-}
-
 impl TextDecoder for JsonDecoder {
     fn decode(&mut self, text: &[u8]) -> Result<usize, ArrowError> {
-        self.decoder.decode(text)
+        Self::decode(self, text)
     }
 
     fn is_full(&self) -> bool {
-        self.decoder.len() >= self.rows && !self.decoder.has_partial_record()
+        Self::is_full(self)
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        let batch = self.decoder.flush()?;
-        batch
-            .map(|batch| exact::narrowed(batch, &self.wanted))
-            .transpose()
+    fn flush(&mut self, text: &[u8]) -> Result<Option<RecordBatch>, ArrowError> {
+        Self::flush(self, [text])
     }
 }

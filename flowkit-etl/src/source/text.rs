@@ -35,8 +35,8 @@ pub(crate) trait TextDecoder: Send {
     fn decode(&mut self, text: &[u8]) -> Result<usize, ArrowError>;
     /// Whether it holds as many records as it may.
     fn is_full(&self) -> bool;
-    /// The records that it holds.
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError>;
+    /// The records that it holds, of which this is the text: nothing of it must be lost.
+    fn flush(&mut self, text: &[u8]) -> Result<Option<RecordBatch>, ArrowError>;
 }
 
 /// What becomes of bad records.
@@ -131,7 +131,8 @@ impl TextReader {
                 }
             }
         }
-        let batch = self.decoder.flush().map_err(|_| Trouble::Record)?;
+        let text = self.text.get(..self.taken).unwrap_or_default();
+        let batch = self.decoder.flush(text).map_err(|_| Trouble::Record)?;
         if let Some(batch) = &batch {
             self.sieve.accept(batch.num_rows() as u64);
             self.records += batch.num_rows() as u64;
@@ -228,7 +229,9 @@ impl TextReader {
             if taken == text.len() && !decoder.is_full() {
                 decoder.decode(&[])?;
             }
-            decoder.flush()
+            // More on a line than a record is not passed over.
+            let is_all = text.get(taken..).is_none_or(|rest| rest.trim_ascii().is_empty());
+            if is_all { decoder.flush(text) } else { Ok(None) }
         };
         Ok(decode()
             .ok()
@@ -262,6 +265,18 @@ impl TextReader {
     fn error(&self, kind: ErrorKind, line: u64, what: &str) -> Error {
         Error::new(kind, format!("{} line {line}: {what}", self.origin))
     }
+}
+
+/// That a file is in another encoding than UTF-8, in which there are zeros.
+pub(crate) fn utf_16(origin: &str) -> Error {
+    let message =
+        format!("{origin} is UTF-16: convert the file, for example with `iconv -f UTF-16 -t UTF-8`");
+    Error::new(ErrorKind::Encoding, message)
+}
+
+/// Whether a text has the mark of that encoding.
+pub(crate) fn has_mark_of_utf_16(text: &[u8]) -> bool {
+    text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff])
 }
 
 /// Why there is no batch.

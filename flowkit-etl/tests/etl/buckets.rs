@@ -69,13 +69,43 @@ async fn a_load_appears_as_a_whole_and_once() {
     .await;
 }
 
+/// 20 MB, which are three parts.
+fn large() -> RecordBatch {
+    let texts: Vec<String> = (0..20_000).map(|number| format!("{number:01000}")).collect();
+    let texts = Arc::new(StringArray::from(texts));
+    RecordBatch::try_new(columns(&[("text", DataType::Utf8)]), vec![texts]).unwrap()
+}
+
+fn takes_back(asked: &Asked) -> bool {
+    asked.method == "DELETE" && asked.path.contains("uploadId=")
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_takes_its_parts_back_whatever_failed() {
+    let server = S3::start().await;
+    let batch = large();
+    let sink = ObjectSink::new(&server.bucket("")).format(FileFormat::Csv, Compression::None);
+    for (method, what) in [
+        ("PUT", "partNumber=1&"),
+        ("PUT", "partNumber=3&"),
+        ("POST", "uploadId="),
+    ] {
+        server.faults(
+            move |asked| match asked.method == method && asked.path.contains(what) {
+                true => Fault::Status(500),
+                false => Fault::None,
+            },
+        );
+        let batches = BatchStream::of(batch.schema(), vec![batch.clone()]);
+        sink.load(&load("1"), batches).await.unwrap_err();
+        assert!(server.asked().iter().any(takes_back), "{method} {what}");
+    }
+}
+
 #[tokio::test]
 async fn a_load_that_is_dropped_in_the_middle_of_an_upload_takes_its_parts_back() {
     let server = S3::start().await;
-    let schema = columns(&[("text", DataType::Utf8)]);
-    let texts: Vec<String> = (0..20_000).map(|number| format!("{number:01000}")).collect();
-    let texts = Arc::new(StringArray::from(texts));
-    let batch = RecordBatch::try_new(schema.clone(), vec![texts]).unwrap();
+    let batch = large();
     let sink = ObjectSink::new(&server.bucket("")).format(FileFormat::Csv, Compression::None);
     let (reached, mut reaches) = tokio::sync::mpsc::unbounded_channel();
     server.faults(move |asked| {
@@ -88,9 +118,8 @@ async fn a_load_that_is_dropped_in_the_middle_of_an_upload_takes_its_parts_back(
     tokio::select! {
         biased;
         _ = reaches.recv() => {}
-        loaded = sink.load(&name, BatchStream::of(schema, vec![batch])) => panic!("{loaded:?}"),
+        loaded = sink.load(&name, BatchStream::of(batch.schema(), vec![batch])) => panic!("{loaded:?}"),
     }
-    let takes_back = |asked: &Asked| asked.method == "DELETE" && asked.path.contains("uploadId=");
     while !server.asked().iter().any(takes_back) {
         tokio::task::yield_now().await;
     }

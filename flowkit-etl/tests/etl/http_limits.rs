@@ -54,6 +54,34 @@ async fn pages_that_would_go_on_for_ever_are_an_error() {
 }
 
 #[tokio::test]
+async fn pages_that_are_equal_and_come_to_an_end_are_read() {
+    // Six pages of one record each, all equal.
+    let server = Server::start(|_, request| {
+        let page = |name: &str| parameter(request, name).and_then(|page| page.parse::<usize>().ok());
+        match page("page").or(page("offset")).unwrap() {
+            0..6 => Reply::json(json!(records(7, 1))),
+            6..100 => Reply::json(json!([])),
+            _ => Reply::status(503),
+        }
+    })
+    .await;
+    for pages in [Pages::numbered("page", 0), Pages::offset("offset")] {
+        let source = HttpSource::new(endpoint(&server, "/")).pages(pages);
+        assert_eq!(numbers(source).await.unwrap(), [7; 6]);
+        let asked = server.requests();
+        let far = asked
+            .iter()
+            .filter(|request| request.path.contains("=10000000"))
+            .count();
+        assert_eq!(
+            (asked.len(), far),
+            (10, 3),
+            "at the first, second and fourth pair, once each"
+        );
+    }
+}
+
+#[tokio::test]
 async fn no_request_is_sent_before_its_time_whoever_sends_it() {
     let was_busy = AtomicBool::new(false);
     let server = Server::start(move |_, request| match request.path.as_str() {

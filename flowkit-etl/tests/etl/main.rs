@@ -148,3 +148,11 @@ mod url_files;
     feature = "parquet"
 ))]
 mod validation;
+#[cfg(all(
+    feature = "http",
+    feature = "sensors",
+    feature = "parquet",
+    feature = "csv",
+    feature = "json"
+))]
+mod whole_values;

@@ -212,6 +212,26 @@ async fn a_file_that_is_replaced_while_it_is_read_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_replaced_within_a_second_shows_it_by_its_length() {
+    let (one, longer) = (
+        file("a.csv", &plants(20_000)).await,
+        file("a.csv", &plants(20_001)).await,
+    );
+    for shorter in [false, true] {
+        let (one, longer) = (one.clone(), longer.clone());
+        let half = one.len() / 2;
+        let server = Server::start(move |number, request| match number {
+            0 => Reply::file(request, &one, "1").breaking(),
+            _ if shorter => Reply::status(416).header(format!("Content-Range: bytes */{half}")),
+            _ => Reply::file(request, &longer, "1"),
+        })
+        .await;
+        let error = rows(&csv(&at(&server, "/a.csv"))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed, "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_a_parquet_file_only_what_is_wanted_is_brought_if_the_server_gives_parts() {
     let all = plants(50_000);
     let content = Arc::new(file("a.parquet", &all).await);
