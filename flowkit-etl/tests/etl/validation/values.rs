@@ -6,6 +6,7 @@ use arrow_cast::cast;
 use flowkit_etl::arrow_array::{
     Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, NullArray, RecordBatch,
     StringArray, TimestampMicrosecondArray,
+    builder::{Float64Builder, MapBuilder, StringBuilder},
     cast::AsArray,
     types::{Date32Type, TimestampMicrosecondType},
 };
@@ -123,6 +124,49 @@ async fn a_nan_is_not_missing_by_a_json_schema_and_no_number() {
             "records record 2: height is \"NaN\": not of type \"number\"",
             "records record 3: weight is \"inf\": not of types \"null\", \"number\"",
         ]
+    );
+}
+
+#[derive(Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]
+struct Pot {
+    #[garde(range(min = 0.0))]
+    weight: f64,
+}
+
+#[derive(Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]
+struct Potted {
+    #[garde(dive)]
+    pot: Option<Pot>,
+}
+
+#[tokio::test]
+async fn a_nan_is_in_no_range_of_what_may_be_missing() {
+    let potted = |weight: Option<f64>| Potted {
+        pot: weight.map(|weight| Pot { weight }),
+    };
+    let pots = [Some(f64::NAN), Some(1.0), None].map(potted);
+    let pots = BatchStream::from_rows(pots.into()).unwrap();
+    let (good, told) = sifted(Validation::typed::<Potted>().unwrap(), pots).await;
+    assert_eq!(good[0].num_rows(), 2);
+    assert_eq!(told, ["records record 0: pot.weight is \"NaN\": not in a range"]);
+}
+
+#[tokio::test]
+async fn a_nan_under_a_name_of_a_map_is_no_number() {
+    let mut weights = MapBuilder::new(None, StringBuilder::new(), Float64Builder::new());
+    for weight in [f64::NAN, 1.0] {
+        weights.keys().append_value("a/b");
+        weights.values().append_value(weight);
+        weights.append(true).unwrap();
+    }
+    weights.append(false).unwrap();
+    let samples = stream(vec![("weights", Arc::new(weights.finish()))]);
+    let schema = json!({"properties": {"weights": {"additionalProperties": {"type": "number"}}}});
+    let (good, told) = sifted(Validation::json_schema(&schema).unwrap(), samples).await;
+    assert_eq!(good[0].num_rows(), 2);
+    assert_eq!(
+        told,
+        ["records record 0: weights.a/b is \"NaN\": not of type \"number\""]
     );
 }
 
