@@ -263,6 +263,7 @@ async fn a_moment_is_neither_a_time_of_the_day_nor_a_day_that_it_does_not_begin(
         let time = expected("time", DataType::Time64(TimeUnit::Microsecond));
         let (_, told) = sifted(time, stream(vec![("time", times.clone())])).await;
         assert_eq!(told.len(), 2, "{of}: {told:?}");
+        assert!(told[0].contains("2013-02-04T18:30:00"), "{of}: {told:?}");
         let day = expected("time", DataType::Date32);
         let (good, told) = sifted(day, stream(vec![("time", times)])).await;
         assert_eq!(told.len(), 1, "{of}: {told:?}");
