@@ -66,15 +66,27 @@ impl BatchStream {
     /// The same stream, while the records that it sets aside are loaded into a sink, as rows of [`DeadLetter`]: all of them, and they are not kept in `rejects` any more. Once it has ended,
     /// `rejects` keeps the first ones again.
     ///
-    /// That load is committed when the stream ends, also if it ends because too many records were bad, and before whoever reads the stream is told. If the stream ends for another
-    /// reason, or is dropped, it is not. It must be called within a tokio runtime.
+    /// That load is committed when the stream ends, also if it ends because too many records were bad, and before whoever reads the stream is told: so letters outlast a load that fails after that. If the
+    /// stream ends for another reason, or is dropped, it is not. It must be called within a tokio runtime.
+    ///
+    /// When records are set aside after letters were loaded under this id, as in a file that was corrected in part, and there are not as many as then, the stream ends with [`ErrorKind::Conflict`]: these
+    /// letters are others, and need another id. Where no record is bad any more, nothing is to be loaded.
+    ///
+    /// Whatever `rejects` keeps and is given meanwhile is taken for a letter of this stream, since its source may have set records aside before this is called. So each stream needs `rejects` of its own; while
+    /// one takes them, a second one that is to take the same ends with [`ErrorKind::Options`].
+    ///
+    /// The sink is written to while the rows are. A SQLite file takes one load at a time: letters and rows that go into the same one wait for each other until the first of them gives up.
     #[must_use]
     pub fn dead_letters(self, rejects: &Rejects, sink: Arc<dyn Sink>, load: LoadId) -> Self {
         let (schema, progress) = (self.schema().clone(), self.progress().cloned());
+        let Some(keeping) = rejects.keep_all() else {
+            let message = "these rejects are taken by another stream: give each its own";
+            let taken = Err(Error::new(ErrorKind::Options, message));
+            return Self::new(schema, stream::iter([taken])).with_progress(progress);
+        };
         let passing = Passing {
             stream: self,
-            rejects: rejects.clone(),
-            letters: Some(Letters::begin(sink, load, rejects.keep_all())),
+            letters: Some(Letters::begin(sink, load, keeping)),
         };
         Self::new(
             schema,
@@ -89,7 +101,6 @@ impl BatchStream {
 /// A stream that passes, and the letters that come of it.
 struct Passing {
     stream: BatchStream,
-    rejects: Rejects,
     /// Until they are sealed.
     letters: Option<Letters>,
 }
@@ -98,13 +109,16 @@ impl Passing {
     async fn next(&mut self) -> Option<Result<RecordBatch>> {
         let batch = self.stream.next().await;
         let letters = self.letters.as_mut()?;
-        if let Err(error) = letters.send(self.rejects.drain()).await {
+        if let Err(error) = letters.send_all().await {
             self.letters = None;
             return Some(Err(error));
         }
         match batch {
             Some(Ok(batch)) => Some(Ok(batch)),
-            Some(Err(error)) if error.kind() != ErrorKind::Rejected => Some(Err(error)),
+            Some(Err(error)) if error.kind() != ErrorKind::Rejected => {
+                self.letters = None;
+                Some(Err(error))
+            }
             ended => {
                 let sealed = self.letters.take()?.seal().await;
                 match (ended, sealed) {
@@ -125,10 +139,15 @@ impl Passing {
 struct Letters {
     /// Nothing means that these were all; a channel that closes without it, that they were not.
     sender: mpsc::Sender<Option<RecordBatch>>,
+    id: LoadId,
     load: JoinHandle<Result<Loaded>>,
     /// What came of it, if it ended well before it was given all: that load was made before. A task is asked how it ended only once.
     loaded: Option<Loaded>,
-    _keeping: KeepingAll,
+    keeping: KeepingAll,
+    /// How many there are.
+    sent: u64,
+    /// Whether it was told that these are all.
+    is_sealed: bool,
 }
 
 impl Letters {
@@ -152,15 +171,22 @@ impl Letters {
             },
         );
         let batches = BatchStream::new(DeadLetter::schema(), batches);
+        let id = load.clone();
         Self {
             sender,
+            id,
             load: tokio::spawn(async move { sink.load(&load, batches).await }),
             loaded: None,
-            _keeping: keeping,
+            keeping,
+            sent: 0,
+            is_sealed: false,
         }
     }
 
-    async fn send(&mut self, rejects: Vec<Reject>) -> Result<()> {
+    /// Sends what was set aside since.
+    async fn send_all(&mut self) -> Result<()> {
+        let rejects = self.keeping.take();
+        self.sent += rejects.len() as u64;
         if rejects.is_empty() || self.loaded.is_some() {
             return Ok(());
         }
@@ -179,13 +205,24 @@ impl Letters {
         }
     }
 
-    async fn seal(mut self) -> Result<Loaded> {
-        if let Some(loaded) = self.loaded.take() {
-            return Ok(loaded);
+    async fn seal(mut self) -> Result<()> {
+        self.is_sealed = true;
+        let loaded = match self.loaded.take() {
+            Some(loaded) => loaded,
+            None => {
+                // That nobody takes it is told by the outcome.
+                drop(self.sender.send(None).await);
+                self.outcome().await?
+            }
+        };
+        if loaded.repeated && self.sent > 0 && loaded.rows != self.sent {
+            let message = format!(
+                "{} records that were set aside were loaded as `{}` before, and now there are {}: give these another load id",
+                loaded.rows, self.id, self.sent
+            );
+            return Err(Error::new(ErrorKind::Conflict, message));
         }
-        // That nobody takes it is told by the outcome.
-        drop(self.sender.send(None).await);
-        self.outcome().await
+        Ok(())
     }
 
     async fn outcome(&mut self) -> Result<Loaded> {
@@ -196,6 +233,18 @@ impl Letters {
                 "the load of rejected records did not come to its end",
             )
             .because(error)),
+        }
+    }
+}
+
+impl Drop for Letters {
+    fn drop(&mut self) {
+        if self.is_sealed {
+            // It has all that it needs to be committed, and nobody waits for it any more.
+            self.load.abort();
+        } else {
+            // A stream that comes after this one does not take them for its own.
+            drop(self.keeping.take());
         }
     }
 }

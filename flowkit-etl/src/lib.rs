@@ -70,7 +70,13 @@ mod dead_letters;
 #[cfg(any(feature = "files", feature = "alerts"))]
 mod durable;
 mod error;
-#[cfg(any(feature = "csv", feature = "json", feature = "http", feature = "sql"))]
+#[cfg(any(
+    feature = "csv",
+    feature = "json",
+    feature = "http",
+    feature = "sql",
+    feature = "validation"
+))]
 mod exact;
 #[cfg(feature = "http")]
 pub mod http;
@@ -82,7 +88,7 @@ mod matching;
 pub mod monitor;
 #[cfg(any(feature = "monitor", feature = "alerts"))]
 mod names;
-#[cfg(any(feature = "validation", feature = "quality"))]
+#[cfg(any(feature = "validation", feature = "quality", feature = "sql"))]
 mod nanos;
 #[cfg(feature = "objects")]
 pub mod object;

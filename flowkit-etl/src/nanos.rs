@@ -56,7 +56,7 @@ impl Nanos {
         }))
     }
 
-    #[cfg(feature = "validation")]
+    #[cfg(any(feature = "validation", feature = "sql"))]
     pub(crate) fn at(&self, row: usize) -> Option<i128> {
         let is_there = self.counts.is_valid(row);
         is_there.then(|| i128::from(self.counts.value(row)) * self.unit)

@@ -130,8 +130,8 @@ pub struct Rejects {
 struct Kept {
     counts: Counts,
     at_most: usize,
-    /// How many take all that come, meanwhile.
-    takers: usize,
+    /// Whether somebody takes all that come, meanwhile.
+    keeps_all: bool,
     kept: VecDeque<Reject>,
 }
 
@@ -181,7 +181,7 @@ impl Rejects {
             shared: Arc::new(Mutex::new(Kept {
                 counts: Counts::default(),
                 at_most,
-                takers: 0,
+                keeps_all: false,
                 kept: VecDeque::new(),
             })),
             run: InRun::default(),
@@ -208,10 +208,12 @@ impl Rejects {
         self.lock().kept.drain(..).collect()
     }
 
-    /// Keeps all that come, until they are taken, for as long as the guard is there.
-    pub(crate) fn keep_all(&self) -> KeepingAll {
-        self.lock().takers += 1;
-        KeepingAll(self.clone())
+    /// Keeps all that come, until they are taken, for as long as the guard is there. Nothing, if somebody has them kept already.
+    pub(crate) fn keep_all(&self) -> Option<KeepingAll> {
+        let mut kept = self.lock();
+        let is_first = !kept.keeps_all;
+        kept.keeps_all = true;
+        is_first.then(|| KeepingAll(self.clone()))
     }
 
     /// The same, for what works in the present run, but perhaps in other tasks and threads.
@@ -233,7 +235,7 @@ impl Rejects {
         tracing::debug!(target: "flowkit_etl", %reject, "a record was set aside");
         let mut kept = self.lock();
         kept.counts.reject(&reject);
-        if kept.takers > 0 || kept.kept.len() < kept.at_most {
+        if kept.keeps_all || kept.kept.len() < kept.at_most {
             kept.kept.push_back(reject);
         }
         drop(kept);
@@ -281,14 +283,19 @@ impl fmt::Debug for Rejects {
 /// While it is there, all rejects are kept; then the first ones again.
 pub(crate) struct KeepingAll(Rejects);
 
+impl KeepingAll {
+    /// Those that came, and were not taken yet.
+    pub(crate) fn take(&self) -> Vec<Reject> {
+        self.0.drain()
+    }
+}
+
 impl Drop for KeepingAll {
     fn drop(&mut self) {
         let mut kept = self.0.lock();
-        kept.takers -= 1;
-        if kept.takers == 0 {
-            let at_most = kept.at_most;
-            kept.kept.truncate(at_most);
-        }
+        kept.keeps_all = false;
+        let at_most = kept.at_most;
+        kept.kept.truncate(at_most);
     }
 }
 
@@ -373,7 +380,8 @@ mod tests {
     #[test]
     fn all_are_kept_while_somebody_takes_them_and_then_the_first_ones_again() {
         let rejects = Rejects::keeping(2);
-        let keeping = rejects.keep_all();
+        let keeping = rejects.keep_all().unwrap();
+        assert!(rejects.keep_all().is_none());
         (0..5).for_each(|record| rejects.reject(reject(record)));
         assert_eq!(rejects.drain().len(), 5);
         (0..5).for_each(|record| rejects.reject(reject(record)));

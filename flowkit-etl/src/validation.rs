@@ -1,7 +1,6 @@
 //! Records that are checked one by one while they stream past: the good ones go on, the bad ones are set aside with all that is wrong with them.
 
 mod beyond;
-mod coercion;
 mod columns;
 mod json_schema;
 mod objects;
@@ -142,7 +141,8 @@ impl Validation {
     /// column that is missing is filled with missing values if it may have them, and others are left out. A record with a value that cannot be coerced is bad.
     ///
     /// A text that says more than the type holds is lost: a day with a time as a day, a third decimal where there are two, more digits than a float of 32 bits has. Only a text with a fraction may be
-    /// the float of 64 bits that is nearest to it. Times without a zone are UTC where one is expected, or comes.
+    /// the float of 64 bits that is nearest to it. Times without a zone are UTC where one is expected, or comes; so are days, and a moment is a day where it is the beginning of one in UTC. A text that
+    /// says its zone is that moment.
     ///
     /// What [`Drift::between`] says about the two schemas is logged as a warning.
     pub fn columns(expected: SchemaRef) -> Self {

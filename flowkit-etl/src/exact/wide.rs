@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::{CastOptions, cast_with_options};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_cast::{CastOptions, cast, cast_with_options};
 use arrow_schema::{ArrowError, DECIMAL256_MAX_PRECISION, DataType, Field, Fields, Schema, SchemaRef};
 
 /// These columns, in which exact numbers have the digits before the point that they are to have, and as many after it as can be.
@@ -62,7 +62,7 @@ pub(crate) fn narrowed(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordB
             return Ok(column.clone());
         }
         let narrow = cast_with_options(column, field.data_type(), &options)?;
-        match super::changed(column, &narrow)? {
+        match changed(column, &narrow)? {
             None => Ok(narrow),
             Some(_) => Err(ArrowError::CastError(format!(
                 "a number has more digits than {}",
@@ -74,4 +74,14 @@ pub(crate) fn narrowed(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordB
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+}
+
+/// The first row that does not come back.
+fn changed(found: &ArrayRef, column: &ArrayRef) -> Result<Option<usize>, ArrowError> {
+    let back = cast(column, found.data_type())?;
+    if *back == **found {
+        return Ok(None);
+    }
+    let differs = |row: &usize| *back.slice(*row, 1) != *found.slice(*row, 1);
+    Ok((0..found.len()).find(differs))
 }

@@ -24,8 +24,8 @@ pub(super) struct Workplace {
     /// How the names of those of all lives of the run begin.
     run: String,
     keep: bool,
-    /// Holds the lock.
-    _locked: File,
+    /// Holds the lock, where it is not kept.
+    _locked: Option<File>,
 }
 
 impl Workplace {
@@ -51,13 +51,22 @@ impl Workplace {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let failed = |error| Error::io("make the directory", &directory, error);
         builder.create(&directory).map_err(failed)?;
-        let lock = File::create_new(directory.join(LOCK)).map_err(failed)?;
-        lock.lock().map_err(failed)?;
+        let locked = || {
+            let lock = File::create_new(directory.join(LOCK))?;
+            lock.lock()?;
+            Ok(lock)
+        };
+        // Nothing clears away what is kept, and where that is there may be no locks.
+        let locked = if keep {
+            None
+        } else {
+            Some(locked().map_err(|error| Error::io("lock the directory", &directory, error))?)
+        };
         Ok(Self {
             directory,
             run,
             keep,
-            _locked: lock,
+            _locked: locked,
         })
     }
 
@@ -147,8 +156,8 @@ fn clear_unless_locked(directory: &Path) {
     let lock = File::options().write(true).open(directory.join(LOCK));
     let is_free = match &lock {
         Ok(lock) => lock.try_lock().is_ok(),
-        // It died before it had one, or it is another user's.
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        // It died before it had one, and anything else; or it is kept, or another user's.
+        Err(error) => error.kind() == io::ErrorKind::NotFound && names_in(directory, "").is_empty(),
     };
     if is_free {
         remove(directory);
@@ -186,8 +195,15 @@ mod tests {
         age_by(&foreign, 2 * ABANDONED_AFTER);
         let alive = Workplace::within(root.path(), "alive", false).unwrap();
         age_by(&alive.directory, 2 * ABANDONED_AFTER);
+        let kept = Workplace::within(root.path(), "kept", true).unwrap();
+        fs::write(kept.file("extract"), "").unwrap();
+        age_by(&kept.directory, 2 * ABANDONED_AFTER);
+        let unlocked = root.path().join(format!("{PREFIX}unlocked-0"));
+        fs::create_dir(&unlocked).unwrap();
+        age_by(&unlocked, 2 * ABANDONED_AFTER);
         clear_abandoned(root.path());
-        assert!(!old.exists());
+        assert!(!old.exists() && !unlocked.exists());
+        assert!(!kept.directory.join(LOCK).exists() && kept.file("extract").exists());
         assert!(recent.exists() && foreign.exists() && alive.directory.exists());
         let gone = alive.directory.clone();
         drop(alive);

@@ -143,7 +143,8 @@ impl Check {
     /// Consistency: the share of rows in which two columns stand to each other like this.
     ///
     /// They are compared as values of a type that has the values of both: numbers of different types without loss, but as floats of 64 bits where one is a float, and days and times of any
-    /// units, where those without a zone are UTC. Texts beside numbers or times are read as such, and bad where they cannot be. A NaN is not equal to anything, and neither less nor greater.
+    /// units, where those without a zone are UTC. Texts beside numbers or times are read as such, beside integers and decimals with all their digits, and bad where they cannot be. A NaN is not
+    /// equal to anything, and neither less nor greater.
     pub fn compare(left: impl Into<String>, comparison: Comparison, right: impl Into<String>) -> Self {
         let (left, right) = (left.into(), right.into());
         Self::share(

@@ -21,6 +21,8 @@ pub(crate) enum Common {
     Same,
     /// As values of this type.
     Type(DataType),
+    /// As numbers of which one is a text: as exact ones, or as floats where the text is none of these.
+    Read,
     /// As nanoseconds since the same, where the columns are first made these types.
     Nanos(DataType, DataType),
 }
@@ -39,6 +41,8 @@ impl Common {
             _ if left == right => Some(Self::Same),
             (DataType::Null, other) | (other, DataType::Null) => Some(Self::Type(other.clone())),
             _ if left.is_string() && right.is_string() => Some(Self::Type(DataType::LargeUtf8)),
+            _ if left.is_string() && is_exact(right) => Some(Self::Read),
+            _ if right.is_string() && is_exact(left) => Some(Self::Read),
             _ if left.is_string() => Self::as_read(&text_beside(right), right),
             _ if right.is_string() => Self::as_read(left, &text_beside(left)),
             _ if left.is_numeric() && right.is_numeric() => Some(Self::Type(number(left, right))),
@@ -71,13 +75,24 @@ impl Common {
         comparison: Comparison,
         right: &ArrayRef,
     ) -> Result<BooleanArray> {
+        let of_type = |of: &DataType| {
+            let (left, right) = (cast(left, of).map_err(broken)?, cast(right, of).map_err(broken)?);
+            same(&left, comparison, &right)
+        };
         let good = match self {
             Self::Same => same(left, comparison, right)?,
-            Self::Type(of) => same(
-                &cast(left, of).map_err(broken)?,
-                comparison,
-                &cast(right, of).map_err(broken)?,
-            )?,
+            Self::Type(of) => of_type(of)?,
+            Self::Read => {
+                let exact = of_type(&EXACT)?;
+                match exact.null_count() {
+                    0 => exact,
+                    _ => {
+                        let near = of_type(&DataType::Float64)?;
+                        let either = exact.iter().zip(near.iter());
+                        either.map(|(exact, near)| exact.or(near)).collect()
+                    }
+                }
+            }
             Self::Nanos(of_left, of_right) => {
                 let nanos = |column: &ArrayRef, of: &DataType| {
                     cast(column, of)
@@ -92,6 +107,13 @@ impl Common {
         };
         Ok(with_unreadable_bad(good, &[left, right]))
     }
+}
+
+/// The exact numbers that texts are read as: as many digits as there can be, half of them after the point.
+const EXACT: DataType = DataType::Decimal256(76, 38);
+
+fn is_exact(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_decimal()
 }
 
 /// The type of the values of a dictionary, or of runs.

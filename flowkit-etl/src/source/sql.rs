@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::display::array_value_to_string;
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exact;
+use crate::exact::Coerced;
 use crate::since::Since;
 use crate::source::Source;
 use crate::sql::{Database, Dialect, Read, Session, TableName};
@@ -83,7 +82,9 @@ impl SqlSource {
     }
 
     /// Makes these columns of the result's, by their names: in this order and of these types. Others are left out. A value that cannot be of its type, or would be another value in it, is an error: 3.7 is no
-    /// `Int64`, and 0.1 of 64 bits is no `Float32`. Times without a zone are in UTC where a zone is asked for.
+    /// `Int64`, and 0.1 of 64 bits is no `Float32`. A text is the value that it says, if that has a place for all of it: a day with a time is no `Date32`, and a whole number is a `Float64` only if that is
+    /// exactly it, while a fraction is the nearest one. Times without a zone are in UTC where a zone is asked for; so are days, and a moment is a day where it is the beginning of one in UTC. A text that says its
+    /// zone is that moment.
     #[must_use]
     pub fn schema(mut self, schema: SchemaRef) -> Self {
         self.schema = Some(schema);
@@ -281,10 +282,6 @@ fn converted(batches: BatchStream, schema: SchemaRef) -> Result<BatchStream> {
 }
 
 fn convert(batch: &RecordBatch, indexes: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(indexes.len());
     for (index, field) in indexes.iter().zip(schema.fields()) {
         let column = batch.column(*index);
@@ -297,12 +294,12 @@ fn convert(batch: &RecordBatch, indexes: &[usize], schema: &SchemaRef) -> Result
             );
             Error::new(ErrorKind::Schema, message)
         };
-        let array = cast(column, field.data_type(), &options)
+        let coerced = Coerced::new(column, field.data_type())
             .map_err(|error| misfit("a value of it".to_owned()).because(error))?;
-        if let Some(row) = exact::first_changed(column, &array) {
+        if let Some(row) = coerced.first_lost(column) {
             return Err(misfit(array_value_to_string(column, row).unwrap_or_default()));
         }
-        arrays.push(array);
+        arrays.push(coerced.column);
     }
     RecordBatch::try_new(Arc::clone(schema), arrays).map_err(|error| {
         Error::new(
@@ -311,21 +308,4 @@ fn convert(batch: &RecordBatch, indexes: &[usize], schema: &SchemaRef) -> Result
         )
         .because(error)
     })
-}
-
-/// Values of another type. Times without a zone are in UTC where one is asked for.
-fn cast(
-    column: &ArrayRef,
-    to: &DataType,
-    options: &CastOptions<'_>,
-) -> std::result::Result<ArrayRef, ArrowError> {
-    match (column.data_type(), to) {
-        (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) => {
-            let column = cast_with_options(column, &DataType::Timestamp(*unit, None), options)?;
-            // By way of the plain number, since a named zone is not looked up.
-            let column = cast_with_options(&column, &DataType::Int64, options)?;
-            cast_with_options(&column, to, options)
-        }
-        _ => cast_with_options(column, to, options),
-    }
 }

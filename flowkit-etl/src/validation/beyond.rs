@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::display::array_value_to_string;
 use arrow_schema::DataType;
 
 /// Such a number in a record.
@@ -36,6 +37,7 @@ fn may_be_among(column: &ArrayRef) -> bool {
         DataType::List(_) => may_be_among(column.as_list::<i32>().values()),
         DataType::LargeList(_) => may_be_among(column.as_list::<i64>().values()),
         DataType::FixedSizeList(..) => may_be_among(column.as_fixed_size_list().values()),
+        DataType::Map(..) => may_be_among(column.as_map().values()),
         _ => false,
     }
 }
@@ -71,6 +73,14 @@ fn collect(pointer: &str, column: &ArrayRef, row: usize, found: &mut Vec<Beyond>
         DataType::List(_) => return items(column.as_list::<i32>().value(row), found),
         DataType::LargeList(_) => return items(column.as_list::<i64>().value(row), found),
         DataType::FixedSizeList(..) => return items(column.as_fixed_size_list().value(row), found),
+        DataType::Map(..) => {
+            let entries = column.as_map().value(row);
+            for entry in 0..entries.len() {
+                let name = array_value_to_string(entries.column(0), entry).unwrap_or_default();
+                collect(&below(pointer, &name), entries.column(1), entry, found);
+            }
+            return;
+        }
         _ => return,
     };
     if !number.is_finite() {

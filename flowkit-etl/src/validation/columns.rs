@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_cast::can_cast_types;
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact::{Coerced, missing_in};
 use crate::reject::Violation;
-use crate::validation::coercion::Coerced;
 use crate::validation::{Checked, RecordCheck, objects};
 
 /// How the columns that come differ from those that were expected. Their order does not count.
@@ -129,14 +129,15 @@ impl ColumnsCheck {
             )
             .because(error)
         })?;
+        let (was_missing, is_missing) = (missing_in(found), missing_in(&coerced.column));
         let mut bad = Vec::new();
         for row in 0..batch.num_rows() {
-            let rule = if found.is_null(row) {
+            let rule = if was_missing(row) {
                 match field.is_nullable() {
                     true => continue,
                     false => "missing".to_owned(),
                 }
-            } else if coerced.column.is_null(row) {
+            } else if is_missing(row) {
                 format!("not of type {}", field.data_type())
             } else if coerced.is_lost(row) {
                 format!("not of type {} without loss", field.data_type())

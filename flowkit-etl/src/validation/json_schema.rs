@@ -56,20 +56,24 @@ impl JsonSchemaCheck {
                 *place = number.into();
             }
             let mut errors = self.validator.iter_errors(&record);
-            errors.any(|error| error.instance_path().as_str() == pointer && is_of_range(error.kind()))
+            errors.any(|error| is_of_range(&error, pointer))
         };
         breaks(f64::MAX) || breaks(f64::MIN)
     }
 }
 
-fn is_of_range(kind: &ValidationErrorKind) -> bool {
-    matches!(
-        kind,
+/// Whether an error is about the range of what stands there, or is one about something around it for such a reason: what may be missing is one of two schemas.
+fn is_of_range(error: &ValidationError<'_>, pointer: &str) -> bool {
+    match error.kind() {
         ValidationErrorKind::Minimum { .. }
-            | ValidationErrorKind::Maximum { .. }
-            | ValidationErrorKind::ExclusiveMinimum { .. }
-            | ValidationErrorKind::ExclusiveMaximum { .. }
-    )
+        | ValidationErrorKind::Maximum { .. }
+        | ValidationErrorKind::ExclusiveMinimum { .. }
+        | ValidationErrorKind::ExclusiveMaximum { .. } => error.instance_path().as_str() == pointer,
+        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            context.iter().flatten().any(|error| is_of_range(error, pointer))
+        }
+        _ => false,
+    }
 }
 
 /// What an error says, about each field that it is about.

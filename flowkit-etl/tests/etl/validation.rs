@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::plants::columns;
 
+mod letters;
 mod values;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]

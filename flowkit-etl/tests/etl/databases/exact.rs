@@ -245,6 +245,57 @@ async fn a_value_that_would_be_another_one_in_the_type_that_is_asked_for_is_an_e
 }
 
 #[tokio::test]
+async fn a_text_is_the_value_that_it_says_or_an_error_that_names_it() {
+    for (kind, of) in [(Kind::Postgres, "text"), (Kind::MySql, "char")] {
+        on(kind, |Place { kind, database, .. }| async move {
+            let said = |text: &str| format!("SELECT CAST('{text}' AS {of}) AS value");
+            let paris = DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Paris".into()));
+            for (text, moment) in [
+                ("2013-02-04T18:30:00", 1_360_002_600_000_000),
+                ("2013-02-04T18:30:00+01:00", 1_359_999_000_000_000),
+                ("2013-02-04", 1_359_936_000_000_000),
+            ] {
+                let read = asked(&database, &said(text), paris.clone()).await.unwrap();
+                let read = read.as_primitive::<types::TimestampMicrosecondType>().value(0);
+                assert_eq!(read, moment, "{kind:?} {text}");
+            }
+            for (text, data_type) in [
+                ("2013-02-04T18:30:00", DataType::Date32),
+                ("9007199254740993", DataType::Float64),
+                ("0.123456789", DataType::Float32),
+                ("18:30:00.5", DataType::Time32(TimeUnit::Second)),
+                ("soon", DataType::Date32),
+            ] {
+                let error = asked(&database, &said(text), data_type.clone())
+                    .await
+                    .unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Schema, "{kind:?} {text}: {error:?}");
+                let expected = format!("{text} does not go into {data_type}");
+                assert!(error.to_string().contains(&expected), "{kind:?}: {error}");
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_moment_is_a_day_where_it_begins_one_in_utc_and_no_time_of_the_day() {
+    on(Kind::Postgres, |Place { database, .. }| async move {
+        let moment = |text: &str| format!("SELECT TIMESTAMPTZ '{text}' AS value");
+        let day = asked(&database, &moment("2013-02-04T02:00:00+02:00"), DataType::Date32).await;
+        assert_eq!(day.unwrap().as_primitive::<types::Date32Type>().value(0), 15_740);
+        for (text, data_type) in [
+            ("2013-02-04T00:00:00+02:00", DataType::Date32),
+            ("2013-02-04T18:30:00Z", DataType::Time64(TimeUnit::Microsecond)),
+        ] {
+            let error = asked(&database, &moment(text), data_type).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Schema, "{text}: {error:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_truth_value_is_one_of_two() {
     for kind in [Kind::Sqlite, Kind::MySql] {
         on(kind, |Place { kind, database, .. }| async move {

@@ -134,6 +134,35 @@ async fn numbers_of_any_types_are_compared_with_all_that_they_have() {
 }
 
 #[tokio::test]
+async fn a_text_is_compared_with_an_exact_number_in_all_its_digits() {
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![9_007_199_254_740_992; 5]));
+    let said = texts(&[
+        Some("9007199254740993"),
+        Some("9007199254740992.0"),
+        Some("9007199254740992e0"),
+        Some("an id"),
+        Some("9007199254740992.000000000000001"),
+    ]);
+    let entries = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    for number in [
+        DataType::Int64,
+        DataType::UInt64,
+        DataType::Decimal128(20, 2),
+        DataType::Decimal256(76, 60),
+    ] {
+        let ids = cast(&ids, &number).unwrap();
+        for said in [said.clone(), cast(&said, &entries).unwrap()] {
+            for (left, right) in [(&said, &ids), (&ids, &said)] {
+                let columns = [("left", left.clone()), ("right", right.clone())];
+                let outcome = measured(&columns, Check::compare("left", Comparison::Equal, "right"));
+                let of = format!("{} beside {}", left.data_type(), right.data_type());
+                assert_eq!(found(&outcome.await.unwrap()), (5, vec![0, 3, 4]), "{of}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_nan_stands_to_nothing_and_zeros_are_equal() {
     let left: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.0, 1.0]));
     let right: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, -0.0, 2.0]));

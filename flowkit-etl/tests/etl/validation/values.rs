@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use arrow_cast::cast;
 use flowkit_etl::arrow_array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, cast::AsArray,
-    types::TimestampMicrosecondType,
+    Array, ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, NullArray, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
+    builder::{Float64Builder, MapBuilder, StringBuilder},
+    cast::AsArray,
+    types::{Date32Type, TimestampMicrosecondType},
 };
 use flowkit_etl::arrow_schema::{DataType, Field, Schema, TimeUnit};
 use flowkit_etl::validation::Validation;
@@ -124,6 +127,49 @@ async fn a_nan_is_not_missing_by_a_json_schema_and_no_number() {
     );
 }
 
+#[derive(Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]
+struct Pot {
+    #[garde(range(min = 0.0))]
+    weight: f64,
+}
+
+#[derive(Serialize, Deserialize, garde::Validate, schemars::JsonSchema)]
+struct Potted {
+    #[garde(dive)]
+    pot: Option<Pot>,
+}
+
+#[tokio::test]
+async fn a_nan_is_in_no_range_of_what_may_be_missing() {
+    let potted = |weight: Option<f64>| Potted {
+        pot: weight.map(|weight| Pot { weight }),
+    };
+    let pots = [Some(f64::NAN), Some(1.0), None].map(potted);
+    let pots = BatchStream::from_rows(pots.into()).unwrap();
+    let (good, told) = sifted(Validation::typed::<Potted>().unwrap(), pots).await;
+    assert_eq!(good[0].num_rows(), 2);
+    assert_eq!(told, ["records record 0: pot.weight is \"NaN\": not in a range"]);
+}
+
+#[tokio::test]
+async fn a_nan_under_a_name_of_a_map_is_no_number() {
+    let mut weights = MapBuilder::new(None, StringBuilder::new(), Float64Builder::new());
+    for weight in [f64::NAN, 1.0] {
+        weights.keys().append_value("a/b");
+        weights.values().append_value(weight);
+        weights.append(true).unwrap();
+    }
+    weights.append(false).unwrap();
+    let samples = stream(vec![("weights", Arc::new(weights.finish()))]);
+    let schema = json!({"properties": {"weights": {"additionalProperties": {"type": "number"}}}});
+    let (good, told) = sifted(Validation::json_schema(&schema).unwrap(), samples).await;
+    assert_eq!(good[0].num_rows(), 2);
+    assert_eq!(
+        told,
+        ["records record 0: weights.a/b is \"NaN\": not of type \"number\""]
+    );
+}
+
 fn expected(name: &str, data_type: DataType) -> Validation {
     Validation::columns(Arc::new(Schema::new(vec![Field::new(name, data_type, true)])))
 }
@@ -171,12 +217,72 @@ async fn a_time_without_a_zone_is_that_time_in_utc_where_a_zone_is_expected() {
         &zoned,
     );
     for (found, to) in [
-        (times.clone(), zoned),
+        (times.clone(), zoned.clone()),
+        (names(&[Some("2013-02-04T18:30:00"), None]), zoned.clone()),
+        (names(&[Some("2013-02-04T20:30:00+02:00"), None]), zoned),
         (elsewhere.unwrap(), times.data_type().clone()),
     ] {
         let (good, told) = sifted(expected("time", to.clone()), stream(vec![("time", found)])).await;
         assert_eq!(told, Vec::<String>::new());
         let good = good[0].column(0).as_primitive::<TimestampMicrosecondType>();
         assert_eq!((good.value(0), good.len()), (1_360_002_600_000_000, 2), "{to}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_is_not_taken_for_one_that_has_fewer_digits_however_long_it_is() {
+    let long = "3".repeat(70_000);
+    let third = format!("0.{long}");
+    for (text, to) in [
+        (long.as_str(), DataType::Float64),
+        ("1e99999999999999999999", DataType::Float64),
+        (third.as_str(), DataType::Float32),
+        (
+            "0.1000000000000000000000000000000000000001",
+            DataType::Decimal128(20, 18),
+        ),
+    ] {
+        let texts = stream(vec![("value", names(&[Some(text), Some("1.5")]))]);
+        let (good, told) = sifted(expected("value", to.clone()), texts).await;
+        assert_eq!((good[0].num_rows(), told.len()), (1, 1), "{to}");
+        assert!(
+            told[0].ends_with(&format!("not of type {to} without loss")),
+            "{to}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_moment_is_neither_a_time_of_the_day_nor_a_day_that_it_does_not_begin() {
+    let evening = 1_360_002_600_000_000;
+    let midnight = evening - 66_600_000_000;
+    let times = TimestampMicrosecondArray::from(vec![evening, midnight]);
+    for times in [times.clone().with_timezone("UTC"), times] {
+        let times: ArrayRef = Arc::new(times);
+        let of = times.data_type().clone();
+        let time = expected("time", DataType::Time64(TimeUnit::Microsecond));
+        let (_, told) = sifted(time, stream(vec![("time", times.clone())])).await;
+        assert_eq!(told.len(), 2, "{of}: {told:?}");
+        assert!(told[0].contains("2013-02-04T18:30:00"), "{of}: {told:?}");
+        let day = expected("time", DataType::Date32);
+        let (good, told) = sifted(day, stream(vec![("time", times)])).await;
+        assert_eq!(told.len(), 1, "{of}: {told:?}");
+        let day = good[0].column(0).as_primitive::<Date32Type>();
+        assert_eq!((day.value(0), day.len()), (15_740, 1), "{of}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_missing_whichever_way_a_column_says_so() {
+    let entries = names(&[None, Some("1.5")]);
+    let entries = DictionaryArray::new(Int32Array::from(vec![0, 1]), entries);
+    let columns: [(ArrayRef, usize); 2] = [(Arc::new(NullArray::new(2)), 2), (Arc::new(entries), 1)];
+    for (column, missing) in columns {
+        let of = column.data_type().clone();
+        let samples = stream(vec![("value", column)]);
+        let (good, told) = sifted(expected("value", DataType::Float64), samples).await;
+        assert_eq!(told, Vec::<String>::new(), "{of}");
+        let good = good[0].column(0);
+        assert_eq!((good.len(), good.null_count()), (2, missing), "{of}");
     }
 }
