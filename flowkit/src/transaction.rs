@@ -312,7 +312,7 @@ impl Group {
                 let kept = caching::keep(Arc::clone(&done.scope.runtime), key, entry).await;
                 if let Some(trouble) = kept {
                     done.scope.note(done.place, |extra| {
-                        extra.rare_mut().uncached = Some(Arc::from(trouble))
+                        extra.rare_mut().uncached = Some(Arc::from(trouble));
                     });
                 }
             }

@@ -194,7 +194,7 @@ impl Drive {
     pub(super) fn uncached(&self, reason: &str) {
         tracing::warn!(target: "flowkit", task = self.definition.name(), reason, "a cached task runs without its cache");
         self.scope.note(self.place, |extra| {
-            extra.rare_mut().uncached = Some(Arc::from(reason))
+            extra.rare_mut().uncached = Some(Arc::from(reason));
         });
         self.tell_uncached(reason);
     }
@@ -219,7 +219,7 @@ impl Drive {
         };
         if let Some((reason, first)) = self.scope.runtime.cache_trouble() {
             self.scope.note(self.place, |extra| {
-                extra.rare_mut().uncached = Some(Arc::clone(&reason))
+                extra.rare_mut().uncached = Some(Arc::clone(&reason));
             });
             if first {
                 self.tell_uncached(&reason);
@@ -260,7 +260,7 @@ impl Drive {
         if let Some(trouble) = trouble {
             self.tell_uncached(&trouble);
             self.scope.note(self.place, |extra| {
-                extra.rare_mut().uncached = Some(Arc::from(trouble))
+                extra.rare_mut().uncached = Some(Arc::from(trouble));
             });
         }
         if let Phase::Keep(keep) = std::mem::replace(&mut self.phase, Phase::Ended) {
