@@ -87,7 +87,7 @@ impl Output {
         match &mut self.writer {
             #[cfg(feature = "csv")]
             Writer::Csv(writer, trouble, _) => {
-                writer.write(batch).map_err(|error| trouble.why(path, error))?
+                writer.write(batch).map_err(|error| trouble.why(path, error))?;
             }
             #[cfg(feature = "json")]
             Writer::JsonLines(writer, trouble, _) => {

@@ -77,7 +77,7 @@ fn quoted(object: &[u8], is_text: impl Fn(&str) -> bool) -> Vec<u8> {
 /// The numbers in a JSON text that are written as whole ones and are not short, and where they are.
 fn whole_numbers(text: &[u8]) -> impl Iterator<Item = (Range<usize>, &str)> {
     let (mut at, mut is_text) = (0, false);
-    let mut next = move || {
+    let next = move || {
         loop {
             let byte = text.get(at)?;
             match byte {
@@ -97,7 +97,7 @@ fn whole_numbers(text: &[u8]) -> impl Iterator<Item = (Range<usize>, &str)> {
             at += 1;
         }
     };
-    std::iter::from_fn(move || next()).filter(|(_, number)| {
+    std::iter::from_fn(next).filter(|(_, number)| {
         number.len() >= SHORT && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
     })
 }
