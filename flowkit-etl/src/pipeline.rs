@@ -56,6 +56,7 @@ use crate::sink::Loaded;
 /// Each stage is a task run of its own: what it made is put into a Parquet file, from where the next takes it, in bounded memory. So a stage that fails is tried again by itself
 /// ([`Stage::options`]), and when a pipeline, or a flow that runs one, is tried again or resumed, it goes on after the stages that were complete. Of these one runs again only if its rows are
 /// needed and no longer there, for which see [`work_dir`](Self::work_dir). Stages that do not wait for each other run beside each other.
+/// What its stages do is code, of which a run that died has nothing: resume it by [`resume_call`](flowkit::Runtime::resume_call) with the pipeline put together as before, not by [`OnStart::Resume`](flowkit::OnStart::Resume).
 /// Where stages follow each other so closely that this file is too much, put their functions into one, or write a `#[task]`.
 #[derive(Clone)]
 pub struct Pipeline {
@@ -154,6 +155,11 @@ impl Pipeline {
             }
             let with_rows = node.inputs.iter().filter_map(|input| self.nodes.get(*input));
             let with_rows = with_rows.filter(|input| input.stage.passes_rows()).count();
+            if node.stage.reads_itself() && with_rows > 0 {
+                return refuse(format!(
+                    "the stage `{name}` reads a source, and would pass over the rows of the stage before it: wire it beside that one, or have it wait by `after`"
+                ));
+            }
             if node.stage.takes_rows() && with_rows == 0 {
                 return refuse(format!(
                     "the stage `{name}` takes rows, and no stage before it makes any"

@@ -4,6 +4,7 @@ mod failure;
 mod limit;
 mod table;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub const DEFAULT_MEMORY: usize = 512 << 20;
 ///
 /// Its tables are streams, each read once, and batches in memory, read as often as the query likes. Names are written as they are: `"Plant"` and `Plant` are the same column, and `plant` is another.
 /// Values go in by [`bind`](Self::bind), never into the text. It reads and does nothing else: no files, no tables of its own.
+///
+/// Whole numbers are added and multiplied as Arrow does it: beyond the largest of their type they go on with the smallest. Cast to a wider type where that can be: `sum(CAST(x AS DECIMAL(38, 0)))`.
 ///
 /// What a join, a sum or a sort has to hold stays within [`memory`](Self::memory); beyond that it goes to temporary files, where the operator can do that, and is an error of kind
 /// [`Full`](ErrorKind::Full) where it cannot.
@@ -140,6 +143,8 @@ impl Query {
             .with_allow_dml(false)
             .with_allow_statements(false);
         let frame = session.sql_with_options(&text, read_only).await.map_err(failed)?;
+        let parameters = frame.logical_plan().get_parameter_names().map_err(failed)?;
+        bound(&parameters, values.len())?;
         if let Some(new) = new {
             limit::refuse(&new, frame.logical_plan())?;
         }
@@ -195,6 +200,19 @@ impl Query {
         }
         Ok(session)
     }
+}
+
+/// Refuses values that the text does not ask for: one that is missing is told by the query.
+fn bound(parameters: &HashSet<String>, values: usize) -> Result<()> {
+    let last = parameters
+        .iter()
+        .filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+    let asked = last.max().unwrap_or_default();
+    if values <= asked {
+        return Ok(());
+    }
+    let message = format!("the query asks for {asked} parameters, by $1 and so on, and {values} are bound");
+    Err(Error::new(ErrorKind::Options, message))
 }
 
 /// A value as the query takes it.

@@ -41,7 +41,7 @@ impl Webhook {
         Ok(Self { post, body: None })
     }
 
-    /// With a header: `("authorization", "Bearer …")`.
+    /// With a header: `("authorization", "Bearer …".to_owned())`.
     ///
     /// # Errors
     /// When the name or the value has characters that no header can have.

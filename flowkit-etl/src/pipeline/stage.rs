@@ -163,6 +163,11 @@ impl Stage {
         &self.name
     }
 
+    /// Whether its rows come from elsewhere than from stages before it.
+    pub(super) fn reads_itself(&self) -> bool {
+        matches!(self.work, Work::Extract(_))
+    }
+
     /// Whether it is nothing without rows.
     pub(super) fn takes_rows(&self) -> bool {
         matches!(self.work, Work::Transform(_) | Work::Load(..))

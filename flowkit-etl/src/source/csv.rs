@@ -409,6 +409,22 @@ impl TextFormat for CsvFormat {
         records
     }
 
+    fn never_closed(&self, text: &[u8]) -> Option<u64> {
+        memchr::memchr(b'"', text)?;
+        // A record behind the text is one of its own, unless a quote swallows it.
+        let mut reader = ::csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .from_reader(text.chain(&b"\nx\n"[..]));
+        let (mut record, mut line, mut is_closed) = (::csv::ByteRecord::new(), 0, true);
+        while reader.read_byte_record(&mut record).unwrap_or(false) {
+            line = record.position().map_or(line, ::csv::Position::line);
+            is_closed = record.len() == 1 && record.get(0) == Some(b"x");
+        }
+        (!is_closed).then(|| line.saturating_sub(1))
+    }
+
     fn violations(&self, record: &str) -> Vec<Violation> {
         let mut fields = ::csv::StringRecord::new();
         let read = csv_reader(self.delimiter, record.as_bytes()).read_record(&mut fields);

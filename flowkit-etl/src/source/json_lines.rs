@@ -151,7 +151,9 @@ impl JsonLinesSource {
         if schema.fields().is_empty() {
             return Err(Error::new(
                 ErrorKind::Format,
-                format!("no line of {file} is a JSON object: {GIVE_SCHEMA}"),
+                format!(
+                    "no line of {file} is a JSON object with members: of a list, or of objects over several lines, `jq -c '.[]?'` makes one object a line"
+                ),
             ));
         }
         Ok((schema, (text, reader)))

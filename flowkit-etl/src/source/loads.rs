@@ -54,11 +54,26 @@ where
         parts.extend(of_load.into_iter().map(|part| (part, layout.clone())));
     }
     let batches = parts.into_iter().flat_map(move |(part, layout)| {
-        let opened =
-            input(&layout.record.load, &part).and_then(|file| Layout::open(&layout, &file, part.path));
+        let opened = input(&layout.record.load, &part).and_then(|file| Layout::open(&layout, &file, part));
         opened.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
     });
     Ok((schema, Box::new(batches)))
+}
+
+/// Batches as they are given on, until there are none or one is an error. The last one is followed by nothing, which may be an error, too.
+fn ended(
+    mut batches: FileBatches,
+    mut each: impl FnMut(Option<Result<RecordBatch>>) -> Option<Result<RecordBatch>>,
+) -> impl Iterator<Item = Result<RecordBatch>> {
+    let mut is_over = false;
+    std::iter::from_fn(move || {
+        if is_over {
+            return None;
+        }
+        let batch = each(batches.next());
+        is_over = !matches!(batch, Some(Ok(_)));
+        batch
+    })
 }
 
 /// How the files of a load become batches.
@@ -114,12 +129,29 @@ impl Layout {
     }
 
     /// The batches of a file, with all columns.
-    fn open(layout: &Arc<Self>, file: &Input, part: String) -> Result<FileBatches> {
+    ///
+    /// A file that was cut short may still be one of its format: so its rows are counted, too.
+    fn open(layout: &Arc<Self>, file: &Input, part: PartRecord) -> Result<FileBatches> {
         let batches = layout.open_file(file)?;
-        let layout = layout.clone();
-        Ok(Box::new(
-            batches.map(move |batch| layout.complete(&part, &batch?)),
-        ))
+        let (layout, mut rows, path) = (layout.clone(), 0, file.path().to_owned());
+        let count = move |batch: Option<Result<RecordBatch>>| match batch {
+            Some(batch) => {
+                let batch = batch.and_then(|batch| layout.complete(&part.path, &batch));
+                rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
+                Some(batch)
+            }
+            None if rows == part.rows => None,
+            None => {
+                let message = format!(
+                    "{} has {rows} rows, where the record of the load `{}` says {}: it is not the file that was loaded",
+                    path.display(),
+                    layout.record.load,
+                    part.rows
+                );
+                Some(Err(Error::new(ErrorKind::Format, message)))
+            }
+        };
+        Ok(Box::new(ended(batches, count)))
     }
 
     fn open_file(&self, file: &Input) -> Result<FileBatches> {

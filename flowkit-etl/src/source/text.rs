@@ -25,6 +25,11 @@ pub(crate) trait TextFormat: Send + Sync {
     /// The records in `text`, each with the line on which it begins if the text begins on line 0. Unless `is_all`, a last record that may go on is not among them.
     fn records(&self, text: &[u8], is_all: bool) -> Vec<(Range<usize>, u64)>;
 
+    /// If the text, which is all that there is, ends within a quote: on which line after its first the record begins.
+    fn never_closed(&self, _text: &[u8]) -> Option<u64> {
+        None
+    }
+
     /// What is wrong with a record that could not be decoded.
     fn violations(&self, record: &str) -> Vec<Violation>;
 }
@@ -154,7 +159,15 @@ impl TextReader {
         self.text.truncate(filled + *read.as_ref().unwrap_or(&0));
         let read = read.map_err(|error| Error::io("read", self.origin.as_ref(), error))?;
         self.at_end = read == 0;
-        Ok(())
+        let never_closed = self.at_end.then(|| self.format.never_closed(&self.text));
+        match never_closed.flatten() {
+            None => Ok(()),
+            Some(line) => Err(self.error(
+                ErrorKind::Format,
+                self.lines + line + 1,
+                "a quote is opened in this record and never closed: is the file whole?",
+            )),
+        }
     }
 
     /// Goes on after the first `length` bytes of the text.

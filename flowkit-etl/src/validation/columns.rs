@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_cast::can_cast_types;
 use arrow_cast::display::array_value_to_string;
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -40,6 +40,15 @@ pub struct RetypedColumn {
     pub coercible: bool,
 }
 
+/// Whether values of one type can be values of another. A number is no day and no time: of which unit, and since when, it does not say.
+fn is_coercible(found: &DataType, expected: &DataType) -> bool {
+    let found = match found {
+        DataType::Dictionary(_, of) => of.as_ref(),
+        found => found,
+    };
+    can_cast_types(found, expected) && !(found.is_numeric() && expected.is_temporal())
+}
+
 impl Drift {
     /// What differs between two schemas.
     pub fn between(found: &Schema, expected: &Schema) -> Self {
@@ -54,7 +63,7 @@ impl Drift {
                     column: field.name().clone(),
                     found: there.data_type().to_string(),
                     expected: field.data_type().to_string(),
-                    coercible: can_cast_types(there.data_type(), field.data_type()),
+                    coercible: is_coercible(there.data_type(), field.data_type()),
                 });
             }
             if there.is_nullable() && !field.is_nullable() {

@@ -277,6 +277,44 @@ async fn a_file_that_only_has_a_header_has_columns_and_no_rows_and_an_empty_one_
 }
 
 #[tokio::test]
+async fn a_quote_that_is_never_closed_is_an_error_and_no_record_whatever_is_tolerated() {
+    let lines: Vec<String> = (0..20_000).map(|line| format!("p{line},{line}\n")).collect();
+    let whole = format!("plant,note\n{}", lines.concat());
+    let opened = whole.replace("p19000,19000", "p19000,\"19000");
+    let in_the_middle = whole.replace("p19000,", "\"p19000,");
+    for (text, line) in [
+        (opened.as_str(), 19_002),
+        (in_the_middle.as_str(), 19_002),
+        ("plant,note\na,1\nb,\"2", 3),
+        ("plant,note\na,\"1\n2\"\nb,\"a \"\"2", 4),
+    ] {
+        let (_directory, path) = file(text);
+        for tolerance in [Tolerance::NONE, Tolerance::ALL] {
+            let source = CsvSource::new(&path).set_aside(tolerance, &Rejects::new());
+            let batches = source.open().await.unwrap().collect_batches().await;
+            let error = batches.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Format, "{error:?}");
+            let told = format!("line {line}: a quote is opened in this record and never closed");
+            assert!(error.to_string().contains(&told), "{error}");
+        }
+    }
+    for text in [
+        "plant,note\na,5\" high\n",
+        "plant,note\n\"a\",\"1\"",
+        "plant,note\n\"a\",\"\"\"1\"\"\"\n\n",
+    ] {
+        let (_directory, path) = file(text);
+        let batches = CsvSource::new(&path)
+            .open()
+            .await
+            .unwrap()
+            .collect_batches()
+            .await;
+        assert_eq!(batches.unwrap()[0].num_rows(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_quote_that_is_never_closed_does_not_swallow_a_file_into_memory() {
     let mut text = b"plant,height\n\"a,1\n".to_vec();
     text.resize(40 * 1024 * 1024, b'x');

@@ -190,6 +190,33 @@ async fn a_load_whose_record_was_lost_is_told_and_not_left_out() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_cut_short_is_told_though_what_is_left_can_be_read() {
+    for format in [FileFormat::Csv, FileFormat::JsonLines] {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let sink = DatasetSink::new(root, format);
+        sink.load(&id("1"), stream(&plants(100))).await.unwrap();
+        let parts = fs::read_dir(root.join("load=1"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let part = parts
+            .into_iter()
+            .find(|path| !path.ends_with("_load.json"))
+            .unwrap();
+        let text = fs::read_to_string(&part).unwrap();
+        let half = text.lines().count() / 2;
+        let lines: String = text.split_inclusive('\n').take(half - half % 2 + 1).collect();
+        fs::write(&part, lines).unwrap();
+        let error = read(root).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{error:?}");
+        assert!(
+            error.to_string().contains("the record of the load `1` says 100"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_load_of_other_columns_is_refused_before_anything_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let sink = DatasetSink::parquet(directory.path());

@@ -299,6 +299,9 @@ async fn what_cannot_be_run_is_told_before_anything_runs() {
         "the stages of `wrong` wait for each other in a circle"
     );
     assert!(error(extract("a/b").into()).contains("letters, digits"));
+    assert!(error(extract("a") >> extract("b")).contains("the stage `b` reads a source"));
+    let act = Stage::action("act", || async { Ok(0) });
+    assert!(Pipeline::of("right", act >> extract("a")).is_ok());
 }
 
 #[tokio::test]

@@ -126,6 +126,14 @@ async fn what_is_wrong_with_a_query_is_told() {
             "Statement",
         ),
     ];
+    let bound = Query::new("SELECT 1 AS one WHERE 1 < $1")
+        .bind(2)
+        .bind(3)
+        .run()
+        .await;
+    let error = bound.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Options);
+    assert!(error.to_string().contains("asks for 1 parameters"), "{error}");
     for (text, kind, word) in cases {
         let error = refused(text).await;
         assert_eq!(error.kind(), kind, "{text}: {error:?}");

@@ -289,6 +289,10 @@ async fn columns_are_coerced_where_that_loses_nothing_and_their_drift_is_told() 
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema);
     assert!(error.to_string().contains("unexpected: `extra`"), "{error}");
+    let numbers = [("count", DataType::Int32), ("day", DataType::Int64)];
+    let error = Validation::columns(expected.clone()).apply(lines(&[], &numbers).await);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("`day` is Int64 instead of Date32"), "{error}");
     let without_count = lines(&[], &came[..2]).await;
     let error = Validation::columns(expected).apply(without_count).unwrap_err();
     assert!(error.to_string().contains("missing: `count`"), "{error}");

@@ -57,6 +57,17 @@ impl MySqlSession {
     }
 }
 
+/// Whether MySQL knows the year. Of others it makes 0000-00-00, which is read as missing, and says nothing.
+fn has_year(day: &impl chrono::Datelike) -> bool {
+    (0..=9999).contains(&day.year())
+}
+
+fn no_year(name: &str) -> Error {
+    let message =
+        format!("the column `{name}` has a day before the year 0 or after 9999, which MySQL cannot hold");
+    Error::new(ErrorKind::Rejected, message)
+}
+
 /// A value of a row, as a parameter; and how many bytes it has, if that may be many.
 fn bind(arguments: &mut MySqlArguments, name: &str, column: &Plain, row: usize) -> Result<usize> {
     macro_rules! value {
@@ -87,10 +98,20 @@ fn bind(arguments: &mut MySqlArguments, name: &str, column: &Plain, row: usize) 
             bytes = array.value(row).len();
             value!(array)
         }
-        Plain::Date(array) => arguments.add(array.value_as_date(row).filter(|_| !array.is_null(row))),
+        Plain::Date(array) => {
+            let day = array.value_as_date(row).filter(|_| !array.is_null(row));
+            if day.is_some_and(|day| !has_year(&day)) {
+                return Err(no_year(name));
+            }
+            arguments.add(day)
+        }
         Plain::Time(array) => arguments.add(array.value_as_time(row).filter(|_| !array.is_null(row))),
         Plain::Timestamp(array) => {
-            arguments.add(array.value_as_datetime(row).filter(|_| !array.is_null(row)))
+            let moment = array.value_as_datetime(row).filter(|_| !array.is_null(row));
+            if moment.is_some_and(|moment| !has_year(&moment)) {
+                return Err(no_year(name));
+            }
+            arguments.add(moment)
         }
     };
     added.map_err(value::no_parameter)?;

@@ -249,6 +249,32 @@ async fn what_has_no_column_type_says_to_be_cast() {
 }
 
 #[tokio::test]
+async fn a_day_after_the_year_9999_is_kept_or_refused_but_never_lost() {
+    on_each(|Place { kind, database, .. }| async move {
+        let days: ArrayRef = Arc::new(arrow_array::Date32Array::from(vec![2_932_897]));
+        let moments: ArrayRef = Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![
+            253_402_300_800_000_000,
+        ]));
+        for (table, column) in [("days", days), ("moments", moments)] {
+            let batch = RecordBatch::try_from_iter([("at", column)]).unwrap();
+            let loaded = SqlSink::new(&database, table)
+                .load(&load("1"), BatchStream::of(batch.schema(), vec![batch.clone()]))
+                .await;
+            if kind == Kind::MySql {
+                let error = loaded.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
+                assert!(error.to_string().contains("after 9999"), "{error}");
+            } else if loaded.is_ok() {
+                let source = SqlSource::table(&database, table);
+                let back = source.open().await.unwrap().collect_batches().await.unwrap();
+                assert_eq!(back[0].column(0).as_ref(), batch.column(0).as_ref(), "{kind:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_number_that_is_none_is_kept_or_refused_but_never_lost() {
     on_each(|Place { kind, database, .. }| async move {
         let numbers: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![f64::NAN]));
