@@ -126,7 +126,7 @@ impl Alerts {
         self.shared.records.all()
     }
 
-    /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up; with [a file](AlertsBuilder::keep_in), it waits for the next process, which delivers it.
+    /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up; with [a file](AlertsBuilder::keep_in), it waits for the next process, which delivers it, unless somebody has it: who, only this process knows, so that it counts as delivered.
     ///
     /// Returns the alerts that were not delivered, of all that are remembered or were waiting, those that wait still among them. It is called after the runtime was shut down, so that the last runs are alerted of, too.
     pub async fn shutdown(&self, at_most: Duration) -> Vec<AlertRecord> {
@@ -189,8 +189,8 @@ impl AlertsBuilder {
     /// Keeps the records in a file, too, which is made if it is not there: a line of JSON for each change of an [`AlertRecord`], of which the last one with its `number` counts, and one for each
     /// success that a rule listens for. It does not grow beyond what is [remembered](Self::remember) and some megabytes.
     ///
-    /// Whoever is started with the same file after that knows all of it: [`Alerts::records`] has the alerts of before, those that were waiting when the process ended are delivered now, what was told lately
-    /// is not told again, what is well again is told, and [`Rule::no_success_within`] counts from the last success, or from when it was first listened for.
+    /// Whoever is started with the same file after that knows all of it: [`Alerts::records`] has the alerts of before, those that were waiting when the process ended and had reached nobody are delivered now (of each channel the last 1,001, and none more often than it
+    /// may be [tried](Delivery::attempts) in all), what was told lately is not told again, what is well again is told, and [`Rule::no_success_within`] counts from the last success, or from when it was first listened for.
     ///
     /// No run or alert waits for the file. One that cannot be written is logged as an error, tried again every minute, and written as a whole once it can be. One process at a time has it, by a lock on a file beside it.
     pub fn keep_in(mut self, path: impl Into<PathBuf>) -> Self {

@@ -69,11 +69,12 @@ impl BatchStream {
     /// That load is committed when the stream ends, also if it ends because too many records were bad, and before whoever reads the stream is told: so letters outlast a load that fails after that. If the
     /// stream ends for another reason, or is dropped, it is not. It must be called within a tokio runtime.
     ///
-    /// When records are set aside after letters were loaded under this id, as in a file that was corrected in part, and there are not as many as then, the stream ends with [`ErrorKind::Conflict`]: these
-    /// letters are others, and need another id. Where no record is bad any more, nothing is to be loaded.
+    /// Where no record is bad, nothing is loaded, and what was loaded before stays. When records are set aside after letters were loaded under this id, as in a file that was corrected in part, and there are
+    /// not as many as then, the stream ends with [`ErrorKind::Conflict`]: these letters are others, and need another id. So give letters an id that changes with what is read, with a hash of the file in it or
+    /// the run's id, while that of the rows stays. Letters that others came in place of are not counted any more.
     ///
     /// Whatever `rejects` keeps and is given meanwhile is taken for a letter of this stream, since its source may have set records aside before this is called. So each stream needs `rejects` of its own; while
-    /// one takes them, a second one that is to take the same ends with [`ErrorKind::Options`].
+    /// one takes them, a second one that is to take the same ends with [`ErrorKind::Options`]. What a stream that failed or was dropped still reads is no letter of the next one.
     ///
     /// The sink is written to while the rows are. A SQLite file takes one load at a time: letters and rows that go into the same one wait for each other until the first of them gives up.
     #[must_use]
@@ -85,8 +86,8 @@ impl BatchStream {
             return Self::new(schema, stream::iter([taken])).with_progress(progress);
         };
         let passing = Passing {
-            stream: self,
-            letters: Some(Letters::begin(sink, load, keeping)),
+            stream: Some(self),
+            letters: Some(Letters::new(sink, load, keeping)),
         };
         Self::new(
             schema,
@@ -100,23 +101,30 @@ impl BatchStream {
 
 /// A stream that passes, and the letters that come of it.
 struct Passing {
-    stream: BatchStream,
+    /// Until the letters are given up: what reads it sets nothing aside any more then.
+    stream: Option<BatchStream>,
     /// Until they are sealed.
     letters: Option<Letters>,
 }
 
 impl Passing {
+    /// Neither reads nor loads any more, the former first.
+    fn give_up(&mut self) {
+        self.stream = None;
+        self.letters = None;
+    }
+
     async fn next(&mut self) -> Option<Result<RecordBatch>> {
-        let batch = self.stream.next().await;
+        let batch = self.stream.as_mut()?.next().await;
         let letters = self.letters.as_mut()?;
         if let Err(error) = letters.send_all().await {
-            self.letters = None;
+            self.give_up();
             return Some(Err(error));
         }
         match batch {
             Some(Ok(batch)) => Some(Ok(batch)),
             Some(Err(error)) if error.kind() != ErrorKind::Rejected => {
-                self.letters = None;
+                self.give_up();
                 Some(Err(error))
             }
             ended => {
@@ -135,23 +143,29 @@ impl Passing {
     }
 }
 
-/// A load of letters that goes on beside.
+/// Letters, and their load, which begins with the first of them.
 struct Letters {
-    /// Nothing means that these were all; a channel that closes without it, that they were not.
-    sender: mpsc::Sender<Option<RecordBatch>>,
+    sink: Arc<dyn Sink>,
     id: LoadId,
-    load: JoinHandle<Result<Loaded>>,
-    /// What came of it, if it ended well before it was given all: that load was made before. A task is asked how it ended only once.
-    loaded: Option<Loaded>,
+    load: Option<Load>,
     keeping: KeepingAll,
     /// How many there are.
     sent: u64,
-    /// Whether it was told that these are all.
+    /// Whether these are all.
     is_sealed: bool,
 }
 
-impl Letters {
-    fn begin(sink: Arc<dyn Sink>, load: LoadId, keeping: KeepingAll) -> Self {
+/// A load of letters that goes on beside.
+struct Load {
+    /// Nothing means that these were all; a channel that closes without it, that they were not.
+    sender: mpsc::Sender<Option<RecordBatch>>,
+    load: JoinHandle<Result<Loaded>>,
+    /// What came of it, if it ended well before it was given all: that load was made before. A task is asked how it ended only once.
+    loaded: Option<Loaded>,
+}
+
+impl Load {
+    fn begin(sink: Arc<dyn Sink>, load: LoadId) -> Self {
         let (sender, receiver) = mpsc::channel(1);
         let batches = stream::unfold(
             Some(receiver),
@@ -171,23 +185,15 @@ impl Letters {
             },
         );
         let batches = BatchStream::new(DeadLetter::schema(), batches);
-        let id = load.clone();
         Self {
             sender,
-            id,
             load: tokio::spawn(async move { sink.load(&load, batches).await }),
             loaded: None,
-            keeping,
-            sent: 0,
-            is_sealed: false,
         }
     }
 
-    /// Sends what was set aside since.
-    async fn send_all(&mut self) -> Result<()> {
-        let rejects = self.keeping.take();
-        self.sent += rejects.len() as u64;
-        if rejects.is_empty() || self.loaded.is_some() {
+    async fn send(&mut self, rejects: Vec<Reject>) -> Result<()> {
+        if self.loaded.is_some() {
             return Ok(());
         }
         let letters = rejects
@@ -205,24 +211,16 @@ impl Letters {
         }
     }
 
-    async fn seal(mut self) -> Result<()> {
-        self.is_sealed = true;
-        let loaded = match self.loaded.take() {
-            Some(loaded) => loaded,
+    /// These were all.
+    async fn seal(&mut self) -> Result<Loaded> {
+        match self.loaded.take() {
+            Some(loaded) => Ok(loaded),
             None => {
                 // That nobody takes it is told by the outcome.
                 drop(self.sender.send(None).await);
-                self.outcome().await?
+                self.outcome().await
             }
-        };
-        if loaded.repeated && self.sent > 0 && loaded.rows != self.sent {
-            let message = format!(
-                "{} records that were set aside were loaded as `{}` before, and now there are {}: give these another load id",
-                loaded.rows, self.id, self.sent
-            );
-            return Err(Error::new(ErrorKind::Conflict, message));
         }
-        Ok(())
     }
 
     async fn outcome(&mut self) -> Result<Loaded> {
@@ -237,14 +235,58 @@ impl Letters {
     }
 }
 
+impl Letters {
+    fn new(sink: Arc<dyn Sink>, id: LoadId, keeping: KeepingAll) -> Self {
+        Self {
+            sink,
+            id,
+            load: None,
+            keeping,
+            sent: 0,
+            is_sealed: false,
+        }
+    }
+
+    /// Sends what was set aside since.
+    async fn send_all(&mut self) -> Result<()> {
+        let rejects = self.keeping.take();
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        self.sent += rejects.len() as u64;
+        let (sink, id) = (&self.sink, &self.id);
+        let load = self
+            .load
+            .get_or_insert_with(|| Load::begin(sink.clone(), id.clone()));
+        load.send(rejects).await
+    }
+
+    async fn seal(mut self) -> Result<()> {
+        self.is_sealed = true;
+        let Some(load) = &mut self.load else {
+            return Ok(());
+        };
+        let loaded = load.seal().await?;
+        // Of one that was superseded it is not known how many it had.
+        if loaded.repeated && loaded.rows > 0 && loaded.rows != self.sent {
+            let message = format!(
+                "{} records that were set aside were loaded as `{}` before, and now there are {}: give the letters another load id, one that changes with what is read; that of the rows can stay",
+                loaded.rows, self.id, self.sent
+            );
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Letters {
     fn drop(&mut self) {
-        if self.is_sealed {
-            // It has all that it needs to be committed, and nobody waits for it any more.
-            self.load.abort();
-        } else {
+        if !self.is_sealed {
             // A stream that comes after this one does not take them for its own.
-            drop(self.keeping.take());
+            self.keeping.give_up();
+        } else if let Some(load) = &self.load {
+            // It has all that it needs to be committed, and nobody waits for it any more.
+            load.load.abort();
         }
     }
 }

@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Rejected,
     /// A check of the data's quality failed.
     Quality,
-    /// Somebody else did meanwhile what this was about to do.
+    /// Somebody else did meanwhile what this was about to do, or something else was done before under the same name.
     Conflict,
     /// An option makes no sense, or not together with another one.
     Options,

@@ -2,9 +2,15 @@
 
 #[cfg(any(feature = "sql", feature = "validation"))]
 mod coerced;
-#[cfg(any(feature = "csv", feature = "json", feature = "http"))]
+#[cfg(any(
+    feature = "csv",
+    feature = "json",
+    feature = "http",
+    feature = "sql",
+    feature = "validation"
+))]
 mod cut;
-#[cfg(any(feature = "sql", feature = "validation"))]
+#[cfg(any(feature = "sql", feature = "validation", feature = "quality"))]
 mod digits;
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 mod wide;
@@ -19,5 +25,7 @@ pub(crate) use self::cut::may_be_cut;
 pub(crate) use self::cut::{digits_from, ends_in_seconds, goes_on_with_a_time};
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 pub(crate) use self::cut::{is_cut, places};
+#[cfg(feature = "quality")]
+pub(crate) use self::digits::Digits;
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 pub(crate) use self::wide::{narrowed, widened};

@@ -75,7 +75,8 @@ mod error;
     feature = "json",
     feature = "http",
     feature = "sql",
-    feature = "validation"
+    feature = "validation",
+    feature = "quality"
 ))]
 mod exact;
 #[cfg(feature = "http")]

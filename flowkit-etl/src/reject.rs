@@ -133,6 +133,16 @@ struct Kept {
     /// Whether somebody takes all that come, meanwhile.
     keeps_all: bool,
     kept: VecDeque<Reject>,
+    /// How often somebody who took all gave up. What began to read before that goes on for a moment, and what it sets aside then is nobody's.
+    given_up: u64,
+}
+
+impl Kept {
+    fn keep(&mut self, reject: Reject) {
+        if self.keeps_all || self.kept.len() < self.at_most {
+            self.kept.push_back(reject);
+        }
+    }
 }
 
 /// How many records were looked at, and how many are bad.
@@ -183,6 +193,7 @@ impl Rejects {
                 at_most,
                 keeps_all: false,
                 kept: VecDeque::new(),
+                given_up: 0,
             })),
             run: InRun::default(),
         }
@@ -232,11 +243,16 @@ impl Rejects {
 
     /// Sets a record aside.
     pub fn reject(&self, reject: Reject) {
+        self.reject_of(None, reject);
+    }
+
+    /// The same, by what began to read after so many who took all had given up.
+    fn reject_of(&self, given_up: Option<u64>, reject: Reject) {
         tracing::debug!(target: "flowkit_etl", %reject, "a record was set aside");
         let mut kept = self.lock();
         kept.counts.reject(&reject);
-        if kept.keeps_all || kept.kept.len() < kept.at_most {
-            kept.kept.push_back(reject);
+        if given_up.is_none_or(|given_up| given_up == kept.given_up) {
+            kept.keep(reject);
         }
         drop(kept);
         let rejected = Traffic {
@@ -288,6 +304,13 @@ impl KeepingAll {
     pub(crate) fn take(&self) -> Vec<Reject> {
         self.0.drain()
     }
+
+    /// Drops them, and whatever comes still from what reads now.
+    pub(crate) fn give_up(&self) {
+        let mut kept = self.0.lock();
+        kept.kept.clear();
+        kept.given_up += 1;
+    }
 }
 
 impl Drop for KeepingAll {
@@ -305,6 +328,8 @@ impl Drop for KeepingAll {
 pub(crate) struct Sieve {
     tolerance: Tolerance,
     rejects: Rejects,
+    /// How many who took all had given up when it began.
+    given_up: u64,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -315,6 +340,7 @@ impl Sieve {
         Self {
             tolerance,
             rejects: rejects.clone(),
+            given_up: rejects.lock().given_up,
             counts: Arc::default(),
         }
     }
@@ -330,7 +356,7 @@ impl Sieve {
 
     pub(crate) fn reject(&self, reject: Reject) {
         self.lock().reject(&reject);
-        self.rejects.reject(reject);
+        self.rejects.reject_of(Some(self.given_up), reject);
     }
 
     pub(crate) fn judge(&self) -> Result<()> {
@@ -390,6 +416,25 @@ mod tests {
         assert_eq!(kept, [0, 1]);
         rejects.reject(reject(5));
         assert_eq!((rejects.kept().len(), rejects.rejected()), (2, 11));
+    }
+
+    #[cfg(any(feature = "csv", feature = "json", feature = "validation"))]
+    #[test]
+    fn what_began_to_read_before_its_rejects_were_given_up_sets_nothing_aside_for_others() {
+        let rejects = Rejects::new();
+        let before = Sieve::new(Tolerance::ALL, &rejects);
+        let keeping = rejects.keep_all().unwrap();
+        before.reject(reject(0));
+        keeping.give_up();
+        drop(keeping);
+        before.reject(reject(1));
+        let keeping = rejects.keep_all().unwrap();
+        let after = Sieve::new(Tolerance::ALL, &rejects);
+        before.reject(reject(2));
+        after.reject(reject(3));
+        rejects.reject(reject(4));
+        let taken: Vec<u64> = keeping.take().iter().map(|reject| reject.record).collect();
+        assert_eq!((taken, rejects.rejected()), (vec![3, 4], 5));
     }
 
     #[test]

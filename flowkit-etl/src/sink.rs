@@ -161,7 +161,7 @@ impl From<LoadId> for String {
 pub struct Loaded {
     /// Its name.
     pub load: LoadId,
-    /// Rows that the load had.
+    /// Rows that the load had; 0 where it is repeated, and another one came in its place, so that nobody knows any more.
     pub rows: u64,
     /// Bytes of the files that were written, compressed as they are; 0 where there are no files.
     pub bytes: u64,

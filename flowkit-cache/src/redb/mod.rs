@@ -66,10 +66,10 @@ impl fmt::Debug for RedbStore {
 impl RedbStore {
     /// Opens the store in a directory, and makes the directory if there is none.
     ///
-    /// A store that is damaged beyond reading is renamed aside and a new one begun, if no other process has it open.
+    /// A store that is damaged beyond reading, or that an older flowkit wrote, is renamed aside and a new one begun, if no other process has it open.
     ///
     /// # Errors
-    /// [`Version`](StoreErrorKind::Version) if a newer flowkit wrote it, [`Place`](StoreErrorKind::Place) if it cannot be a directory of
+    /// [`Version`](StoreErrorKind::Version) if a newer flowkit wrote it, or a process of an older one has it open, [`Place`](StoreErrorKind::Place) if it cannot be a directory of
     /// ours, [`Corrupt`](StoreErrorKind::Corrupt) if it is damaged and another process has it open, [`Locked`](StoreErrorKind::Locked)
     /// if a program that does not share holds it.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, StoreError> {

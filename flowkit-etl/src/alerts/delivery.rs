@@ -23,6 +23,9 @@ use crate::error::{Error, ErrorKind};
 /// So many alerts wait for a channel at most.
 const WAITING: usize = 1000;
 
+/// So many of those that earlier processes left wait beside them: what waits, and the one that is tried.
+const MOST_LEFT: usize = WAITING + 1;
+
 /// So many things of which alerts are held back are told apart.
 const MOST_HELD_BACK: usize = 1000;
 
@@ -57,7 +60,7 @@ impl Delivery {
         self
     }
 
-    /// How often an alert is tried, the first time included; at least once.
+    /// How often an alert is tried, the first time included; at least once. With [a file](super::AlertsBuilder::keep_in), what earlier processes tried counts.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
@@ -121,9 +124,8 @@ impl Line {
         records: Records,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        // There is room for all that an earlier process left.
-        let left = records.waiting().len();
-        let (alerts, received) = mpsc::channel(WAITING + left);
+        // There is room for what earlier processes left.
+        let (alerts, received) = mpsc::channel(WAITING + MOST_LEFT);
         let after_loss = delivery.longest_delay;
         let worker = Worker {
             name: name.clone(),
@@ -194,20 +196,36 @@ impl Drop for Line {
     }
 }
 
-/// Has delivered what was waiting when an earlier process ended.
+/// Has delivered what was waiting when an earlier process ended: of each channel the last ones, and of these what reached nobody yet.
 pub(super) fn go_on(lines: &[Line], records: &Records, now: SystemTime) {
-    for (number, record, before) in records.waiting() {
-        match lines.iter().find(|line| line.name == record.channel) {
-            Some(line) => line.queue(Queued {
-                number,
-                alert: record.alert,
-                before,
-            }),
-            None => records.change(number, |record| {
-                (record.outcome, record.at) = (Outcome::Undelivered, now);
-                record.error = Some(format!("there is no channel `{}` any more", record.channel));
-            }),
-        }
+    let waiting = records.waiting();
+    let mut left: HashMap<String, usize> = HashMap::new();
+    for (_, record, _) in &waiting {
+        *left.entry(record.channel.clone()).or_default() += 1;
+    }
+    for (number, record, before) in waiting {
+        let left = left.entry(record.channel.clone()).or_default();
+        let is_too_much = *left > MOST_LEFT;
+        *left = left.saturating_sub(1);
+        let line = lines.iter().find(|line| line.name == record.channel);
+        let why = match line {
+            _ if record.reached_some => None,
+            None => Some(format!("there is no channel `{}` any more", record.channel)),
+            Some(_) if is_too_much => Some(format!("{MOST_LEFT} later alerts were waiting for the channel")),
+            Some(line) => {
+                let alert = record.alert;
+                line.queue(Queued {
+                    number,
+                    alert,
+                    before,
+                });
+                continue;
+            }
+        };
+        records.change(number, |record| {
+            record.error = why.or(record.error.take());
+            record.give_up(now);
+        });
     }
 }
 
@@ -303,9 +321,19 @@ impl Worker {
 
     /// Tries until it is delivered or given up. Whether anybody has it then.
     async fn deliver(&self, number: u64, alert: &Alert) -> bool {
-        let mut delays = self.delivery.delays();
+        let tried = self.records.attempts(number);
+        if tried >= self.delivery.attempts {
+            self.give_up(
+                number,
+                alert,
+                "the program ended during the last attempt".to_owned(),
+                false,
+            );
+            return false;
+        }
+        let mut delays = self.delivery.delays().skip(tried as usize);
         // Whom it did not reach, if it reached some.
-        let mut missed = self.records.missed(number);
+        let mut missed: Option<String> = None;
         loop {
             self.records.change(number, |record| record.attempts += 1);
             let Err(Failure { error, after, partly }) = self.attempt(alert).await else {

@@ -20,7 +20,7 @@ pub const DEFAULT_RECORDS: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It waits for its turn, or for another attempt. With [a file](super::AlertsBuilder::keep_in), what waits at a shutdown waits for the next process.
+    /// It waits for its turn, or for another attempt. With [a file](super::AlertsBuilder::keep_in), what waits at a shutdown waits for the next process, unless it reached some.
     Waiting,
     /// It was delivered, to some at least: if there is an error, that says to whom not.
     Delivered,
@@ -44,7 +44,7 @@ pub struct AlertRecord {
     /// When that was.
     #[serde(with = "rfc3339")]
     pub at: SystemTime,
-    /// How often it was tried.
+    /// How often it was tried, by all processes that knew of it.
     pub attempts: u32,
     /// Why the last attempt failed, or did not reach all, with all causes. Where an earlier one reached some, it says, too, whom not.
     pub error: Option<String>,
@@ -54,7 +54,8 @@ pub struct AlertRecord {
 }
 
 impl AlertRecord {
-    fn give_up(&mut self, at: SystemTime) {
+    /// It will not be tried any more: who of those whom it is for has it is not known to another process.
+    pub(super) fn give_up(&mut self, at: SystemTime) {
         self.at = at;
         self.outcome = match self.reached_some {
             true => Outcome::Delivered,
@@ -183,7 +184,15 @@ impl Records {
         let Some((record, fate)) = kept.records.get_mut(&number) else {
             return;
         };
-        let state = |record: &AlertRecord| (record.outcome, record.reached_some, record.error.clone());
+        let state = |record: &AlertRecord| {
+            let AlertRecord {
+                outcome,
+                attempts,
+                reached_some,
+                ..
+            } = record;
+            (*outcome, *attempts, *reached_some, record.error.clone())
+        };
         let before = state(record);
         change(record);
         fate.follows(record.outcome);
@@ -227,13 +236,10 @@ impl Records {
         waiting
     }
 
-    /// Whom an alert did not reach, if it reached some.
-    pub(super) fn missed(&self, number: u64) -> Option<String> {
+    /// How often an alert was tried.
+    pub(super) fn attempts(&self, number: u64) -> u32 {
         let kept = self.lock();
-        let record = kept.records.get(&number).map(|(record, _)| record);
-        record
-            .filter(|record| record.reached_some)
-            .map(|record| record.error.clone().unwrap_or_default())
+        kept.records.get(&number).map_or(0, |(record, _)| record.attempts)
     }
 
     /// Since when a flow has not succeeded: as it is remembered, or else since now.
@@ -252,26 +258,30 @@ impl Records {
         kept.quiet.insert(flow, at);
     }
 
-    /// Nothing will become of what waits, unless another process knows of it. Returns all that were not delivered.
+    /// Nothing will become of what waits, unless another process knows of it, and nobody has it yet. Returns all that were not delivered.
     pub(super) fn give_up(&self, at: SystemTime) -> Vec<AlertRecord> {
         let mut kept = self.lock();
         let lasts = kept.lasts;
-        let mut undelivered = Vec::new();
-        for (record, fate) in kept.records.values_mut() {
+        let (mut undelivered, mut given_up) = (Vec::new(), Vec::new());
+        for (number, (record, fate)) in &mut kept.records {
             match record.outcome {
-                Outcome::Waiting if lasts => {
+                Outcome::Waiting if lasts && !record.reached_some => {
                     tracing::warn!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown: it waits for the next process");
                 }
                 Outcome::Waiting => {
                     tracing::error!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, "an alert was not delivered before the shutdown");
                     record.give_up(at);
                     fate.follows(record.outcome);
+                    given_up.push((*number, record.clone()));
                 }
                 _ => {}
             }
             if matches!(record.outcome, Outcome::Waiting | Outcome::Undelivered) {
                 undelivered.push(record.clone());
             }
+        }
+        for (number, record) in &given_up {
+            kept.write_record(*number, record);
         }
         kept.forget();
         undelivered

@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
+use super::cut::is_cut;
 use super::digits::Digits;
 use crate::nanos::{Nanos, unit_of};
 
@@ -81,17 +82,16 @@ impl Coerced {
     /// Texts, of which another type that holds more may read more.
     fn of_texts(texts: &ArrayRef, to: &DataType) -> Result<Self, ArrowError> {
         let column = read_in_utc(texts, to)?;
+        let of_days = finer_than(to).iter().map(|finer| Nanos::of(&cast(texts, finer)?));
+        let finer: Vec<Nanos> = of_days.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let texts = cast(texts, &DataType::LargeUtf8)?.as_string::<i64>().clone();
         if let Some(read) = Nanos::of(&column)? {
-            let mut finer = Vec::new();
-            for to in finer_than(to) {
-                finer.extend(Nanos::of(&cast(texts, to)?)?);
-            }
+            let to = to.clone();
             return Ok(Self::with_loss(column, move |row| {
                 let whole = finer.iter().find_map(|finer| finer.at(row));
-                whole.is_some_and(|whole| read.at(row) != Some(whole))
+                is_cut(texts.value(row), &to) || whole.is_some_and(|whole| read.at(row) != Some(whole))
             }));
         }
-        let texts = cast(texts, &DataType::LargeUtf8)?.as_string::<i64>().clone();
         if let Some(scale) = scale_of(to) {
             return Ok(Self::with_loss(column, move |row| {
                 Digits::of(texts.value(row)).is_none_or(|said| said.after_point() > scale)
@@ -138,14 +138,13 @@ fn read_in_utc(texts: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> 
     }
 }
 
-/// Types that read all of a text that is a day or a time, the first of them where it is not too far from 1970.
+/// Types that read all of a text that is a day, the first of them where it is not too far from 1970.
 fn finer_than(to: &DataType) -> &'static [DataType] {
     match to {
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => &[
+        DataType::Date32 | DataType::Date64 => &[
             DataType::Timestamp(TimeUnit::Nanosecond, None),
             DataType::Timestamp(TimeUnit::Microsecond, None),
         ],
-        DataType::Time32(_) | DataType::Time64(_) => &[DataType::Time64(TimeUnit::Nanosecond)],
         _ => &[],
     }
 }

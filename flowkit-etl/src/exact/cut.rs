@@ -43,6 +43,7 @@ pub(crate) fn digits_from(text: &[u8]) -> usize {
 }
 
 /// Whether a time ends here, with its whole seconds.
+#[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 pub(crate) fn ends_in_seconds(text: &[u8]) -> bool {
     let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     match text.get(..text.len() - digits) {
@@ -52,6 +53,7 @@ pub(crate) fn ends_in_seconds(text: &[u8]) -> bool {
 }
 
 /// Whether a day ends at the first of these bytes, and a time begins at the third.
+#[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 pub(crate) fn goes_on_with_a_time(text: &[u8]) -> bool {
     match text {
         [day, b'T' | b't' | b' ', hour, ..] => day.is_ascii_digit() && hour.is_ascii_digit(),

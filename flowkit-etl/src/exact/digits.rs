@@ -1,10 +1,11 @@
 //! Numbers as they are written.
 
+use std::cmp::Ordering;
 use std::num::IntErrorKind;
 
 /// A decimal number, whichever way it is written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Digits {
+pub(crate) struct Digits {
     /// Without zeros at the beginning and the end; nothing is 0.
     digits: String,
     is_negative: bool,
@@ -14,7 +15,7 @@ pub(super) struct Digits {
 
 impl Digits {
     /// Nothing, if it is no such number. Exponents beyond 64 bits are as good as the last ones within.
-    pub(super) fn of(text: &str) -> Option<Self> {
+    pub(crate) fn of(text: &str) -> Option<Self> {
         let text = text.trim();
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -36,13 +37,40 @@ impl Digits {
     }
 
     /// How many there are, but for zeros at the beginning and the end.
+    #[cfg(any(feature = "sql", feature = "validation"))]
     pub(super) fn count(&self) -> usize {
         self.digits.len()
     }
 
     /// How many stand after the point; fewer than none where the number ends in zeros before it.
+    #[cfg(any(feature = "sql", feature = "validation"))]
     pub(super) fn after_point(&self) -> i64 {
         (self.digits.len() as i64).saturating_sub(self.exponent)
+    }
+}
+
+impl Ord for Digits {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let sign = |number: &Self| match (number.digits.is_empty(), number.is_negative) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => -1,
+        };
+        // None has a zero at the beginning.
+        let size = self
+            .exponent
+            .cmp(&other.exponent)
+            .then_with(|| self.digits.cmp(&other.digits));
+        sign(self).cmp(&sign(other)).then(match self.is_negative {
+            true => size.reverse(),
+            false => size,
+        })
+    }
+}
+
+impl PartialOrd for Digits {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -76,6 +104,37 @@ mod tests {
             ("1e-99999999999999999999", i64::MAX),
         ] {
             assert_eq!(Digits::of(number).unwrap().after_point(), digits, "{number}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_in_order_however_many_digits_they_have() {
+        let numbers = [
+            "-1e400",
+            "-12",
+            "-2",
+            "-1.5",
+            "-1.25",
+            "-0.2",
+            "-0.01",
+            "0",
+            "1e-400",
+            "0.09",
+            "0.1",
+            "1",
+            "1.05",
+            "9",
+            "10",
+            "9007199254740992",
+            "9007199254740992.000000000000000000000000000000000000000001",
+            "9007199254740993e0",
+            "1e400",
+        ];
+        let read: Vec<Digits> = numbers.iter().map(|number| Digits::of(number).unwrap()).collect();
+        for (place, one) in read.iter().enumerate() {
+            for (other_place, other) in read.iter().enumerate() {
+                assert_eq!(one.cmp(other), place.cmp(&other_place), "{one:?} and {other:?}");
+            }
         }
     }
 

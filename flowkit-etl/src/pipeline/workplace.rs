@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// How the names of these directories begin.
 const PREFIX: &str = "flowkit-pipeline-";
+/// How the names of those begin that are kept, so that nobody takes them for abandoned, wherever they are.
+const KEPT: &str = "flowkit-kept-pipeline-";
 /// The file whose lock says that the run is alive.
 const LOCK: &str = ".lock";
 /// What is left of a process that died is left to whoever resumes its runs, for so long.
@@ -44,7 +46,8 @@ impl Workplace {
 
     fn within(root: &Path, run: &str, keep: bool) -> Result<Self> {
         durable::make_directory(root)?;
-        let run = format!("{PREFIX}{run}-");
+        let prefix = if keep { KEPT } else { PREFIX };
+        let run = format!("{prefix}{run}-");
         let directory = root.join(format!("{run}{:016x}", fastrand::u64(..)));
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
@@ -106,7 +109,8 @@ impl Drop for Workplace {
 
 fn is_workplace(directory: &Path) -> bool {
     let name = directory.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+    let name = name.as_encoded_bytes();
+    name.starts_with(PREFIX.as_bytes()) || name.starts_with(KEPT.as_bytes())
 }
 
 /// What in a directory has a name that begins so.
@@ -156,7 +160,7 @@ fn clear_unless_locked(directory: &Path) {
     let lock = File::options().write(true).open(directory.join(LOCK));
     let is_free = match &lock {
         Ok(lock) => lock.try_lock().is_ok(),
-        // It died before it had one, and anything else; or it is kept, or another user's.
+        // It died before it had one, and anything else; or it is another user's.
         Err(error) => error.kind() == io::ErrorKind::NotFound && names_in(directory, "").is_empty(),
     };
     if is_free {
@@ -196,14 +200,14 @@ mod tests {
         let alive = Workplace::within(root.path(), "alive", false).unwrap();
         age_by(&alive.directory, 2 * ABANDONED_AFTER);
         let kept = Workplace::within(root.path(), "kept", true).unwrap();
-        fs::write(kept.file("extract"), "").unwrap();
         age_by(&kept.directory, 2 * ABANDONED_AFTER);
         let unlocked = root.path().join(format!("{PREFIX}unlocked-0"));
         fs::create_dir(&unlocked).unwrap();
         age_by(&unlocked, 2 * ABANDONED_AFTER);
         clear_abandoned(root.path());
         assert!(!old.exists() && !unlocked.exists());
-        assert!(!kept.directory.join(LOCK).exists() && kept.file("extract").exists());
+        // Its first stage may take longer than a day.
+        assert!(kept.directory.exists() && is_workplace(&kept.directory));
         assert!(recent.exists() && foreign.exists() && alive.directory.exists());
         let gone = alive.directory.clone();
         drop(alive);

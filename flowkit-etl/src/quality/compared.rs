@@ -10,6 +10,7 @@ use arrow_ord::cmp;
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::error::Result;
+use crate::exact::Digits;
 use crate::nanos::{Nanos, unit_of};
 use crate::quality::check::Comparison;
 use crate::quality::figure::{broken, with_unreadable_bad};
@@ -21,7 +22,7 @@ pub(crate) enum Common {
     Same,
     /// As values of this type.
     Type(DataType),
-    /// As numbers of which one is a text: as exact ones, or as floats where the text is none of these.
+    /// As numbers of which one is a text: in all digits, or as floats where the text has none.
     Read,
     /// As nanoseconds since the same, where the columns are first made these types.
     Nanos(DataType, DataType),
@@ -75,24 +76,10 @@ impl Common {
         comparison: Comparison,
         right: &ArrayRef,
     ) -> Result<BooleanArray> {
-        let of_type = |of: &DataType| {
-            let (left, right) = (cast(left, of).map_err(broken)?, cast(right, of).map_err(broken)?);
-            same(&left, comparison, &right)
-        };
         let good = match self {
             Self::Same => same(left, comparison, right)?,
-            Self::Type(of) => of_type(of)?,
-            Self::Read => {
-                let exact = of_type(&EXACT)?;
-                match exact.null_count() {
-                    0 => exact,
-                    _ => {
-                        let near = of_type(&DataType::Float64)?;
-                        let either = exact.iter().zip(near.iter());
-                        either.map(|(exact, near)| exact.or(near)).collect()
-                    }
-                }
-            }
+            Self::Type(of) => as_type(of, left, comparison, right)?,
+            Self::Read => numbers(left, comparison, right)?,
             Self::Nanos(of_left, of_right) => {
                 let nanos = |column: &ArrayRef, of: &DataType| {
                     cast(column, of)
@@ -109,8 +96,63 @@ impl Common {
     }
 }
 
-/// The exact numbers that texts are read as: as many digits as there can be, half of them after the point.
-const EXACT: DataType = DataType::Decimal256(76, 38);
+/// The exact numbers that most texts are read as: as many digits as there can be, half of them after the point.
+const EXACT: DataType = DataType::Decimal256(76, PLACES as i8);
+const PLACES: usize = 38;
+
+fn as_type(of: &DataType, left: &ArrayRef, comparison: Comparison, right: &ArrayRef) -> Result<BooleanArray> {
+    let (left, right) = (cast(left, of).map_err(broken)?, cast(right, of).map_err(broken)?);
+    same(&left, comparison, &right)
+}
+
+/// Numbers of which one is a text. Those that are not written so that they fit are compared by their digits.
+fn numbers(left: &ArrayRef, comparison: Comparison, right: &ArrayRef) -> Result<BooleanArray> {
+    let exact = as_type(&EXACT, left, comparison, right)?;
+    let text = match plain(left.data_type()).is_string() {
+        true => left,
+        false => right,
+    };
+    let said = |column: &ArrayRef| cast(column, &DataType::LargeUtf8).map_err(broken);
+    let text = said(text)?;
+    let text = text.as_string::<i64>();
+    let fits = |row| exact.is_valid(row) && is_plain(text.value(row));
+    if (0..text.len()).all(|row| text.is_null(row) || fits(row)) {
+        return Ok(exact);
+    }
+    // What is no float is no number.
+    let near = as_type(&DataType::Float64, left, comparison, right)?;
+    let (left, right) = (said(left)?, said(right)?);
+    let (left, right) = (left.as_string::<i64>(), right.as_string::<i64>());
+    let holds = holding(comparison);
+    let rows = (0..text.len()).map(|row| {
+        if near.is_null(row) || fits(row) {
+            return exact.is_valid(row).then(|| exact.value(row));
+        }
+        match (Digits::of(left.value(row)), Digits::of(right.value(row))) {
+            (Some(left), Some(right)) => Some(holds(left.cmp(&right))),
+            _ => Some(near.value(row)),
+        }
+    });
+    Ok(rows.collect())
+}
+
+/// Whether a number is written without an exponent, and with no more digits after the point than there is place for.
+fn is_plain(number: &str) -> bool {
+    let places = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    places <= PLACES && !number.contains(['e', 'E'])
+}
+
+/// Which of two stand to each other so.
+fn holding(comparison: Comparison) -> fn(Ordering) -> bool {
+    match comparison {
+        Comparison::Equal => Ordering::is_eq,
+        Comparison::NotEqual => Ordering::is_ne,
+        Comparison::Less => Ordering::is_lt,
+        Comparison::LessOrEqual => Ordering::is_le,
+        Comparison::Greater => Ordering::is_gt,
+        Comparison::GreaterOrEqual => Ordering::is_ge,
+    }
+}
 
 fn is_exact(data_type: &DataType) -> bool {
     data_type.is_integer() || data_type.is_decimal()
@@ -214,14 +256,7 @@ where
 
 /// Days and times of different units, of which no finer one has all that a coarser one has.
 fn times(left: &Nanos, comparison: Comparison, right: &Nanos) -> BooleanArray {
-    let holds: fn(Ordering) -> bool = match comparison {
-        Comparison::Equal => Ordering::is_eq,
-        Comparison::NotEqual => Ordering::is_ne,
-        Comparison::Less => Ordering::is_lt,
-        Comparison::LessOrEqual => Ordering::is_le,
-        Comparison::Greater => Ordering::is_gt,
-        Comparison::GreaterOrEqual => Ordering::is_ge,
-    };
+    let holds = holding(comparison);
     let (of_left, of_right) = (left.unit, right.unit);
     let of: (&PrimitiveArray<Int64Type>, _) = (&left.counts, &right.counts);
     BooleanArray::from_binary(of.0, of.1, |left, right| {

@@ -6,6 +6,7 @@ mod history;
 mod lost;
 mod noted;
 mod smtp;
+mod tried;
 
 use std::time::{Duration, SystemTime};
 

@@ -244,3 +244,12 @@ fn a_text_with_a_fraction_is_kept_by_the_float_of_64_bits_that_is_nearest_to_it(
         assert!(!kept_by_64(text), "{text}");
     }
 }
+
+#[test]
+fn a_time_in_a_text_with_more_digits_than_any_type_has_place_for_is_not_kept() {
+    let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    check(&TEXT, &nanos, &[("2013-02-04T18:30:00.1234567891", Lost)]);
+    check(&TEXT, &TIME, &[("9999-12-31T23:59:59.9999999", Lost)]);
+    let nanos = DataType::Time64(TimeUnit::Nanosecond);
+    check(&TEXT, &nanos, &[("18:30:00.1234567891", Lost)]);
+}

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use flowkit_etl::sink::{DatasetSink, LoadId, Loaded, Sink};
-use flowkit_etl::source::{DatasetSource, Source};
+use flowkit_etl::sink::{DatasetSink, LoadId, Loaded, Mode, Sink};
+use flowkit_etl::source::{CsvSource, DatasetSource, Source};
 use flowkit_etl::validation::Validation;
-use flowkit_etl::{BatchStream, DeadLetter, ErrorKind, Reject, Rejects, Result, Tolerance, Violation};
+use flowkit_etl::{BatchStream, DeadLetter, Error, ErrorKind, Reject, Rejects, Result, Tolerance, Violation};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn letters_of_a_corrected_file_are_not_taken_for_those_that_were_loaded() 
         let error = read(corrected, "1").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         let expected = format!(
-            "3 records that were set aside were loaded as `1` before, and now there are {now}: give these another load id"
+            "3 records that were set aside were loaded as `1` before, and now there are {now}: give the letters another load id, one that changes with what is read; that of the rows can stay"
         );
         assert_eq!(error.to_string(), expected);
     }
@@ -51,6 +51,83 @@ async fn letters_of_a_corrected_file_are_not_taken_for_those_that_were_loaded() 
     assert_eq!(read(&[-1.0, 2.0, 3.0], "2").await.unwrap(), 2);
     let there = DatasetSource::new(directory.path()).open().await.unwrap();
     assert_eq!(there.collect_rows::<DeadLetter>().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn where_no_record_is_bad_nothing_is_loaded_that_stands_in_the_way_of_letters() {
+    let directory = tempfile::tempdir().unwrap();
+    let letters: Arc<dyn Sink> = Arc::new(DatasetSink::parquet(directory.path()));
+    for (read, there) in [(&[1.0, 2.0][..], 0), (&[1.0, -2.0], 1), (&[1.0, 2.0], 1)] {
+        let rejects = Rejects::new();
+        let good = heights(read, &rejects).await;
+        let good = good.dead_letters(&rejects, letters.clone(), load("1"));
+        good.collect_batches().await.unwrap();
+        let loads = std::fs::read_dir(directory.path()).unwrap();
+        let is_load = |name: &str| name.starts_with("load=");
+        let loads = loads.filter(|entry| is_load(entry.as_ref().unwrap().file_name().to_str().unwrap()));
+        assert_eq!(loads.count(), there, "{read:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_load_passes_though_others_came_in_place_of_its_letters() {
+    let directory = tempfile::tempdir().unwrap();
+    let letters: Arc<dyn Sink> = Arc::new(DatasetSink::parquet(directory.path()).mode(Mode::Replace));
+    for (read, name) in [(&[-1.0, -2.0][..], "1"), (&[-3.0], "2"), (&[-1.0, -2.0], "1")] {
+        let rejects = Rejects::new();
+        let good = heights(read, &rejects).await;
+        let good = good.dead_letters(&rejects, letters.clone(), load(name));
+        good.collect_batches().await.unwrap();
+    }
+    let there = DatasetSource::new(directory.path()).open().await.unwrap();
+    assert_eq!(there.collect_rows::<DeadLetter>().await.unwrap().len(), 1);
+}
+
+/// Is full after one batch.
+#[derive(Debug)]
+struct Full;
+
+impl Sink for Full {
+    fn load<'a>(&'a self, _: &'a LoadId, mut batches: BatchStream) -> BoxFuture<'a, Result<Loaded>> {
+        async move {
+            drop(batches.next().await);
+            Err(Error::new(ErrorKind::Full, "there is no room"))
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_after_one_whose_letters_failed_loads_its_own_letters_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("plants.csv");
+    let lines: Vec<String> = (0..500).map(|number| format!("p{number},tall\n")).collect();
+    std::fs::write(&path, format!("plant,height\np,1\n{}", lines.concat())).unwrap();
+    let schema = crate::plants::columns(&[
+        ("plant", flowkit_etl::arrow_schema::DataType::Utf8),
+        ("height", flowkit_etl::arrow_schema::DataType::Int64),
+    ]);
+    let sinks: [Arc<dyn Sink>; 2] = [
+        Arc::new(Full),
+        Arc::new(DatasetSink::parquet(directory.path().join("letters"))),
+    ];
+    let rejects = Rejects::new();
+    let mut ends = Vec::new();
+    for sink in sinks {
+        let source = CsvSource::new(&path).schema(schema.clone()).batch_rows(100);
+        let read = source.set_aside(Tolerance::ALL, &rejects).open().await.unwrap();
+        let read = read
+            .dead_letters(&rejects, sink, load("1"))
+            .collect_batches()
+            .await;
+        ends.push(read.err().map(|error| error.kind()));
+    }
+    assert_eq!(ends, [Some(ErrorKind::Full), None]);
+    let there = DatasetSource::new(directory.path().join("letters"))
+        .open()
+        .await
+        .unwrap();
+    assert_eq!(there.collect_rows::<DeadLetter>().await.unwrap().len(), 500);
 }
 
 /// Has read all, and waits before it commits.
