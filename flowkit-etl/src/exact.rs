@@ -6,6 +6,10 @@ mod coerced;
 mod cut;
 #[cfg(any(feature = "sql", feature = "validation"))]
 mod digits;
+#[cfg(any(feature = "sql", feature = "validation", feature = "json", feature = "http"))]
+mod floats;
+#[cfg(feature = "sqlite")]
+mod numeric;
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 mod wide;
 
@@ -19,5 +23,11 @@ pub(crate) use self::cut::may_be_cut;
 pub(crate) use self::cut::{digits_from, ends_in_seconds, goes_on_with_a_time};
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 pub(crate) use self::cut::{is_cut, places};
+#[cfg(any(feature = "json", feature = "http"))]
+pub(crate) use self::floats::LARGEST_WHOLE;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::floats::{is_float, is_kept_as_float};
+#[cfg(feature = "sqlite")]
+pub(crate) use self::numeric::is_kept_as_numeric;
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
 pub(crate) use self::wide::{narrowed, widened};
