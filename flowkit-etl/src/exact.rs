@@ -18,7 +18,7 @@ pub(crate) use self::coerced::Coerced;
 #[cfg(feature = "validation")]
 pub(crate) use self::coerced::missing_in;
 #[cfg(feature = "csv")]
-pub(crate) use self::cut::may_be_cut;
+pub(crate) use self::cut::{Days, may_be_cut};
 #[cfg(any(feature = "json", feature = "http"))]
 pub(crate) use self::cut::{digits_from, ends_in_seconds, goes_on_with_a_time};
 #[cfg(any(feature = "csv", feature = "json", feature = "http"))]
