@@ -21,7 +21,7 @@ use crate::value::Value;
 /// committed: the second ends with [`ErrorKind::Conflict`], and is to begin anew.
 ///
 /// Rows must come in the order of the column. Numbers and times that do not are an error, and so is a number that is not finite; the order of texts is known to the database alone. Exact numbers are kept as
-/// texts of their digits. A text after a number is an error too: where a column may have both, as in SQLite, no number comes after a text.
+/// texts of their digits. So is a text after a number in SQLite, where a column may have both: no number comes after a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Since {
     cursor: String,
@@ -153,6 +153,8 @@ struct Followed {
     index: usize,
     /// Whether its texts are the digits of exact numbers.
     is_exact: bool,
+    /// Whether its values may be of several types, as in SQLite.
+    is_mixed: bool,
 }
 
 impl Followed {
@@ -187,7 +189,7 @@ impl Followed {
     fn check_order(&self, before: &Value, value: &Value) -> Result<()> {
         let column = &self.name;
         let refused = |message| Err(Error::new(ErrorKind::Schema, message));
-        if matches!((self.rank(before), self.rank(value)), (Some(before), Some(own)) if before < own) {
+        if self.is_mixed && matches!((rank(before), rank(value)), (Some(before), Some(own)) if before < own) {
             return refused(format!(
                 "a row has {value} in `{column}` after {before}, and where a column has values of several types, none of those that are lower comes after one of the higher: cast `{column}` in the query, or leave such rows out"
             ));
@@ -205,16 +207,15 @@ impl Followed {
             )),
         }
     }
+}
 
-    /// Where values of a type stand in a column that has several: so they do in SQLite.
-    fn rank(&self, value: &Value) -> Option<u8> {
-        match value {
-            Value::Integer(_) | Value::Number(_) => Some(0),
-            Value::Text(_) if self.is_exact => Some(0),
-            Value::Text(_) => Some(1),
-            Value::Bytes(_) => Some(2),
-            _ => None,
-        }
+/// Where values of a type stand in a column that has several: so they do in SQLite.
+fn rank(value: &Value) -> Option<u8> {
+    match value {
+        Value::Integer(_) | Value::Number(_) => Some(0),
+        Value::Text(_) => Some(1),
+        Value::Bytes(_) => Some(2),
+        _ => None,
     }
 }
 
@@ -295,6 +296,7 @@ impl BatchStream {
             name: column.to_owned(),
             index,
             is_exact,
+            is_mixed: false,
         };
         Ok(self.following_at(followed, since))
     }
@@ -316,6 +318,7 @@ impl BatchStream {
             name: column.to_owned(),
             index: last,
             is_exact: false,
+            is_mixed: true,
         };
         let followed = self.following_at(column, since);
         Ok(followed.map_batches(schema, move |batch| batch.project(&rest).map_err(unprojected)))

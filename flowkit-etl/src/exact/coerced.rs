@@ -10,6 +10,7 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use super::cut::is_cut;
 use super::digits::Digits;
+use super::floats;
 use crate::nanos::{Nanos, unit_of};
 
 /// A column that was coerced.
@@ -160,36 +161,23 @@ fn scale_of(to: &DataType) -> Option<i64> {
     }
 }
 
-/// Whether a float is the number that a text says. It is where the float, written with as many digits as the text has, is that text. Of 64 bits it is enough that it is the float nearest to it, unless
-/// that is a whole number: such a one may be the name of something.
+/// Whether a float is the number that a text says. It is where the float, written with as many digits as the text has, is that text; one of 64 bits keeps more, see [`floats`].
 fn is_kept(text: &str, column: &ArrayRef, row: usize) -> bool {
     let Some(said) = Digits::of(text) else {
         // NaN and the infinities.
         return true;
     };
-    let nearest = match column.data_type() {
-        DataType::Float64 => Some(column.as_primitive::<Float64Type>().value(row)),
-        _ => None,
-    };
-    if nearest.is_some_and(|number| number.is_finite() && said.after_point() > 0) {
-        return true;
-    }
-    // No float has more digits.
-    let Ok(precision) = u16::try_from(said.count().saturating_sub(1)) else {
-        return false;
-    };
-    let precision = usize::from(precision);
-    let written = match (nearest, column.data_type()) {
-        (Some(number), _) => format!("{number:.precision$e}"),
-        (None, DataType::Float32) => {
-            format!("{:.precision$e}", column.as_primitive::<Float32Type>().value(row))
+    match column.data_type() {
+        DataType::Float64 => floats::is_kept_by(&said, column.as_primitive::<Float64Type>().value(row)),
+        DataType::Float32 => {
+            let number = column.as_primitive::<Float32Type>().value(row);
+            said.are_those_of(|precision| format!("{number:.precision$e}"))
         }
         _ => {
-            let number = column.as_primitive::<Float16Type>().value(row);
-            format!("{:.precision$e}", number.to_f32())
+            let number = column.as_primitive::<Float16Type>().value(row).to_f32();
+            said.are_those_of(|precision| format!("{number:.precision$e}"))
         }
-    };
-    Digits::of(&written).is_some_and(|written| written == said)
+    }
 }
 
 #[cfg(test)]

@@ -61,16 +61,42 @@ pub(crate) fn goes_on_with_a_time(text: &[u8]) -> bool {
     }
 }
 
-/// Whether such a text may be among others: a time after a day, or after a second more digits than there is place for.
+/// As what days are read.
 #[cfg(feature = "csv")]
-pub(crate) fn may_be_cut(text: &[u8], has_days: bool, places: Option<usize>) -> bool {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Days {
+    /// As days, of which a time is cut off.
+    Whole,
+    /// With place for a time, in milliseconds: as [`Date64`](DataType::Date64).
+    Wide,
+}
+
+/// Whether such a text may be among others: a time on a day, or after a second more digits than there is place for.
+#[cfg(feature = "csv")]
+pub(crate) fn may_be_cut(text: &[u8], days: Option<Days>, places: Option<usize>) -> bool {
     let is_finer = |places: usize| {
         let points = text.iter().enumerate().filter(|(_, byte)| **byte == b'.');
         points.map(|(at, _)| text.split_at(at)).any(|(before, part)| {
             digits_from(part.get(1..).unwrap_or_default()) > places && ends_in_seconds(before)
         })
     };
-    has_days && text.windows(3).any(goes_on_with_a_time) || places.is_some_and(is_finer)
+    let is_on_day = match days {
+        None => false,
+        Some(Days::Whole) => text.windows(3).any(goes_on_with_a_time),
+        Some(Days::Wide) => is_hidden(text),
+    };
+    is_on_day || places.is_some_and(is_finer)
+}
+
+/// Whether a time may be among others that is the beginning of a day in its milliseconds, and is not: one that is less than a millisecond after it, and a leap second, which is the first one of the next day there.
+#[cfg(feature = "csv")]
+fn is_hidden(text: &[u8]) -> bool {
+    let seconds = text.windows(3).enumerate().filter(|(_, of)| of.starts_with(b":"));
+    seconds.map(|(at, _)| text.split_at(at).1).any(|from| match from {
+        [b':', b'6', b'0', ..] => true,
+        [b':', b'0', b'0', b'.', part @ ..] => part.starts_with(b"000") && digits_from(part) > 3,
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -98,5 +124,29 @@ mod tests {
         ] {
             assert_eq!(is_cut(text, to), cut, "{text} as {to}");
         }
+    }
+
+    #[cfg(feature = "csv")]
+    #[test]
+    fn only_what_a_day_in_milliseconds_does_not_show_is_looked_at() {
+        let microseconds = Some(6);
+        for (text, suspect) in [
+            ("2013-02-04,2013-02-04T23:30:00.123456\n", false),
+            ("2013-02-04T00:00:00,2013-02-04T23:30:10.000456\n", false),
+            ("2013-02-04T00:00:00.0000,6:00\n", false),
+            ("2013-02-04T00:00:00.0001,\n", true),
+            ("2013-02-04T00:00:00.00000001Z,\n", true),
+            ("2013-02-04T23:59:60Z,\n", true),
+            ("2013-02-04,2013-02-04T23:30:00.1234567\n", true),
+        ] {
+            let text = text.as_bytes();
+            assert_eq!(may_be_cut(text, Some(Days::Wide), microseconds), suspect);
+        }
+        assert!(may_be_cut(b"2013-02-04T23:30:00", Some(Days::Whole), None));
+        assert!(!may_be_cut(
+            b"2013-02-04T23:59:60.1234567",
+            None,
+            microseconds.map(|places| places + 1)
+        ));
     }
 }

@@ -36,10 +36,25 @@ impl Digits {
         })
     }
 
+    /// Whether a number that is written with so many digits after its first one has these.
+    pub(super) fn are_those_of(&self, written: impl FnOnce(usize) -> String) -> bool {
+        // No float has more digits.
+        match u16::try_from(self.count().saturating_sub(1)) {
+            Ok(precision) => Self::of(&written(precision.into())).is_some_and(|written| written == *self),
+            Err(_) => false,
+        }
+    }
+
     /// How many there are, but for zeros at the beginning and the end.
     #[cfg(any(feature = "sql", feature = "validation"))]
     pub(super) fn count(&self) -> usize {
         self.digits.len()
+    }
+
+    /// How many stand before the point; fewer than none where a fraction begins with zeros.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn exponent(&self) -> i64 {
+        self.exponent
     }
 
     /// How many stand after the point; fewer than none where the number ends in zeros before it.

@@ -61,7 +61,8 @@ impl Bucket {
             Err(error) => Err(error),
         };
         if put.is_err() {
-            parts.abort().await;
+            // Also if nobody waits for it any more.
+            drop(tokio::spawn(parts.abort()).await);
         }
         put
     }

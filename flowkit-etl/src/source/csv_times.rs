@@ -7,10 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_csv::ReaderBuilder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
-use crate::exact;
-
-/// What of a second there is place for in a column of days, as it is read at first: as [`Times::widened`] has it.
-const PLACES_OF_DAYS: usize = 3;
+use crate::exact::{self, Days};
 
 /// Columns that are days or times, among others.
 pub(crate) struct Times {
@@ -57,11 +54,14 @@ impl Times {
         Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
     }
 
-    /// Nothing, if the columns hold all that these records say. Of days nothing is said where they are read with place for a time.
+    /// Nothing, if the columns hold all that these records say. Of days that are read with place for a time, only what that does not hold is said.
     pub(crate) fn check(&self, text: &[u8], records: usize, days_are_wide: bool) -> Result<(), ArrowError> {
-        let of_days = (days_are_wide && self.have_days()).then_some(PLACES_OF_DAYS);
-        let places = self.types().filter_map(exact::places).chain(of_days).min();
-        if !exact::may_be_cut(text, self.have_days() && !days_are_wide, places) {
+        let days = self.have_days().then_some(match days_are_wide {
+            true => Days::Wide,
+            false => Days::Whole,
+        });
+        let places = self.types().filter_map(exact::places).min();
+        if !exact::may_be_cut(text, days, places) {
             return Ok(());
         }
         let columns = self.columns.iter().map(|(column, _)| *column).collect();

@@ -7,8 +7,8 @@ use arrow_json::reader::infer_json_schema_from_iterator;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use serde_json::Value;
 
-/// Up to here, all whole numbers are among those of 64 bits with a fraction.
-const LARGEST: u64 = 1 << 53;
+use crate::exact::LARGEST_WHOLE;
+
 /// Numbers of fewer bytes are smaller.
 const SHORT: usize = 16;
 
@@ -43,7 +43,7 @@ fn is_beyond_integers(number: &str) -> bool {
 fn is_beyond_floats(number: &str) -> bool {
     number
         .parse::<i64>()
-        .map_or(true, |number| number.unsigned_abs() > LARGEST)
+        .map_or(true, |number| number.unsigned_abs() > LARGEST_WHOLE)
 }
 
 /// These columns, but texts where they are numbers with a fraction and others have texts.

@@ -6,8 +6,10 @@ use serde_json::{Deserializer, Number, Value};
 
 use crate::exact;
 
-/// From here on, not all whole numbers are among those of 64 bits with a fraction.
-const LARGEST: f64 = 9_007_199_254_740_992.0;
+/// How many digits a whole number has, at least, that is beyond those of 64 bits.
+const LONG: usize = 19;
+/// How long a day is in a text, at most: each of its characters may be escaped.
+const ESCAPED_DAY: usize = 10 * "\\u0032".len();
 
 /// The members that could be cut.
 pub(crate) struct Watch {
@@ -96,8 +98,9 @@ impl Watch {
         let looks = |(at, pair): (usize, &[u8])| match pair {
             [digit, _] if !digit.is_ascii_digit() => false,
             [_, b'.' | b'e' | b'E'] => self.is_suspect_number(text, at + 1),
-            [_, b'T' | b't' | b' '] => self.is_suspect_day(text, at),
-            _ => false,
+            [_, b'T' | b't' | b' '] if self.is_suspect_day(text, at) => true,
+            [_, digit] if digit.is_ascii_digit() => false,
+            _ => self.is_suspect_whole(text, at),
         };
         text.windows(2).enumerate().any(looks)
     }
@@ -109,14 +112,25 @@ impl Watch {
             let digits = exact::digits_from(part.get(1..).unwrap_or_default());
             return self.places.is_some_and(|places| digits > places);
         }
+        // The decoder does not take a text with a fraction for a whole number.
         let before = without(before, |byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
-        match Place::before(before) {
-            Place::Member(name) => self.has(&self.whole, name),
-            Place::List => self.in_lists,
-            // The decoder does not take a text with a fraction for a whole number.
-            Place::Text(_) => false,
-            Place::Unknown => true,
+        self.may_be_at(Place::before(before), &self.whole)
+    }
+
+    /// Whether the whole number that ends here is one of a member that has whole ones, and is beyond those of 64 bits.
+    fn is_suspect_whole(&self, text: &[u8], at: usize) -> bool {
+        let text = text.get(..=at).unwrap_or_default();
+        // Most numbers are shorter.
+        let may_be_long = at.checked_sub(LONG - 1).and_then(|first| text.get(first));
+        if !may_be_long.is_some_and(u8::is_ascii_digit) {
+            return false;
         }
+        let before = without(text, u8::is_ascii_digit);
+        let digits = text.get(before.len()..).unwrap_or_default();
+        let is_within = std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<i64>().is_ok());
+        digits.len() >= LONG
+            && !is_within
+            && self.may_be_at(Place::before(without(before, |byte| *byte == b'-')), &self.whole)
     }
 
     /// Whether the day that ends here, and after which there is more, is one of a member that has days alone.
@@ -125,14 +139,28 @@ impl Watch {
             return false;
         }
         let before = text.get(..at).unwrap_or_default();
-        match Place::before(without(before, |byte| byte.is_ascii_digit() || *byte == b'-')) {
-            Place::Text(name) => self.has(&self.days, name),
-            _ => true,
+        let first = without(before, |byte| byte.is_ascii_digit() || *byte == b'-');
+        match first.strip_suffix(b"\"") {
+            Some(before) => self.may_be_at(Place::before(before), &self.days),
+            None => {
+                let mut last = before
+                    .iter()
+                    .rev()
+                    .take(ESCAPED_DAY)
+                    .take_while(|byte| **byte != b'"');
+                last.any(|byte| *byte == b'\\')
+            }
         }
     }
 
-    fn has(&self, names: &[String], name: &[u8]) -> bool {
-        self.in_maps || names.iter().any(|known| known.as_bytes() == name)
+    /// Whether a value that begins there may be one of these members.
+    fn may_be_at(&self, place: Place<'_>, names: &[String]) -> bool {
+        match place {
+            Place::Member(name) => self.in_maps || names.iter().any(|known| known.as_bytes() == name),
+            Place::Unnamed => true,
+            Place::List => self.in_lists,
+            Place::Elsewhere => false,
+        }
     }
 }
 
@@ -140,33 +168,29 @@ impl Watch {
 enum Place<'a> {
     /// After the name of a member.
     Member(&'a [u8]),
-    /// In a text that is the value of a member.
-    Text(&'a [u8]),
+    /// After one in which something is escaped, which may be any.
+    Unnamed,
     List,
-    Unknown,
+    /// Where none does.
+    Elsewhere,
 }
 
 impl<'a> Place<'a> {
     fn before(text: &'a [u8]) -> Self {
-        let (text, is_text) = match text.strip_suffix(b"\"") {
-            Some(text) => (text, true),
-            None => (text, false),
-        };
         let text = text.trim_ascii_end();
-        if !is_text && (text.ends_with(b"[") || text.ends_with(b",")) {
+        if text.ends_with(b"[") || text.ends_with(b",") {
             return Self::List;
         }
-        match name_before(text) {
-            Some(name) if is_text => Self::Text(name),
-            Some(name) => Self::Member(name),
-            None => Self::Unknown,
+        let before_colon = text.strip_suffix(b":").map(<[u8]>::trim_ascii_end);
+        match before_colon.and_then(|name| name.strip_suffix(b"\"")) {
+            Some(text) => name_at_end(text).map_or(Self::Unnamed, Self::Member),
+            None => Self::Elsewhere,
         }
     }
 }
 
-/// The name of which the colon stands at the end. One in which something is escaped may be another.
-fn name_before(text: &[u8]) -> Option<&[u8]> {
-    let text = text.strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
+/// The name at the end of a text, after its quote. One in which something is escaped may be another.
+fn name_at_end(text: &[u8]) -> Option<&[u8]> {
     let quote = text.iter().rposition(|byte| *byte == b'"')?;
     let (before, name) = (text.get(..quote)?, text.get(quote + 1..)?);
     let is_plain = !before.ends_with(b"\\") && !name.contains(&b'\\');
@@ -224,7 +248,7 @@ fn is_other(number: &Number, data_type: &DataType) -> bool {
     if number.is_i64() || number.is_u64() && data_type.is_integer() {
         return false;
     }
-    let is_small = |number: f64| number.fract() == 0.0 && number.abs() < LARGEST;
+    let is_small = |number: f64| number.fract() == 0.0 && number.abs() < exact::LARGEST_WHOLE as f64;
     !number.as_f64().is_some_and(is_small)
 }
 
@@ -265,6 +289,30 @@ mod tests {
                 r#"{"note":"2013-02-04T10:30:00.50","other":"5.5","number":"10.5"}"#,
                 false,
             ),
+            // What stands in texts is no number, and no day but at the beginning.
+            (r#"{"number":1,"note":"3f2504e0 v1.5, see: 2.5"}"#, false),
+            (r#"{"number":1,"note":"06 12 34"}"#, false),
+            (
+                r#"{"number":1,"note":"https://a.b/v1.5?c=3.5","id":"4f89e0a-1e5"}"#,
+                false,
+            ),
+            (
+                r#"{"number":1,"note":"12345678901234567890, 12345678901234567890"}"#,
+                false,
+            ),
+            (
+                r#"{"number":9223372036854775807,"height":99999999999999999999}"#,
+                false,
+            ),
+            (
+                r#"{"number":1,"notes":["06 12","2013-02-04T10:30:00.123"]}"#,
+                false,
+            ),
+            (r#"{"number":-9223372036854775809}"#, true),
+            (r#"{"at": 99999999999999999999 }"#, true),
+            (r#"{"day":"2013\u002d02-04T23:30:00"}"#, true),
+            (r#"{"day":"\u0032013-02-04T23:30:00"}"#, true),
+            (r#"{"d\u0061y":"2013-02-04T23:30:00"}"#, true),
             (r#"{"number":10.5}"#, true),
             (r#"{"number" : -1e0}"#, true),
             (r#"{"n\u0075mber":10.5}"#, true),
@@ -303,7 +351,10 @@ mod tests {
             (r#"{"map":{"a":1.0},"whole":null}"#, false),
             (r#"{"whole":1} {"whole":10.5}"#, true),
             (r#"{"whole":9007199254740993.0}"#, true),
+            (r#"{"second":-9223372036854775808}"#, false),
+            (r#"{"second":99999999999999999999}"#, true),
             (r#"{"list":[1,2.5]}"#, true),
+            (r#"{"list":[1, -99999999999999999999]}"#, true),
             (r#"{"struct":{"number":0.5}}"#, true),
             (r#"{"map":{"a":1.5}}"#, true),
             (r#"{"second":1360000000.5}"#, true),

@@ -171,12 +171,19 @@ impl Building<'_> {
     }
 
     async fn ask(&self, session: &mut dyn Session, asked: &str) -> Result<ModelReport> {
-        let rows = count(session, &format!("SELECT COUNT(*) FROM {asked}")).await?;
+        let rows = count(
+            session,
+            Read::new(format!("SELECT COUNT(*) FROM {asked}"), Vec::new()),
+        )
+        .await?;
         let mut tests = Vec::with_capacity(self.model.tests.len());
         for test in &self.model.tests {
             let failing = match test.at_least_rows() {
                 Some(least) => u64::from(rows < least),
-                None => count(session, &test.query(self.dialect, asked)?).await?,
+                None => {
+                    let query = test.query(self.dialect, asked)?;
+                    count(session, Read::new(query, Vec::new())).await?
+                }
             };
             tests.push(ModelTestReport {
                 test: test.to_string(),
@@ -243,7 +250,10 @@ impl Building<'_> {
                     .last()
                     .map(|name| self.dialect.quoted(name))
                     .unwrap_or_default();
-                statements.push(format!("DROP TABLE IF EXISTS {table}"));
+                statements.push(match self.is_view(session).await? {
+                    true => format!("DROP VIEW {table}"),
+                    false => format!("DROP TABLE IF EXISTS {table}"),
+                });
                 statements.push(format!("ALTER TABLE {fresh} RENAME TO {plain}"));
             }
         }
@@ -288,6 +298,25 @@ impl Building<'_> {
         }
     }
 
+    /// Whether a view is there, in a database that drops views and tables in different ways.
+    async fn is_view(&self, session: &mut dyn Session) -> Result<bool> {
+        let (statement, values) = match self.dialect {
+            Dialect::Sqlite => {
+                let mut parts = self.own.parts().iter().rev();
+                let mut part = || Value::from(parts.next().cloned());
+                let statement = "SELECT COUNT(*) FROM pragma_table_list($1) WHERE type = 'view' AND schema = COALESCE($2, schema)";
+                (statement, vec![part(), part()])
+            }
+            _ => {
+                let statement = "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass($1) AND relkind = 'v'";
+                (statement, vec![self.table.as_str().into()])
+            }
+        };
+        count(session, Read::new(statement, values))
+            .await
+            .map(|views| views > 0)
+    }
+
     /// Whether the table that is there has the same columns, of the same types, as the new one. A view has not: to delete its rows would be to delete those of the table that it shows.
     async fn same_shape(&self, session: &mut dyn Session) -> Result<bool> {
         let statement = "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute \
@@ -310,8 +339,8 @@ impl Building<'_> {
     }
 }
 
-async fn count(session: &mut dyn Session, query: &str) -> Result<u64> {
-    match session.value(&Read::new(query, Vec::new())).await? {
+async fn count(session: &mut dyn Session, query: Read) -> Result<u64> {
+    match session.value(&query).await? {
         Some(Value::Integer(count)) => Ok(u64::try_from(count).unwrap_or_default()),
         other => {
             let message = format!("the database counted {other:?}, which is no number");

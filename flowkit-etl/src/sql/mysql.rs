@@ -121,7 +121,7 @@ impl Session for MySqlSession {
             let Some(column) = described.first() else {
                 return Ok(None);
             };
-            if has_two_orders(column) {
+            if has_two_orders(column)? {
                 return Err(two_orders(column.name()));
             }
             Ok(match (column.type_info().name(), at) {
@@ -226,13 +226,26 @@ fn numbers(columns: &[MySqlColumn], read: &Read) -> HashMap<usize, DataType> {
 
 /// Whether the values of a column come in another order than that in which they are compared to a text. That it is an enumeration or a set is among the flags that the server sends with it, which are only shown: their names are
 /// those of texts and bytes, and what is made of a query comes from no table that could be asked.
-fn has_two_orders(column: &MySqlColumn) -> bool {
+fn has_two_orders(column: &MySqlColumn) -> Result<bool> {
+    if column.type_info().name() == "JSON" {
+        return Ok(true);
+    }
     let shown = format!("{:?}", column.type_info());
-    let flags = shown
-        .split_once("flags: ColumnFlags(")
-        .map_or("", |(_, flags)| flags);
-    let flags = flags.split_once(')').map_or("", |(flags, _)| flags);
-    column.type_info().name() == "JSON" || flags.split(" | ").any(|flag| matches!(flag, "ENUM" | "SET"))
+    let Some(mut flags) = flags_in(&shown) else {
+        let message = format!(
+            "it is not known whether the column `{}` is an enumeration or a set, which cannot be followed: follow another column",
+            column.name()
+        );
+        return Err(Error::new(ErrorKind::Schema, message));
+    };
+    Ok(flags.any(|flag| matches!(flag, "ENUM" | "SET")))
+}
+
+/// The flags in a type as it is shown; nothing, if it is shown in another way.
+fn flags_in(shown: &str) -> Option<impl Iterator<Item = &str>> {
+    let (_, flags) = shown.split_once("flags: ColumnFlags(")?;
+    let (flags, _) = flags.split_once(')')?;
+    Some(flags.split(" | "))
 }
 
 /// What is said of a column that cannot be followed.
@@ -267,4 +280,19 @@ fn arguments(values: &[Value]) -> Result<MySqlArguments> {
         added.map_err(crate::value::no_parameter)?;
     }
     Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_a_type_are_those_that_are_shown_and_never_taken_for_none() {
+        let flags = |shown| flags_in(shown).map(Iterator::collect::<Vec<_>>);
+        let shown = "MySqlTypeInfo { type: String, flags: ColumnFlags(NOT_NULL | ENUM), max_size: Some(4) }";
+        assert_eq!(flags(shown), Some(vec!["NOT_NULL", "ENUM"]));
+        for other in ["MySqlTypeInfo { flags: [ENUM] }", "flags: ColumnFlags(ENUM", ""] {
+            assert_eq!(flags(other), None, "{other}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use futures::stream::{BoxStream, TryStreamExt};
 use crate::error::Result;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::sql::Dialect;
+use crate::sql::TableName;
 use crate::stream::BatchStream;
 use crate::value::Value;
 
@@ -40,8 +41,7 @@ impl Read {
 )]
 #[derive(Debug)]
 pub(crate) struct Destination {
-    /// The table, quoted.
-    pub(crate) table: String,
+    pub(crate) table: TableName,
     pub(crate) columns: Vec<String>,
     /// What stands after the rows of an `INSERT`.
     pub(crate) on_conflict: String,
@@ -139,7 +139,8 @@ impl Destination {
         let (columns, rows) = (dialect.list(&self.columns), rows.join(", "));
         format!(
             "INSERT INTO {} ({columns}) VALUES {rows}{}",
-            self.table, self.on_conflict
+            self.table.quoted(dialect),
+            self.on_conflict
         )
     }
 }

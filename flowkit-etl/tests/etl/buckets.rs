@@ -126,6 +126,38 @@ async fn a_load_that_is_dropped_in_the_middle_of_an_upload_takes_its_parts_back(
 }
 
 #[tokio::test]
+async fn a_load_that_is_dropped_while_it_takes_its_parts_back_takes_them_back() {
+    let server = S3::start().await;
+    let batch = large();
+    let sink = ObjectSink::new(&server.bucket("")).format(FileFormat::Csv, Compression::None);
+    let (reached, mut reaches) = tokio::sync::mpsc::unbounded_channel();
+    let mut refused = 0;
+    server.faults(move |asked| {
+        let is_part = asked.path.contains("partNumber=1&");
+        if takes_back(asked) && refused == 0 {
+            refused += 1;
+            reached.send(()).unwrap();
+            return Fault::Status(500);
+        }
+        match is_part {
+            true => Fault::Status(500),
+            false => Fault::None,
+        }
+    });
+    let name = load("1");
+    tokio::select! {
+        biased;
+        _ = reaches.recv() => {}
+        loaded = sink.load(&name, BatchStream::of(batch.schema(), vec![batch])) => panic!("{loaded:?}"),
+    }
+    let mut taken_back = 0;
+    while taken_back < 2 {
+        taken_back += server.asked().iter().filter(|asked| takes_back(asked)).count();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_too_large_for_one_request_is_put_in_several_and_is_one() {
     on_each(async |place| {
         let bucket = place.bucket("lake");

@@ -8,7 +8,7 @@ use flowkit_etl::arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, 
 use flowkit_etl::sink::{DatasetSink, FileSink, LoadId, Mode, Sink, SqlSink};
 use flowkit_etl::source::{DatasetSource, Source, SqlSource};
 use flowkit_etl::sql::Database;
-use flowkit_etl::{BatchStream, Error, ErrorKind, Result, Value};
+use flowkit_etl::{BatchStream, Error, ErrorKind, Result, Since, Value};
 use futures::StreamExt;
 
 use crate::databases::servers::{Kind, Place, on, on_each};
@@ -342,4 +342,14 @@ async fn rows_that_do_not_come_in_the_order_of_their_cursor_are_refused() {
         .unwrap();
     let error = sink.load(&load("c"), rows).await.unwrap_err();
     assert!(error.to_string().contains("order of `number`"), "{error}");
+}
+
+#[tokio::test]
+async fn texts_may_come_after_a_number_where_a_column_has_one_type() {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["a1", "a2"]));
+    let batch = RecordBatch::try_from_iter([("id", texts)]).unwrap();
+    let rows = BatchStream::of(batch.schema(), vec![batch])
+        .following("id", Since::after("c", 0.into()))
+        .unwrap();
+    assert_eq!(rows.collect_batches().await.unwrap().len(), 1);
 }

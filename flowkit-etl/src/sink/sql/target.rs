@@ -194,7 +194,7 @@ impl Target {
             return self.merge(session, batches).await;
         }
         let into = Destination {
-            table: self.table.clone(),
+            table: self.name.clone(),
             columns: self.columns.clone(),
             on_conflict: self.on_conflict(),
         };
@@ -235,7 +235,7 @@ impl Target {
             .execute(&format!("ALTER TABLE {STAGE} ADD COLUMN {ORDER} BIGSERIAL"), &[])
             .await?;
         let into = Destination {
-            table: format!("pg_temp.{STAGE}"),
+            table: TableName::new(&format!("pg_temp.{STAGE}"))?,
             columns: self.columns.clone(),
             on_conflict: String::new(),
         };

@@ -13,7 +13,10 @@ impl PostgresSession {
     /// If it does not come to its end, the connection is in the middle of something, and must be dropped.
     pub(super) async fn copy(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {
         let columns = Dialect::Postgres.list(&into.columns);
-        let statement = format!("COPY {} ({columns}) FROM STDIN", into.table);
+        let statement = format!(
+            "COPY {} ({columns}) FROM STDIN",
+            into.table.quoted(crate::sql::Dialect::Postgres)
+        );
         let database = self.database.clone();
         let failed = |error: sqlx::Error| {
             let place = place_of(&error);

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteArguments;
 
 use super::times;
 use crate::error::{Error, ErrorKind, Result};
+use crate::exact;
 use crate::sql::columns;
 use crate::sql::plain::Plain;
 use crate::text::cut;
@@ -19,6 +20,8 @@ pub(super) struct Target {
     pub(super) name: String,
     /// As what it is read; nothing, if its values are read as what they are.
     pub(super) declared: Option<DataType>,
+    /// Whether it makes numbers of texts that look like some.
+    pub(super) makes_numbers: bool,
 }
 
 /// A value, as SQLite takes it.
@@ -71,11 +74,14 @@ impl Target {
         // Such a column takes all of these.
         let is_of_it = matches!(
             (column, &self.declared),
+            (Plain::Text(_), None) if !self.makes_numbers
+        ) || matches!(
+            (column, &self.declared),
             (
                 Plain::Boolean(_),
                 Some(Arrow::Boolean | Arrow::Int64 | Arrow::Utf8)
             ) | (Plain::Integer(_), None | Some(Arrow::Int64 | Arrow::Utf8))
-                | (Plain::Text(_), None | Some(Arrow::Utf8 | Arrow::Binary))
+                | (Plain::Text(_), Some(Arrow::Utf8 | Arrow::Binary))
                 | (Plain::Bytes(_), None | Some(Arrow::Binary))
                 | (Plain::Date(_), None | Some(Arrow::Date32 | Arrow::Utf8))
                 | (Plain::Time(_), None | Some(Arrow::Time64(_) | Arrow::Utf8))
@@ -91,7 +97,14 @@ impl Target {
             return Ok(());
         };
         match &self.declared {
-            Some(declared) if !given.fits(declared) => Err(self.misfit(&given, declared)),
+            Some(declared) if !given.fits(declared) => {
+                let reason = format!("which the table declares as one that is read as {declared}");
+                Err(self.misfit(&given, &reason))
+            }
+            None if self.makes_numbers && !given.is_kept_as_numeric() => Err(self.misfit(
+                &given,
+                "whose type makes another number, or less than a text, of it",
+            )),
             _ => Ok(()),
         }
     }
@@ -138,7 +151,7 @@ impl Target {
         Error::new(ErrorKind::Schema, message)
     }
 
-    fn misfit(&self, given: &Given<'_>, declared: &DataType) -> Error {
+    fn misfit(&self, given: &Given<'_>, reason: &str) -> Error {
         let what = match given {
             Given::Integer(number) => format!("the number {number}"),
             Given::Number(number) => format!("the number {number:?}"),
@@ -146,7 +159,7 @@ impl Target {
             Given::Bytes => "bytes".to_owned(),
         };
         let message = format!(
-            "a row has {what} for the column `{}`, which the table declares as one that is read as {declared}: cast it, or load it into a column of another type",
+            "a row has {what} for the column `{}`, {reason}: cast it, or load it into a column of another type",
             self.name
         );
         Error::new(ErrorKind::Rejected, message)
@@ -162,12 +175,20 @@ impl Given<'_> {
             (DataType::Boolean, given) => given.whole().is_some_and(|number| columns::truth(number).is_ok()),
             (DataType::Int64, given) => given.whole().is_some(),
             (DataType::Float64, Given::Number(_)) => true,
-            (DataType::Float64, Given::Integer(number)) => is_exact(*number),
+            (DataType::Float64, Given::Integer(number)) => exact::is_float(*number),
             (DataType::Float64, Given::Text(text)) => is_number(text),
             (DataType::Date32, Given::Text(text)) => times::day(text).is_ok(),
             (DataType::Time64(_), Given::Text(text)) => times::time_of_day(text).is_ok(),
             (DataType::Timestamp(..), Given::Text(text)) => times::time(text).is_ok(),
             _ => false,
+        }
+    }
+
+    /// Whether a column that makes numbers of texts leaves it what it is.
+    fn is_kept_as_numeric(&self) -> bool {
+        match self {
+            Self::Text(text) => exact::is_kept_as_numeric(text),
+            _ => true,
         }
     }
 
@@ -183,20 +204,12 @@ impl Given<'_> {
     }
 }
 
-/// Whether there is such a number of 64 bits with a fraction.
-fn is_exact(number: i64) -> bool {
-    (number as f64) as i128 == i128::from(number)
-}
-
-/// Whether a text is a number, as SQLite reads one.
+/// Whether a text is a number, as SQLite reads one, which a column of numbers with a fraction keeps.
 fn is_number(text: &str) -> bool {
     let text = text.trim_ascii();
-    if let Ok(whole) = text.parse::<i64>() {
-        return is_exact(whole);
-    }
     // No word for one that is infinite, or none.
     let is_written = text
         .bytes()
         .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    is_written && text.parse::<f64>().is_ok_and(f64::is_finite)
+    is_written && exact::is_kept_as_float(text)
 }

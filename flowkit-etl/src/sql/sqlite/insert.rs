@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteArguments;
 use super::SqliteSession;
 use super::bind::{Target, bind};
 use crate::error::Result;
+use crate::sql::TableName;
 use crate::sql::database::PATIENCE;
 use crate::sql::plain;
 use crate::sql::session::{Destination, Read, Session as _};
@@ -35,14 +36,32 @@ impl SqliteSession {
     /// The columns that rows go into, and what the table declares them as.
     async fn targets(&mut self, into: &Destination) -> Result<Vec<Target>> {
         let columns = crate::sql::Dialect::Sqlite.list(&into.columns);
-        let read = Read::new(format!("SELECT {columns} FROM {}", into.table), Vec::new());
+        let table = into.table.quoted(crate::sql::Dialect::Sqlite);
+        let read = Read::new(format!("SELECT {columns} FROM {table}"), Vec::new());
         let declared = self.declared(&read).await;
         let declared = declared.map_err(|error| self.database.failed("load into", error))?;
-        let target = |(name, (_, declared)): (&String, (String, _))| Target {
+        let mut numeric = Vec::new();
+        if declared.iter().any(|(_, declared)| declared.is_none()) {
+            let named = self.of_any_type(&into.table).await;
+            numeric = named.map_err(|error| self.database.failed("load into", error))?;
+        }
+        let target = |(name, (_, declared)): (&String, (String, Option<_>))| Target {
             name: name.clone(),
+            makes_numbers: declared.is_none() && numeric.contains(name),
             declared,
         };
         Ok(into.columns.iter().zip(declared).map(target).collect())
+    }
+
+    /// The columns that are declared as something, whatever it is. Those of which it says nothing else make numbers of texts, but for `ANY` in a strict table.
+    async fn of_any_type(&mut self, table: &TableName) -> Result<Vec<String>, sqlx::Error> {
+        let mut parts = table.parts().iter().rev();
+        let statement = "SELECT name FROM pragma_table_info($1, $2) WHERE type <> '' AND NOT (UPPER(type) = 'ANY' AND \
+                         (SELECT MAX(strict) FROM pragma_table_list($1) WHERE schema = COALESCE($2, schema)))";
+        let query = sqlx::query_scalar(statement)
+            .bind(parts.next())
+            .bind(parts.next());
+        query.fetch_all(&mut self.connection).await
     }
 
     async fn insert_all(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {

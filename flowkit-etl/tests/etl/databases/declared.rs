@@ -61,9 +61,11 @@ fn values() -> Vec<ArrayRef> {
         Arc::new(arrow_array::TimestampMicrosecondArray::from(vec![1_359_973_800_123_456])),
         Arc::new(arrow_array::Decimal128Array::from(vec![123_450]).with_precision_and_scale(20, 4).unwrap()),
     ];
+    values.push(Arc::new(arrow_array::Decimal128Array::from(vec![1_234_567_890_123_456_789]).with_precision_and_scale(20, 2).unwrap()));
     for text in [
         "n/a", "", "1", "7", "1.5", "1e400", "inf", "NaN", "true", "2013", "2013-02-04", "soon", "10:30", "10:30:00+02:00",
-        "2013-02-04 10:30:00", "2013-02-04T10:30:00.1234567Z", "9007199254740993", "99999999999999999999",
+        "2013-02-04 10:30:00", "2013-02-04T10:30:00.1234567Z", "9007199254740993", "99999999999999999999", "9007199254740993.00",
+        "12345678901234567891", "12.50", "100000000000000000000",
     ] {
         values.push(Arc::new(arrow_array::StringArray::from(vec![text])));
     }
@@ -86,13 +88,24 @@ async fn a_value_is_read_from_the_column_that_it_went_into_or_was_refused() {
             "TIME",
             "DATETIME",
             "TIMESTAMP",
+            "NUMERIC",
+            "DECIMAL(20,2)",
+            "STRING",
+            "",
         ] {
             for value in values() {
                 let Some(back) = through(&database, declared, &value).await else {
                     continue;
                 };
                 assert!(back.len() == 1 && !back.is_null(0), "{declared} {value:?}");
-                if let (Some(went_in), Some(came_out)) = (number(&value), number(&back)) {
+                let (Some(went_in), Some(came_out)) = (written(&value), written(&back)) else {
+                    continue;
+                };
+                // Of a fraction it is enough that it is the nearest one.
+                if matches!(declared, "REAL" | "DOUBLE PRECISION") && went_in.contains('.') {
+                    let (went_in, came_out) = (went_in.parse::<f64>(), came_out.parse::<f64>());
+                    assert_eq!(went_in, came_out, "{declared} {value:?}");
+                } else {
                     assert_eq!(went_in, came_out, "{declared} {value:?}");
                 }
             }
@@ -101,17 +114,25 @@ async fn a_value_is_read_from_the_column_that_it_went_into_or_was_refused() {
     .await;
 }
 
-/// The number that a value is, of whatever type.
-fn number(value: &ArrayRef) -> Option<f64> {
-    let number = match value.data_type() {
-        DataType::Boolean => f64::from(u8::from(value.as_boolean().value(0))),
-        DataType::Int64 => value.as_primitive::<types::Int64Type>().value(0) as f64,
-        DataType::UInt64 => value.as_primitive::<types::UInt64Type>().value(0) as f64,
-        DataType::Float64 => value.as_primitive::<types::Float64Type>().value(0),
-        DataType::Utf8 => value.as_string::<i32>().value(0).parse().ok()?,
+/// All digits of the number that a value is, of whatever type, or its text.
+fn written(value: &ArrayRef) -> Option<String> {
+    let written = match value.data_type() {
+        DataType::Boolean => u8::from(value.as_boolean().value(0)).to_string(),
+        DataType::Int64 => value.as_primitive::<types::Int64Type>().value(0).to_string(),
+        DataType::UInt64 => value.as_primitive::<types::UInt64Type>().value(0).to_string(),
+        DataType::Float64 => value.as_primitive::<types::Float64Type>().value(0).to_string(),
+        DataType::Decimal128(..) => value.as_primitive::<types::Decimal128Type>().value_as_string(0),
+        DataType::Utf8 => match value.as_string::<i32>().value(0) {
+            // As a number with a fraction is written where it becomes a text.
+            "1e300" => 1e300_f64.to_string(),
+            text => text.to_owned(),
+        },
         _ => return None,
     };
-    number.is_finite().then_some(number)
+    // A number is the same without zeros at the end of its fraction.
+    let number = written.trim_end_matches('0').trim_end_matches('.');
+    let is_number = written.contains('.') && written.parse::<f64>().is_ok();
+    Some(if is_number { number.to_owned() } else { written })
 }
 
 #[tokio::test]
@@ -120,6 +141,10 @@ async fn what_a_column_cannot_have_is_refused_and_what_it_can_is_not() {
         let text = |text: &str| -> ArrayRef { Arc::new(arrow_array::StringArray::from(vec![text])) };
         let number = |number: f64| -> ArrayRef { Arc::new(arrow_array::Float64Array::from(vec![number])) };
         let whole = |number: i64| -> ArrayRef { Arc::new(arrow_array::Int64Array::from(vec![number])) };
+        let decimal = |hundredths: i128| -> ArrayRef {
+            let number = arrow_array::Decimal128Array::from(vec![hundredths]);
+            Arc::new(number.with_precision_and_scale(20, 2).unwrap())
+        };
         for (declared, value, fits) in [
             ("REAL", text("n/a"), false),
             ("REAL", text("1.5"), true),
@@ -146,6 +171,15 @@ async fn what_a_column_cannot_have_is_refused_and_what_it_can_is_not() {
             ),
             ("TEXT", whole(1), true),
             ("BLOB", whole(1), false),
+            ("REAL", text("9007199254740993.00"), false),
+            ("REAL", text("12345678901234567891"), false),
+            ("NUMERIC", text("12345678901234567.89"), false),
+            ("DECIMAL(20,2)", decimal(1_234_567_890_123_456_789), false),
+            ("DECIMAL(20,2)", decimal(1250), true),
+            ("STRING", text("01234"), false),
+            ("STRING", text("1e3"), false),
+            ("STRING", text("soon"), true),
+            ("", text("01234"), true),
         ] {
             let back = through(&database, declared, &value).await;
             assert_eq!(back.is_some(), fits, "{declared} {value:?}");
@@ -168,6 +202,24 @@ async fn a_time_of_the_day_with_a_zone_is_told() {
         assert_eq!(error.kind(), ErrorKind::Schema, "{error:?}");
         let expected = "row 1 of the result has a time of the day with a zone (\"10:30:00+02:00\")";
         assert!(error.to_string().starts_with(expected), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_column_of_any_type_in_a_strict_table_takes_texts_as_they_are() {
+    on(Kind::Sqlite, |Place { database, .. }| async move {
+        let text: ArrayRef = Arc::new(arrow_array::StringArray::from(vec!["01234"]));
+        let batch = RecordBatch::try_from_iter([("value", text)]).unwrap();
+        for (table, strict, fits) in [("strict", "STRICT", true), ("loose", "", false)] {
+            let statement = format!("CREATE TABLE {table} (value ANY) {strict}");
+            database.execute(&statement, &[]).await.unwrap();
+            let batches = BatchStream::of(batch.schema(), vec![batch.clone()]);
+            // Also where the table is named with its schema.
+            let sink = SqlSink::new(&database, format!("main.{table}"));
+            let loaded = sink.load(&load("1"), batches).await;
+            assert_eq!(loaded.is_ok(), fits, "{table}: {loaded:?}");
+        }
     })
     .await;
 }

@@ -6,7 +6,7 @@ use flowkit_etl::source::{Source, SqlSource};
 use flowkit_etl::sql::{Database, Model, ModelTest, build_models};
 
 use crate::databases::count;
-use crate::databases::servers::{Kind, Place, on, on_each};
+use crate::databases::servers::{Kind, Place, on_each};
 use crate::plants::{plants, stream};
 
 async fn loaded(database: &Database, rows: i64) {
@@ -132,16 +132,17 @@ async fn builds_of_one_model_at_a_time_are_each_a_whole_one() {
 
 #[tokio::test]
 async fn a_model_that_was_a_view_is_a_table_from_then_on() {
-    on(Kind::MySql, |Place { database, .. }| async move {
+    on_each(|Place { kind, database, .. }| async move {
         loaded(&database, 70).await;
         let query = "SELECT day, plant FROM raw";
         Model::view("days", query).build(&database).await.unwrap();
         for expected in [70, 80] {
             let report = Model::table("days", query).build(&database).await.unwrap();
-            assert_eq!(report.rows, expected);
+            assert_eq!(report.rows, expected, "{kind:?}");
             assert_eq!(
                 count(&database, "SELECT COUNT(*) FROM days").await,
-                expected as i64
+                expected as i64,
+                "{kind:?}"
             );
             loaded(&database, 10).await;
         }
@@ -151,15 +152,12 @@ async fn a_model_that_was_a_view_is_a_table_from_then_on() {
 
 #[tokio::test]
 async fn a_table_in_place_of_a_view_takes_no_rows_from_what_that_shows() {
-    on(Kind::Postgres, |Place { database, .. }| async move {
+    on_each(|Place { database, .. }| async move {
         loaded(&database, 70).await;
         let query = "SELECT day, plant FROM raw";
         Model::view("days", query).build(&database).await.unwrap();
-        let error = Model::table("days", query).build(&database).await.unwrap_err();
-        assert!(format!("{error:#}").contains("is not a table"), "{error:?}");
-        assert_eq!(count(&database, "SELECT COUNT(*) FROM raw").await, 70);
-        database.execute("DROP VIEW days", &[]).await.unwrap();
         Model::table("days", query).build(&database).await.unwrap();
+        assert_eq!(count(&database, "SELECT COUNT(*) FROM raw").await, 70);
     })
     .await;
 }
