@@ -9,6 +9,8 @@ mod bytes;
 #[cfg(feature = "csv")]
 pub(crate) mod csv;
 #[cfg(feature = "csv")]
+mod csv_records;
+#[cfg(feature = "csv")]
 mod csv_times;
 #[cfg(feature = "files")]
 mod dataset;

@@ -2,21 +2,20 @@
 //!
 //! Plain data behind the scope's lock. It knows no clock, no tokio and no user type.
 
+mod extra;
 mod name;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use flowkit_cache::CacheKey;
-
+pub(crate) use self::extra::{Extra, FailedAttempt};
 pub(crate) use self::name::Name;
 use crate::clock::Stamp;
 use crate::definition::Definition;
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
-use crate::journaling::CallRecord;
 use crate::state::State;
 use crate::waits::Waits;
 
@@ -132,67 +131,6 @@ pub(crate) struct NewEdge {
     pub(crate) parameter: Option<&'static str>,
     /// The flow run that it comes from, if it is another one.
     pub(crate) foreign: Option<Weak<Scope>>,
-}
-
-/// What not every run has. A run that is served from the cache has it, so what few others have is apart.
-#[derive(Debug, Default)]
-pub(crate) struct Extra {
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) error: Option<Error>,
-    pub(crate) cache_key: Option<CacheKey>,
-    /// The task run whose value was served from the cache.
-    pub(crate) origin: Option<TaskRunId>,
-    /// What the journal has of it beside.
-    pub(crate) call: Option<Arc<CallRecord>>,
-    rare: Option<Box<Rare>>,
-}
-
-/// What only few runs have.
-#[derive(Debug)]
-pub(crate) struct Rare {
-    pub(crate) tags: Vec<Arc<str>>,
-    /// Why a cached task ran without its cache.
-    pub(crate) uncached: Option<Arc<str>>,
-    /// Why a cached task ran although the cache had something, or may have had.
-    pub(crate) missed: Option<&'static str>,
-    /// The attempts that failed and were followed by another.
-    pub(crate) failed_attempts: Vec<FailedAttempt>,
-    /// What hooks did that failed.
-    pub(crate) hook_failures: Vec<Box<str>>,
-}
-
-impl Rare {
-    const NOTHING: Self = Self {
-        tags: Vec::new(),
-        uncached: None,
-        missed: None,
-        failed_attempts: Vec::new(),
-        hook_failures: Vec::new(),
-    };
-}
-
-impl Extra {
-    pub(crate) fn rare(&self) -> &Rare {
-        static NOTHING: Rare = Rare::NOTHING;
-        self.rare.as_deref().unwrap_or(&NOTHING)
-    }
-
-    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Box::new(Rare::NOTHING))
-    }
-
-    /// Whether there is nothing but what the cache knows.
-    fn is_of_cache_only(&self) -> bool {
-        self.name.is_none() && self.error.is_none() && self.call.is_none() && self.rare.is_none()
-    }
-}
-
-/// An attempt that was followed by another.
-#[derive(Debug, Clone)]
-pub(crate) struct FailedAttempt {
-    pub(crate) started: Stamp,
-    pub(crate) ended: Stamp,
-    pub(crate) error: Error,
 }
 
 #[derive(Default)]
@@ -468,6 +406,8 @@ impl Graph {
 
 #[cfg(test)]
 mod tests {
+    use flowkit_cache::CacheKey;
+
     use super::*;
     use crate::definition::Place;
     use crate::options::TaskOptions;

@@ -37,6 +37,7 @@ impl Digits {
     }
 
     /// Whether a number that is written with so many digits after its first one has these.
+    #[cfg(any(feature = "sql", feature = "validation"))]
     pub(super) fn are_those_of(&self, written: impl FnOnce(usize) -> String) -> bool {
         // No float has more digits.
         match u16::try_from(self.count().saturating_sub(1)) {
