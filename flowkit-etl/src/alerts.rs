@@ -126,7 +126,7 @@ impl Alerts {
         self.shared.records.all()
     }
 
-    /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up; with [a file](AlertsBuilder::keep_in), it waits for the next process, which delivers it, unless somebody has it: who, only this process knows, so that it counts as delivered.
+    /// Takes no more, and waits until what is outstanding was delivered or given up, for so long at most. What is left then is given up; with [a file](AlertsBuilder::keep_in), it waits for the next process, which goes on with what [attempts](Delivery::attempts) are left, unless somebody has it: who, only this process knows, so that it counts as delivered.
     ///
     /// Returns the alerts that were not delivered, of all that are remembered or were waiting, those that wait still among them. It is called after the runtime was shut down, so that the last runs are alerted of, too.
     pub async fn shutdown(&self, at_most: Duration) -> Vec<AlertRecord> {
@@ -208,7 +208,7 @@ impl AlertsBuilder {
     ///
     /// # Errors
     /// When there is no channel, one cannot deliver as it is described, two have one name, a rule names one that is not there or says what is for other rules, or no tokio runtime is here;
-    /// with [a file](Self::keep_in), when that cannot be read or written as a whole (the disk may be full), or another process has it.
+    /// with [a file](Self::keep_in), when that cannot be read or written as a whole (the disk may be full), another process has it, or it has no records of alerts and something else.
     pub fn start(self) -> Result<Alerts> {
         let tokio = Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Options, "alerts are started within a tokio runtime").because(error)

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -328,8 +328,8 @@ impl Drop for KeepingAll {
 pub(crate) struct Sieve {
     tolerance: Tolerance,
     rejects: Rejects,
-    /// How many who took all had given up when it began.
-    given_up: u64,
+    /// How many who took all had given up when it looked at its first record.
+    given_up: Arc<OnceLock<u64>>,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -340,7 +340,7 @@ impl Sieve {
         Self {
             tolerance,
             rejects: rejects.clone(),
-            given_up: rejects.lock().given_up,
+            given_up: Arc::default(),
             counts: Arc::default(),
         }
     }
@@ -350,13 +350,19 @@ impl Sieve {
     }
 
     pub(crate) fn accept(&self, records: u64) {
+        self.begun();
         self.lock().records += records;
         self.rejects.accept(records);
     }
 
     pub(crate) fn reject(&self, reject: Reject) {
         self.lock().reject(&reject);
-        self.rejects.reject_of(Some(self.given_up), reject);
+        self.rejects.reject_of(Some(self.begun()), reject);
+    }
+
+    /// How many had given up when this began to read.
+    fn begun(&self) -> u64 {
+        *self.given_up.get_or_init(|| self.rejects.lock().given_up)
     }
 
     pub(crate) fn judge(&self) -> Result<()> {

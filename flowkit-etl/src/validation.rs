@@ -138,7 +138,7 @@ impl Validation {
     }
 
     /// By the columns that there are to be. What comes is coerced: columns are found by name, numbers and texts become what is expected where that loses nothing, a
-    /// column that is missing is filled with missing values if it may have them, and others are left out. A record with a value that cannot be coerced is bad.
+    /// column that is missing is filled with missing values if it may have them, and others are left out. A record with a value that cannot be coerced is bad. A number is no day and no time, since it does not say of which unit: cast it before, by `map_batches` or a query.
     ///
     /// A text that says more than the type holds is lost: a day with a time as a day, a third decimal where there are two, more digits than a float of 32 bits has. Only a text with a fraction may be
     /// the float of 64 bits that is nearest to it. Times without a zone are UTC where one is expected, or comes; so are days, and a moment is a day where it is the beginning of one in UTC. A text that

@@ -125,7 +125,9 @@ impl Line {
         clock: Arc<dyn Clock>,
     ) -> Self {
         // There is room for what earlier processes left.
-        let (alerts, received) = mpsc::channel(WAITING + MOST_LEFT);
+        let waiting = records.waiting();
+        let left = waiting.iter().filter(|(_, record, _)| record.channel == name);
+        let (alerts, received) = mpsc::channel(WAITING + left.count().min(MOST_LEFT));
         let after_loss = delivery.longest_delay;
         let worker = Worker {
             name: name.clone(),
@@ -222,6 +224,7 @@ pub(super) fn go_on(lines: &[Line], records: &Records, now: SystemTime) {
                 continue;
             }
         };
+        tracing::error!(target: "flowkit_etl", channel = record.channel, alert = %record.alert, why = why.as_deref(), "an alert that an earlier process left is not sent any more");
         records.change(number, |record| {
             record.error = why.or(record.error.take());
             record.give_up(now);
@@ -321,14 +324,13 @@ impl Worker {
 
     /// Tries until it is delivered or given up. Whether anybody has it then.
     async fn deliver(&self, number: u64, alert: &Alert) -> bool {
-        let tried = self.records.attempts(number);
+        let (tried, why) = self.records.tried(number);
         if tried >= self.delivery.attempts {
-            self.give_up(
-                number,
-                alert,
-                "the program ended during the last attempt".to_owned(),
-                false,
-            );
+            let mut said = "the program ended during the last attempt that there was to be".to_owned();
+            if let Some(why) = why {
+                said.push_str(&format!("; before that, {why}"));
+            }
+            self.give_up(number, alert, said, false);
             return false;
         }
         let mut delays = self.delivery.delays().skip(tried as usize);

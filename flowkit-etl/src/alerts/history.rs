@@ -80,6 +80,10 @@ impl Remembered {
             quiet,
         }
     }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.quiet.is_empty()
+    }
 }
 
 /// The file, which one process at a time writes.
@@ -116,6 +120,13 @@ impl History {
             text => text.map_err(failed)?,
         };
         let remembered = Remembered::of(&text, &path);
+        if !text.trim_ascii().is_empty() && remembered.is_empty() {
+            let message = format!(
+                "{} has no records of alerts: name a file of their own",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Format, message));
+        }
         let history = Self {
             path,
             file: None,

@@ -236,10 +236,11 @@ impl Records {
         waiting
     }
 
-    /// How often an alert was tried.
-    pub(super) fn attempts(&self, number: u64) -> u32 {
+    /// How often an alert was tried, and why that failed.
+    pub(super) fn tried(&self, number: u64) -> (u32, Option<String>) {
         let kept = self.lock();
-        kept.records.get(&number).map_or(0, |(record, _)| record.attempts)
+        let record = kept.records.get(&number).map(|(record, _)| record);
+        record.map_or((0, None), |record| (record.attempts, record.error.clone()))
     }
 
     /// Since when a flow has not succeeded: as it is remembered, or else since now.

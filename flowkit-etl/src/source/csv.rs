@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, FutureExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reject::{Rejects, Sieve, Tolerance};
-use crate::source::csv_records::{CsvFormat, csv_reader};
+use crate::source::csv_records::{CsvFormat, csv_reader, never_closed};
 use crate::source::files::{self, FileBatches};
 use crate::source::text::{self, Setting, TextReader};
 use crate::source::{Input, Location, Source};
@@ -181,6 +181,13 @@ impl Head {
                 format!("{origin} is empty, where it should at least have a header"),
             ));
         }
+        let end = usize::try_from(header.position().byte()).unwrap_or(text.len());
+        if end == text.len() && never_closed(source.delimiter, &text).is_some() {
+            let message = format!(
+                "{origin} line 1: a quote is opened in the header and never closed: is the file whole?"
+            );
+            return Err(Error::new(ErrorKind::Format, message));
+        }
         let names: Vec<String> = names.iter().map(str::to_owned).collect();
         let mut seen = HashSet::new();
         if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
@@ -189,7 +196,6 @@ impl Head {
                 format!("{origin} has two columns named `{name}`"),
             ));
         }
-        let end = usize::try_from(header.position().byte()).unwrap_or(text.len());
         let lines = memchr::memchr_iter(b'\n', text.get(..end).unwrap_or_default()).count() as u64;
         text.drain(..end);
         Ok(Self {

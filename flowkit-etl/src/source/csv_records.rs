@@ -24,6 +24,19 @@ pub(super) fn csv_reader<R: Read>(delimiter: u8, text: R) -> ::csv::Reader<R> {
         .from_reader(text)
 }
 
+/// If a text ends within a quote: on which line after its first the record begins.
+pub(super) fn never_closed(delimiter: u8, text: &[u8]) -> Option<u64> {
+    memchr::memchr(b'"', text)?;
+    // A record behind the text is one of its own, unless a quote swallows it.
+    let mut reader = csv_reader(delimiter, text.chain(&b"\nx\n"[..]));
+    let (mut record, mut line, mut is_closed) = (::csv::ByteRecord::new(), 0, true);
+    while reader.read_byte_record(&mut record).unwrap_or(false) {
+        line = record.position().map_or(line, ::csv::Position::line);
+        is_closed = record.len() == 1 && record.get(0) == Some(b"x");
+    }
+    (!is_closed).then(|| line.saturating_sub(1))
+}
+
 /// How the records of one file are decoded.
 pub(super) struct CsvFormat {
     /// Every column of the file, in its order.
@@ -91,15 +104,7 @@ impl TextFormat for CsvFormat {
     }
 
     fn never_closed(&self, text: &[u8]) -> Option<u64> {
-        memchr::memchr(b'"', text)?;
-        // A record behind the text is one of its own, unless a quote swallows it.
-        let mut reader = csv_reader(self.delimiter, text.chain(&b"\nx\n"[..]));
-        let (mut record, mut line, mut is_closed) = (::csv::ByteRecord::new(), 0, true);
-        while reader.read_byte_record(&mut record).unwrap_or(false) {
-            line = record.position().map_or(line, ::csv::Position::line);
-            is_closed = record.len() == 1 && record.get(0) == Some(b"x");
-        }
-        (!is_closed).then(|| line.saturating_sub(1))
+        never_closed(self.delimiter, text)
     }
 
     fn violations(&self, record: &str) -> Vec<Violation> {

@@ -152,7 +152,7 @@ impl JsonLinesSource {
             return Err(Error::new(
                 ErrorKind::Format,
                 format!(
-                    "no line of {file} is a JSON object with members: of a list, or of objects over several lines, `jq -c '.[]?'` makes one object a line"
+                    "no line of {file} is a JSON object with members: where it may have no records, {GIVE_SCHEMA}; of a list, or of objects over several lines, `jq -c '.[]?'` makes one object a line"
                 ),
             ));
         }

@@ -298,6 +298,14 @@ async fn a_quote_that_is_never_closed_is_an_error_and_no_record_whatever_is_tole
             assert!(error.to_string().contains(&told), "{error}");
         }
     }
+    let (_directory, path) = file("plant,\"note\na,1\nb,2\n");
+    let error = CsvSource::new(&path).open().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("opened in the header and never closed"),
+        "{error}"
+    );
     for text in [
         "plant,note\na,5\" high\n",
         "plant,note\n\"a\",\"1\"",

@@ -61,6 +61,20 @@ pub(super) fn written(path: &Path) -> Vec<AlertRecord> {
     last.into_values().collect()
 }
 
+#[tokio::test]
+async fn a_file_of_something_else_is_not_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("precious.csv");
+    std::fs::write(&path, "plant,height\na,1.5\n").unwrap();
+    let alerts = Alerts::builder()
+        .rule(Rule::run_failed())
+        .channel("chat", channel(true));
+    let error = alerts.keep_in(&path).start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert!(error.to_string().contains("name a file of their own"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "plant,height\na,1.5\n");
+}
+
 #[test]
 fn what_was_not_delivered_when_a_process_died_is_known_to_the_next_one_and_delivered() {
     let directory = tempfile::tempdir().unwrap();
