@@ -76,7 +76,8 @@ fn of_postgres(code: &str) -> ErrorKind {
         "42501" => ErrorKind::Access,
         "53100" => ErrorKind::Full,
         "40001" | "40P01" | "55P03" => ErrorKind::Unavailable,
-        "42601" | "42P10" => ErrorKind::Options,
+        // That parameters are missing is no trouble with the connection.
+        "42601" | "42P10" | "08P01" => ErrorKind::Options,
         _ => match code.get(..2).unwrap_or_default() {
             "08" | "53" | "57" => ErrorKind::Unavailable,
             "28" => ErrorKind::Access,

@@ -42,10 +42,14 @@ impl MySqlSession {
         Ok(self)
     }
 
-    async fn described(&mut self, statement: &str) -> Result<Vec<MySqlColumn>, sqlx::Error> {
+    /// The columns of a statement, and how many parameters it has.
+    async fn described(&mut self, statement: &str) -> Result<(Vec<MySqlColumn>, usize), sqlx::Error> {
         let statement = AssertSqlSafe(statement).into_sql_str();
         let statement = self.connection.prepare(statement).await?;
-        Ok(statement.columns().to_vec())
+        let asked = statement
+            .parameters()
+            .map_or(0, |asked| asked.either(<[_]>::len, |count| count));
+        Ok((statement.columns().to_vec(), asked))
     }
 
     /// How many digits the exact numbers among columns have: what the types of a result do not say, their tables do.
@@ -103,7 +107,7 @@ impl Session for MySqlSession {
     fn columns<'a>(&'a mut self, statement: &'a str) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let described = self.described(statement).await;
-            let described = described.map_err(|error| self.database.failed("look into", error))?;
+            let (described, _) = described.map_err(|error| self.database.failed("look into", error))?;
             Ok(described.iter().map(|column| column.name().to_owned()).collect())
         }
         .boxed()
@@ -117,7 +121,7 @@ impl Session for MySqlSession {
         async move {
             let database = self.database.clone();
             let failed = |error| database.failed("look into", error);
-            let described = self.described(&read.statement).await.map_err(failed)?;
+            let (described, _) = self.described(&read.statement).await.map_err(failed)?;
             let Some(column) = described.first() else {
                 return Ok(None);
             };
@@ -137,7 +141,8 @@ impl Session for MySqlSession {
         async move {
             let database = self.database.clone();
             let failed = move |error| database.failed("read from", error);
-            let described = self.described(&read.statement).await.map_err(&failed)?;
+            let (described, parameters) = self.described(&read.statement).await.map_err(&failed)?;
+            session::bound(parameters, &read.values)?;
             let mut known = self.digits(&described).await.map_err(&failed)?;
             known.extend(numbers(&described, read));
             let schema = columns::described(&described, known, data_type)?;

@@ -5,12 +5,25 @@ use arrow_schema::SchemaRef;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, TryStreamExt};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::sql::Dialect;
 use crate::sql::TableName;
 use crate::stream::BatchStream;
 use crate::value::Value;
+
+/// Refuses parameters that are too few or too many for a statement: databases take one that is missing for nothing, or say something else.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn bound(asked: usize, values: &[Value]) -> Result<()> {
+    if asked == values.len() {
+        return Ok(());
+    }
+    let message = format!(
+        "the statement asks for {asked} parameters, and {} are bound",
+        values.len()
+    );
+    Err(Error::new(ErrorKind::Options, message))
+}
 
 /// What is to be read.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "others know their types"))]

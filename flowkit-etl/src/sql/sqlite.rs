@@ -25,18 +25,23 @@ pub(crate) struct SqliteSession {
     database: Database,
 }
 
+/// A column, and what it was declared as.
+type Declared = (String, Option<DataType>);
+
 impl SqliteSession {
     pub(crate) fn new(connection: SqliteConnection, database: Database) -> Self {
         Self { connection, database }
     }
 
-    /// What a column was declared as; nothing, where it was not, as with expressions.
-    async fn declared(&mut self, read: &Read) -> Result<Vec<(String, Option<DataType>)>, sqlx::Error> {
+    /// What a column was declared as; nothing, where it was not, as with expressions. And how many parameters the statement has.
+    async fn declared(&mut self, read: &Read) -> Result<(Vec<Declared>, usize), sqlx::Error> {
         let statement = AssertSqlSafe(read.statement.as_str());
         let statement = self
             .connection
             .prepare(sqlx::SqlSafeStr::into_sql_str(statement))
             .await?;
+        let asked = statement.parameters();
+        let asked = asked.map_or(0, |asked| asked.either(<[_]>::len, |count| count));
         let declared = statement.columns().iter().map(|column| {
             let data_type = match column.type_info().name() {
                 "BOOLEAN" => Some(DataType::Boolean),
@@ -51,7 +56,7 @@ impl SqliteSession {
             };
             (column.name().to_owned(), data_type)
         });
-        Ok(declared.collect())
+        Ok((declared.collect(), asked))
     }
 }
 
@@ -69,7 +74,7 @@ impl Session for SqliteSession {
     fn columns<'a>(&'a mut self, statement: &'a str) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
             let declared = self.declared(&Read::new(statement, Vec::new())).await;
-            let declared = declared.map_err(|error| self.database.failed("look into", error))?;
+            let (declared, _) = declared.map_err(|error| self.database.failed("look into", error))?;
             Ok(declared.into_iter().map(|(name, _)| name).collect())
         }
         .boxed()
@@ -79,7 +84,8 @@ impl Session for SqliteSession {
         async move {
             let database = self.database.clone();
             let failed = move |error| database.failed("read from", error);
-            let declared = self.declared(read).await.map_err(&failed)?;
+            let (declared, parameters) = self.declared(read).await.map_err(&failed)?;
+            session::bound(parameters, &read.values)?;
             let query = sqlx::query_with::<Sqlite, _>(
                 AssertSqlSafe(read.statement.clone()),
                 arguments(&read.values)?,

@@ -39,7 +39,7 @@ impl SqliteSession {
         let table = into.table.quoted(crate::sql::Dialect::Sqlite);
         let read = Read::new(format!("SELECT {columns} FROM {table}"), Vec::new());
         let declared = self.declared(&read).await;
-        let declared = declared.map_err(|error| self.database.failed("load into", error))?;
+        let (declared, _) = declared.map_err(|error| self.database.failed("load into", error))?;
         let mut numeric = Vec::new();
         if declared.iter().any(|(_, declared)| declared.is_none()) {
             let named = self.of_any_type(&into.table).await;

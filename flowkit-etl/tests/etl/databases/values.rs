@@ -275,6 +275,33 @@ async fn a_day_after_the_year_9999_is_kept_or_refused_but_never_lost() {
 }
 
 #[tokio::test]
+async fn parameters_that_are_missing_are_told_and_so_are_those_that_nobody_asks_for() {
+    on_each(|Place { kind, database, .. }| async move {
+        let place = if kind == Kind::Postgres { "$1" } else { "?" };
+        database
+            .execute("CREATE TABLE nothing (one INTEGER)", &[])
+            .await
+            .unwrap();
+        let query = format!("SELECT one FROM nothing WHERE one = {place}");
+        let missing = SqlSource::query(&database, &query);
+        let too_many = SqlSource::query(&database, &query).bind(2).bind(3);
+        for source in [missing, too_many] {
+            let read = match source.open().await {
+                Ok(batches) => batches.collect_batches().await.map(drop),
+                Err(error) => Err(error),
+            };
+            // PostgreSQL lets one say more types than it asks for.
+            if let Err(error) = read {
+                assert_eq!(error.kind(), ErrorKind::Options, "{kind:?}: {error:?}");
+            } else {
+                assert_eq!(kind, Kind::Postgres);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_number_that_is_none_is_kept_or_refused_but_never_lost() {
     on_each(|Place { kind, database, .. }| async move {
         let numbers: ArrayRef = Arc::new(arrow_array::Float64Array::from(vec![f64::NAN]));
