@@ -5,7 +5,9 @@ use arrow_schema::SchemaRef;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, TryStreamExt};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::error::{Error, ErrorKind};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::sql::Dialect;
 use crate::sql::TableName;
