@@ -279,10 +279,10 @@ async fn parameters_that_are_missing_are_told_and_so_are_those_that_nobody_asks_
     on_each(|Place { kind, database, .. }| async move {
         let place = if kind == Kind::Postgres { "$1" } else { "?" };
         database
-            .execute("CREATE TABLE nothing (one INTEGER)", &[])
+            .execute("CREATE TABLE counted (one INTEGER)", &[])
             .await
             .unwrap();
-        let query = format!("SELECT one FROM nothing WHERE one = {place}");
+        let query = format!("SELECT one FROM counted WHERE one = {place}");
         let missing = SqlSource::query(&database, &query);
         let too_many = SqlSource::query(&database, &query).bind(2).bind(3);
         for source in [missing, too_many] {
