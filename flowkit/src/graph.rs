@@ -2,14 +2,15 @@
 //!
 //! Plain data behind the scope's lock. It knows no clock, no tokio and no user type.
 
+mod control;
 mod extra;
 mod name;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
 
-pub(crate) use self::extra::{Extra, FailedAttempt};
+pub(crate) use self::control::{Cancel, Control};
+pub(crate) use self::extra::{Extra, FailedAttempt, Rare};
 pub(crate) use self::name::Name;
 use crate::clock::Stamp;
 use crate::definition::Definition;
@@ -48,35 +49,6 @@ impl Record {
             attempts: 0,
             started: Stamp::NEVER,
             ended: Stamp::NEVER,
-        }
-    }
-}
-
-/// How what a node has running is stopped.
-pub(crate) enum Control {
-    /// It need not be told: it finds out, if it ever waits.
-    None,
-    /// A submitted run that waits: it is woken, and finds that it was stopped.
-    Wake(Waker),
-    /// A fan-out.
-    FanOut(Weak<dyn Cancel>),
-}
-
-/// What can be told to stop.
-pub(crate) trait Cancel: Send + Sync {
-    fn cancel(&self);
-}
-
-impl Control {
-    pub(crate) fn cancel(self) {
-        match self {
-            Self::None => {}
-            Self::Wake(waker) => waker.wake(),
-            Self::FanOut(fan_out) => {
-                if let Some(fan_out) = fan_out.upgrade() {
-                    fan_out.cancel();
-                }
-            }
         }
     }
 }
@@ -261,11 +233,8 @@ impl Graph {
     /// The errors of all runs and their attempts.
     pub(crate) fn errors(&self) -> Vec<Error> {
         let of = |extra: &Extra| {
-            let attempts = extra
-                .rare()
-                .failed_attempts
-                .iter()
-                .map(|attempt| attempt.error.clone());
+            let attempts = Rare::of(Some(extra)).failed_attempts.iter();
+            let attempts = attempts.map(|attempt| attempt.error.clone());
             attempts.chain(extra.error.clone()).collect::<Vec<_>>()
         };
         let of_nodes = self.nodes.iter().filter_map(|node| node.extra.as_ref());
@@ -295,7 +264,8 @@ impl Graph {
 
     /// Forgets what the cache knows of an item that was served, and nothing shows: of a million of them that would be most of what is kept.
     pub(crate) fn forget_key(&mut self, place: NodeRef) {
-        if let Some(extra) = self.extras.get(&place)
+        if place.index().is_some()
+            && let Some(extra) = self.extras.get(&place)
             && extra.is_of_cache_only()
         {
             self.extras.remove(&place);

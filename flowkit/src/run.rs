@@ -14,7 +14,7 @@ pub use self::counts::Counts;
 use crate::clock::{Epoch, Stamp};
 use crate::engine::scope::{Scope, tags_of};
 use crate::error::Error;
-use crate::graph::{Edge, Extra, FailedAttempt, Graph, Name, NodeKind, Record};
+use crate::graph::{Edge, Extra, FailedAttempt, Graph, Name, NodeKind, Rare, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::render;
 use crate::rfc3339::{rfc3339, rfc3339_or_null};
@@ -377,8 +377,8 @@ fn hexadecimal<S: Serializer>(key: &Option<CacheKey>, serializer: S) -> Result<S
 }
 
 fn hook_failures(extra: Option<&Extra>) -> Vec<String> {
-    let failures = extra.map_or(&[][..], |extra| &extra.rare().hook_failures);
-    failures
+    Rare::of(extra)
+        .hook_failures
         .iter()
         .map(|failure| failure.clone().into_string())
         .collect()
@@ -439,9 +439,7 @@ impl Reader<'_> {
                 .map(|error| self.told.said(error)),
             cache_key: extra.and_then(|extra| extra.cache_key),
             origin: extra.and_then(|extra| extra.origin),
-            uncached: extra
-                .and_then(|extra| extra.rare().uncached.as_deref())
-                .map(str::to_owned),
+            uncached: Rare::of(extra).uncached.as_deref().map(str::to_owned),
             failed_attempts: self.failed_attempts(extra),
             hook_failures: hook_failures(extra),
             fan_out: match &node.kind {
@@ -456,7 +454,7 @@ impl Reader<'_> {
     }
 
     fn failed_attempts(&self, extra: Option<&Extra>) -> Vec<AttemptRecord> {
-        let failed = extra.map_or(&[][..], |extra| &extra.rare().failed_attempts);
+        let failed = &Rare::of(extra).failed_attempts;
         let record = |attempt: &FailedAttempt| AttemptRecord {
             started: self.epoch.wall_time(attempt.started),
             ended: self.epoch.wall_time(attempt.ended),

@@ -44,14 +44,15 @@ impl Rare {
         failed_attempts: Vec::new(),
         hook_failures: Vec::new(),
     };
+
+    /// That of a run, which is nothing of most.
+    pub(crate) fn of(extra: Option<&Extra>) -> &Self {
+        static NOTHING: Rare = Rare::NOTHING;
+        extra.and_then(|extra| extra.rare.as_deref()).unwrap_or(&NOTHING)
+    }
 }
 
 impl Extra {
-    pub(crate) fn rare(&self) -> &Rare {
-        static NOTHING: Rare = Rare::NOTHING;
-        self.rare.as_deref().unwrap_or(&NOTHING)
-    }
-
     pub(crate) fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_with(|| Box::new(Rare::NOTHING))
     }

@@ -14,7 +14,7 @@ use crate::context::RunContext;
 use crate::definition::Definition;
 use crate::engine::scope::Scope;
 use crate::error::Error;
-use crate::graph::{Edge, Extra, Graph, NodeKind};
+use crate::graph::{Edge, Graph, NodeKind, Rare};
 use crate::ids::NodeRef;
 use crate::state::State;
 use crate::told::said_by;
@@ -65,16 +65,8 @@ impl Scope {
             Some(_) => Some(NodeRef::node(place.node)),
             None => node.parent,
         };
-        let mut tags: Vec<String> = extra
-            .map(|extra| {
-                extra
-                    .rare()
-                    .tags
-                    .iter()
-                    .map(|tag| tag.as_ref().to_owned())
-                    .collect()
-            })
-            .unwrap_or_default();
+        let rare = Rare::of(extra);
+        let mut tags: Vec<String> = rare.tags.iter().map(|tag| tag.as_ref().to_owned()).collect();
         tags.sort_unstable();
         tags.dedup();
         Some(TaskRow {
@@ -98,9 +90,7 @@ impl Scope {
             inputs: call.map(|call| call.inputs.clone()).unwrap_or_default(),
             cache_key: extra.and_then(|extra| extra.cache_key).map(|key| *key.as_bytes()),
             origin: extra.and_then(|extra| Some(Arc::from(extra.origin?.to_string()))),
-            uncached: extra
-                .map(Extra::rare)
-                .and_then(|rare| rare.uncached.clone().or_else(|| rare.missed.map(Arc::from))),
+            uncached: rare.uncached.clone().or_else(|| rare.missed.map(Arc::from)),
             effect: call.map(|call| call.effect).unwrap_or_default(),
             result: call.and_then(|call| call.result.clone()),
         })

@@ -16,7 +16,7 @@ use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::graph::{Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Record};
+use crate::graph::{Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Rare, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::journaling::calls::Calls;
 use crate::journaling::replay::Resumed;
@@ -412,7 +412,7 @@ impl Scope {
 /// The tags of a run: those of its definition, its call and its surroundings.
 pub(crate) fn tags_of(graph: &Graph, place: NodeRef) -> Vec<String> {
     let declared = graph.node(place).map_or(&[][..], |node| node.definition.tags());
-    let own = graph.extra(place).map_or(&[][..], |extra| &extra.rare().tags);
+    let own = &Rare::of(graph.extra(place)).tags;
     sorted(declared, own)
 }
 
