@@ -125,9 +125,8 @@ impl Line {
         clock: Arc<dyn Clock>,
     ) -> Self {
         // There is room for what earlier processes left.
-        let waiting = records.waiting();
-        let left = waiting.iter().filter(|(_, record, _)| record.channel == name);
-        let (alerts, received) = mpsc::channel(WAITING + left.count().min(MOST_LEFT));
+        let left = records.waiting_for(&name).min(MOST_LEFT);
+        let (alerts, received) = mpsc::channel(WAITING + left);
         let after_loss = delivery.longest_delay;
         let worker = Worker {
             name: name.clone(),

@@ -236,6 +236,15 @@ impl Records {
         waiting
     }
 
+    /// How many alerts wait for a channel.
+    pub(super) fn waiting_for(&self, channel: &str) -> usize {
+        let kept = self.lock();
+        let records = kept.records.values().map(|(record, _)| record);
+        let waiting =
+            records.filter(|record| record.outcome == Outcome::Waiting && record.channel == channel);
+        waiting.count()
+    }
+
     /// How often an alert was tried, and why that failed.
     pub(super) fn tried(&self, number: u64) -> (u32, Option<String>) {
         let kept = self.lock();

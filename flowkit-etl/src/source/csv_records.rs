@@ -37,6 +37,15 @@ pub(super) fn never_closed(delimiter: u8, text: &[u8]) -> Option<u64> {
     (!is_closed).then(|| line.saturating_sub(1))
 }
 
+/// What decodes some columns of a file, so many records at a time.
+pub(super) fn decoder(of_file: SchemaRef, columns: Vec<usize>, delimiter: u8, rows: usize) -> Decoder {
+    ReaderBuilder::new(of_file)
+        .with_delimiter(delimiter)
+        .with_batch_size(rows)
+        .with_projection(columns)
+        .build_decoder()
+}
+
 /// How the records of one file are decoded.
 pub(super) struct CsvFormat {
     /// Every column of the file, in its order.
@@ -56,11 +65,8 @@ impl CsvFormat {
         let of_file = times
             .as_ref()
             .map_or_else(|| self.of_file.clone(), Times::widened);
-        let decoder = ReaderBuilder::new(exact::widened(&of_file))
-            .with_delimiter(self.delimiter)
-            .with_batch_size(rows)
-            .with_projection(projection.clone())
-            .build_decoder();
+        let columns = projection.clone();
+        let decoder = decoder(exact::widened(&of_file), columns, self.delimiter, rows);
         CsvDecoder {
             decoder,
             rows,

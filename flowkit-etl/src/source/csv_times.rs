@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_csv::ReaderBuilder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::exact::{self, Days};
+use crate::source::csv_records;
 
 /// Columns that are days or times, among others.
 pub(crate) struct Times {
@@ -88,11 +88,7 @@ pub(crate) fn read_again(
     text: &[u8],
     records: usize,
 ) -> Result<Option<RecordBatch>, ArrowError> {
-    let mut decoder = ReaderBuilder::new(of_file)
-        .with_delimiter(delimiter)
-        .with_batch_size(records.max(1))
-        .with_projection(columns)
-        .build_decoder();
+    let mut decoder = csv_records::decoder(of_file, columns, delimiter, records.max(1));
     if decoder.decode(text)? == text.len() && decoder.capacity() > 0 {
         decoder.decode(&[])?;
     }

@@ -46,10 +46,7 @@ impl MySqlSession {
     async fn described(&mut self, statement: &str) -> Result<(Vec<MySqlColumn>, usize), sqlx::Error> {
         let statement = AssertSqlSafe(statement).into_sql_str();
         let statement = self.connection.prepare(statement).await?;
-        let asked = statement
-            .parameters()
-            .map_or(0, |asked| asked.either(<[_]>::len, |count| count));
-        Ok((statement.columns().to_vec(), asked))
+        Ok((statement.columns().to_vec(), session::parameters_of(&statement)))
     }
 
     /// How many digits the exact numbers among columns have: what the types of a result do not say, their tables do.

@@ -14,6 +14,13 @@ use crate::sql::TableName;
 use crate::stream::BatchStream;
 use crate::value::Value;
 
+/// How many parameters a statement has that a database looked at.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) fn parameters_of(statement: &impl sqlx::Statement) -> usize {
+    let asked = statement.parameters();
+    asked.map_or(0, |asked| asked.either(<[_]>::len, |count| count))
+}
+
 /// Refuses parameters that are too few or too many for a statement: databases take one that is missing for nothing, or say something else.
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(crate) fn bound(asked: usize, values: &[Value]) -> Result<()> {

@@ -40,8 +40,7 @@ impl SqliteSession {
             .connection
             .prepare(sqlx::SqlSafeStr::into_sql_str(statement))
             .await?;
-        let asked = statement.parameters();
-        let asked = asked.map_or(0, |asked| asked.either(<[_]>::len, |count| count));
+        let asked = session::parameters_of(&statement);
         let declared = statement.columns().iter().map(|column| {
             let data_type = match column.type_info().name() {
                 "BOOLEAN" => Some(DataType::Boolean),

@@ -48,6 +48,15 @@ pub(super) fn outcomes(records: &[AlertRecord]) -> Vec<(&str, Outcome, u32)> {
         .collect()
 }
 
+/// Alerts of failures and of what is well again, on one channel.
+fn resolving(path: &Path, channel: Noted) -> AlertsBuilder {
+    let rule = Rule::run_failed().tell_resolved();
+    Alerts::builder()
+        .rule(rule)
+        .channel("noted", channel)
+        .keep_in(path)
+}
+
 /// What the file says of each alert at last.
 pub(super) fn written(path: &Path) -> Vec<AlertRecord> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -372,13 +381,7 @@ fn what_waits_at_a_shutdown_is_delivered_by_the_next_process() {
 fn that_an_alert_reached_some_is_known_to_the_next_process() {
     let directory = tempfile::tempdir().unwrap();
     let path = &directory.path().join("records.jsonl");
-    let alerts = |channel| {
-        let rule = Rule::run_failed().tell_resolved();
-        Alerts::builder()
-            .rule(rule)
-            .channel("noted", channel)
-            .keep_in(path)
-    };
+    let alerts = |channel| resolving(path, channel);
     process(Duration::ZERO, alerts(partial()), |runtime, alerts| async move {
         run(&runtime, "shut").await;
         assert!(alerts.shutdown(MINUTE).await.is_empty());
@@ -403,13 +406,7 @@ fn that_an_alert_reached_some_is_known_to_the_next_process() {
 fn that_it_is_well_is_not_told_by_the_next_process_if_the_alert_comes_to_nothing_there() {
     let directory = tempfile::tempdir().unwrap();
     let path = &directory.path().join("records.jsonl");
-    let alerts = |channel| {
-        let rule = Rule::run_failed().tell_resolved();
-        Alerts::builder()
-            .rule(rule)
-            .channel("noted", channel)
-            .keep_in(path)
-    };
+    let alerts = |channel| resolving(path, channel);
     process(
         Duration::ZERO,
         alerts(channel(false)),
