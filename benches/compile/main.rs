@@ -25,13 +25,13 @@ fn functions(attribute: &str) -> String {
     let mut text = String::new();
     for n in 0..FUNCTIONS {
         let function = match n % 4 {
-            0 => format!("async fn f{n}(a: u64, b: u64) -> u64 {{ a + b + {n} }}"),
-            1 => format!("async fn f{n}(rows: Vec<f64>) -> f64 {{ rows.iter().sum::<f64>() * {n}.0 }}"),
+            0 => format!("async fn step_{n}(a: u64, b: u64) -> u64 {{ a + b + {n} }}"),
+            1 => format!("async fn step_{n}(rows: Vec<f64>) -> f64 {{ rows.iter().sum::<f64>() * {n}.0 }}"),
             2 => format!(
-                "async fn f{n}(name: &str) -> Result<String, std::fmt::Error> {{ Ok(format!(\"{{name}} {n}\")) }}"
+                "async fn step_{n}(name: &str) -> Result<String, std::fmt::Error> {{ Ok(format!(\"{{name}} {n}\")) }}"
             ),
             _ => format!(
-                "async fn f{n}(rows: &[u64], least: u64) -> Result<Vec<u64>, std::num::TryFromIntError> {{ \
+                "async fn step_{n}(rows: &[u64], least: u64) -> Result<Vec<u64>, std::num::TryFromIntError> {{ \
                  let _ = u8::try_from(least)?; Ok(rows.iter().copied().filter(|row| *row > least).collect()) }}"
             ),
         };
@@ -44,10 +44,10 @@ fn calls() -> String {
     let mut text = String::new();
     for n in 0..FUNCTIONS {
         let call = match n % 4 {
-            0 => format!("f{n}(1u64, 2u64).await"),
-            1 => format!("f{n}(vec![1.0]).await"),
-            2 => format!("f{n}(\"name\").await"),
-            _ => format!("f{n}(&[1u64, 2][..], 1u64).await"),
+            0 => format!("step_{n}(1u64, 2u64).await"),
+            1 => format!("step_{n}(vec![1.0]).await"),
+            2 => format!("step_{n}(\"name\").await"),
+            _ => format!("step_{n}(&[1u64, 2][..], 1u64).await"),
         };
         writeln!(text, "    let _ = {call};").unwrap();
     }

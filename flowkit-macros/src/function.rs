@@ -207,6 +207,14 @@ fn check_qualifiers(kind: Macro, item: &ItemFn, errors: &mut Diagnostics) -> Sha
         );
         shape = Shape::Original;
     }
+    if hides_a_type(item) {
+        let name = plain(&sig.ident);
+        errors.at(
+            sig.ident.span(),
+            format!("a {what} brings a type of its own name, which would hide `{name}` from the code around it: name the {what} otherwise"),
+        );
+        shape = Shape::Original;
+    }
     if let Some(variadic) = &sig.variadic {
         errors.at(
             variadic.dots.span(),
@@ -215,6 +223,15 @@ fn check_qualifiers(kind: Macro, item: &ItemFn, errors: &mut Diagnostics) -> Sha
         shape = Shape::Original;
     }
     shape
+}
+
+/// Whether what stands beside the function, under its name, would be taken for a type of the language. A method has nothing beside it.
+fn hides_a_type(item: &ItemFn) -> bool {
+    const TYPES: [&str; 19] = [
+        "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+        "usize", "f16", "f32", "f64", "f128",
+    ];
+    TYPES.contains(&plain(&item.sig.ident).as_str()) && !is_method(item)
 }
 
 fn receiver_of(kind: Macro, receiver: &mut Receiver, errors: &mut Diagnostics) -> Parameter {
