@@ -5,88 +5,22 @@
 mod control;
 mod extra;
 mod name;
+mod node;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use self::control::Controls;
 pub(crate) use self::control::{Cancel, Control};
 pub(crate) use self::extra::{Extra, FailedAttempt, Rare};
 pub(crate) use self::name::Name;
+pub(crate) use self::node::{Node, NodeKind, Record};
 use crate::clock::Stamp;
-use crate::definition::Definition;
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::state::State;
 use crate::waits::Waits;
-
-/// What a node stands for.
-#[derive(Debug)]
-pub(crate) enum NodeKind {
-    /// One task run.
-    Task,
-    /// The runs of a fan-out, in compact form.
-    FanOut(Vec<Record>),
-    /// A flow run of its own.
-    Subflow(Arc<Scope>),
-}
-
-/// The states and times that every run has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Record {
-    pub(crate) state: State,
-    pub(crate) observed: bool,
-    pub(crate) attempts: u16,
-    pub(crate) started: Stamp,
-    pub(crate) ended: Stamp,
-}
-
-impl Record {
-    pub(crate) const fn new() -> Self {
-        Self {
-            state: State::Pending,
-            observed: false,
-            attempts: 0,
-            started: Stamp::NEVER,
-            ended: Stamp::NEVER,
-        }
-    }
-}
-
-pub(crate) struct Node {
-    pub(crate) definition: &'static Definition,
-    pub(crate) parent: Option<NodeRef>,
-    pub(crate) kind: NodeKind,
-    pub(crate) created: Stamp,
-    pub(crate) record: Record,
-    pub(crate) control: Control,
-    /// Whether somebody stopped it.
-    pub(crate) stopped: bool,
-    pub(crate) has_children: bool,
-    extra: Option<Box<Extra>>,
-}
-
-impl Node {
-    /// A node that is entered now.
-    pub(crate) fn new(
-        definition: &'static Definition,
-        parent: Option<NodeRef>,
-        kind: NodeKind,
-        created: Stamp,
-    ) -> Self {
-        Self {
-            definition,
-            parent,
-            kind,
-            created,
-            record: Record::new(),
-            control: Control::None,
-            stopped: false,
-            has_children: false,
-            extra: None,
-        }
-    }
-}
 
 /// An input or an order: `to` waited for `from`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +47,7 @@ pub(crate) struct Graph {
     pub(crate) waits: Waits,
     /// Those of the flow run itself and of items; a node has its own.
     extras: HashMap<NodeRef, Box<Extra>>,
+    controls: Controls,
     /// How many attempts of the flow run itself have begun.
     pub(crate) attempts: u32,
     /// How many runs failed: while there are none, nobody need look for one.
@@ -128,7 +63,7 @@ pub(crate) struct IllegalTransition {
 
 impl Graph {
     pub(crate) fn add(&mut self, node: Node) -> NodeRef {
-        if let Some(parent) = node.parent
+        if let Some(parent) = node.parent()
             && let Some(parent) = self.node_mut(parent)
         {
             parent.has_children = true;
@@ -153,7 +88,7 @@ impl Graph {
 
     pub(crate) fn record(&self, place: NodeRef) -> Option<&Record> {
         let node = self.node(place)?;
-        match (place.index(), &node.kind) {
+        match (place.index(), node.kind()) {
             (Some(item), NodeKind::FanOut(items)) => items.get(item as usize),
             _ => Some(&node.record),
         }
@@ -161,9 +96,11 @@ impl Graph {
 
     fn record_mut(&mut self, place: NodeRef) -> Option<&mut Record> {
         let node = self.node_mut(place)?;
-        match (place.index(), &mut node.kind) {
-            (Some(item), NodeKind::FanOut(items)) => items.get_mut(item as usize),
-            (_, _) => Some(&mut node.record),
+        match place.index() {
+            Some(item) if matches!(node.kind(), NodeKind::FanOut(_)) => {
+                node.items_mut()?.get_mut(item as usize)
+            }
+            _ => Some(&mut node.record),
         }
     }
 
@@ -197,13 +134,24 @@ impl Graph {
             if to.is_failure() {
                 self.failures += 1;
             }
-            if place.index().is_none()
-                && let Some(node) = self.node_mut(place)
-            {
-                node.control = Control::None;
+            if place.index().is_none() {
+                drop(self.take_control(place));
             }
         }
         Ok(from)
+    }
+
+    /// Notes how a node's run is stopped.
+    pub(crate) fn set_control(&mut self, place: NodeRef, control: Control) {
+        if let Some(node) = self.nodes.get_mut(place.node as usize) {
+            self.controls.set(&mut node.control, control);
+        }
+    }
+
+    /// Forgets how a node's run is stopped, and gives it.
+    pub(crate) fn take_control(&mut self, place: NodeRef) -> Option<Control> {
+        let node = self.nodes.get_mut(place.node as usize)?;
+        self.controls.take(&mut node.control)
     }
 
     /// Notes that somebody looked at how a run ended.
@@ -212,10 +160,7 @@ impl Graph {
             record.observed = true;
         }
         if place.index().is_none()
-            && let Some(Node {
-                kind: NodeKind::FanOut(items),
-                ..
-            }) = self.node_mut(place)
+            && let Some(items) = self.node_mut(place).and_then(Node::items_mut)
         {
             for item in items {
                 item.observed = true;
@@ -325,8 +270,8 @@ impl Graph {
         }
         (0u32..).zip(&self.nodes).find_map(|(index, node)| {
             let own = NodeRef::node(index);
-            let items = match &node.kind {
-                NodeKind::FanOut(items) => items.as_slice(),
+            let items = match node.kind() {
+                NodeKind::FanOut(items) => items,
                 NodeKind::Task | NodeKind::Subflow(_) => &[],
             };
             let places = (0u32..)
@@ -351,7 +296,7 @@ impl Graph {
         let mut below = vec![false; self.nodes.len()];
         let mut found = Vec::new();
         for (index, node) in (0u32..).zip(&self.nodes) {
-            let Some(parent) = node.parent else { continue };
+            let Some(parent) = node.parent() else { continue };
             let is_below = parent == place || below.get(parent.node as usize).copied().unwrap_or(false);
             if let Some(mark) = below.get_mut(index as usize) {
                 *mark = is_below;
@@ -379,7 +324,7 @@ mod tests {
     use flowkit_cache::CacheKey;
 
     use super::*;
-    use crate::definition::Place;
+    use crate::definition::{Definition, Place};
     use crate::options::TaskOptions;
 
     const DEFINITION: &Definition = &Definition::task(
@@ -393,14 +338,18 @@ mod tests {
         TaskOptions::new(),
     );
 
-    fn node(parent: Option<NodeRef>, kind: NodeKind) -> Node {
-        Node::new(DEFINITION, parent, kind, Stamp::NEVER)
+    fn node(parent: Option<NodeRef>) -> Node {
+        Node::new(DEFINITION, parent, Stamp::NEVER)
+    }
+
+    fn fan_out(items: usize) -> Node {
+        node(None).with_items(items)
     }
 
     #[test]
     fn a_change_that_the_table_forbids_changes_nothing() {
         let mut graph = Graph::default();
-        let place = graph.add(node(None, NodeKind::Task));
+        let place = graph.add(node(None));
         assert_eq!(
             graph.change(place, State::Running, Stamp::NEVER),
             Ok(State::Pending)
@@ -423,7 +372,7 @@ mod tests {
     #[test]
     fn an_item_goes_by_its_own_name_or_its_fan_outs_whatever_else_is_noted_of_it() {
         let mut graph = Graph::default();
-        let fan_out = graph.add(node(None, NodeKind::FanOut(vec![Record::new(); 3])));
+        let fan_out = graph.add(fan_out(3));
         let item = |index| NodeRef::item(fan_out.node, index);
         graph.describe(fan_out, Vec::new(), Some(Arc::from("plants")), Vec::new());
         graph.describe(item(1), Vec::new(), Some(Arc::from("maize")), Vec::new());
@@ -437,7 +386,7 @@ mod tests {
     #[test]
     fn the_key_of_an_item_is_forgotten_if_there_is_nothing_else_to_tell_of_it() {
         let mut graph = Graph::default();
-        let fan_out = graph.add(node(None, NodeKind::FanOut(vec![Record::new(); 2])));
+        let fan_out = graph.add(fan_out(2));
         let (plain, named) = (NodeRef::item(fan_out.node, 0), NodeRef::item(fan_out.node, 1));
         graph.describe(named, Vec::new(), Some(Arc::from("maize")), Vec::new());
         for place in [fan_out, plain, named] {
@@ -451,17 +400,17 @@ mod tests {
     #[test]
     fn descendants_are_found_through_any_number_of_generations() {
         let mut graph = Graph::default();
-        let root = graph.add(node(None, NodeKind::Task));
-        let child = graph.add(node(Some(root), NodeKind::Task));
-        let _other = graph.add(node(None, NodeKind::Task));
-        let grandchild = graph.add(node(Some(child), NodeKind::Task));
+        let root = graph.add(node(None));
+        let child = graph.add(node(Some(root)));
+        let _other = graph.add(node(None));
+        let grandchild = graph.add(node(Some(child)));
         assert_eq!(graph.live_descendants(root), [child.node, grandchild.node]);
     }
 
     #[test]
     fn an_item_has_a_state_of_its_own() {
         let mut graph = Graph::default();
-        let place = graph.add(node(None, NodeKind::FanOut(vec![Record::new(); 2])));
+        let place = graph.add(fan_out(2));
         let item = NodeRef::item(place.node, 1);
         graph.change(item, State::Running, Stamp::NEVER).unwrap();
         assert_eq!(graph.record(item).unwrap().state, State::Running);

@@ -391,7 +391,7 @@ impl Runtime {
         while let Some(scope) = scopes.pop() {
             visit(&scope);
             let graph = scope.graph();
-            scopes.extend(graph.nodes.iter().filter_map(|node| match &node.kind {
+            scopes.extend(graph.nodes.iter().filter_map(|node| match node.kind() {
                 NodeKind::Subflow(subflow) if !node.record.state.is_terminal() => Some(Arc::clone(subflow)),
                 _ => None,
             }));

@@ -416,7 +416,7 @@ impl Reader<'_> {
                 Name::Own(name) => Cow::Owned(name.as_ref().to_owned()),
             },
             task: node.definition.name(),
-            kind: match node.kind {
+            kind: match node.kind() {
                 NodeKind::Task => TaskRunKind::Task,
                 NodeKind::FanOut(_) => TaskRunKind::FanOut,
                 NodeKind::Subflow(_) => TaskRunKind::Subflow,
@@ -432,7 +432,7 @@ impl Reader<'_> {
                 || self.time(node.record.ended),
                 |original| original.ended.map(SystemTime::from),
             ),
-            parent: node.parent.map(|parent| self.scope.task_run_id(parent)),
+            parent: node.parent().map(|parent| self.scope.task_run_id(parent)),
             tags: tags_of(self.graph, place),
             error: extra
                 .and_then(|extra| extra.error.as_ref())
@@ -442,11 +442,11 @@ impl Reader<'_> {
             uncached: Rare::of(extra).uncached.as_deref().map(str::to_owned),
             failed_attempts: self.failed_attempts(extra),
             hook_failures: hook_failures(extra),
-            fan_out: match &node.kind {
+            fan_out: match node.kind() {
                 NodeKind::FanOut(items) => Some(Box::new(self.fan_out(place, items))),
                 NodeKind::Task | NodeKind::Subflow(_) => None,
             },
-            subflow: match &node.kind {
+            subflow: match node.kind() {
                 NodeKind::Subflow(scope) => Some(Box::new(RunRecord::of(scope))),
                 NodeKind::Task | NodeKind::FanOut(_) => None,
             },

@@ -11,7 +11,6 @@ use crate::call::TaskCall;
 use crate::completion::Completion;
 use crate::context::{Tags, scoped};
 use crate::error::Error;
-use crate::graph::NodeKind;
 use crate::handle::{SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
 use crate::runtime::RuntimeInner;
@@ -73,7 +72,7 @@ fn refuse<T: Send + Sync + 'static>(scope: &Arc<Scope>, refused: Error) -> TaskH
     let place = scope.add(NewRun {
         definition: scope.definition,
         parent: None,
-        kind: NodeKind::Task,
+        items: None,
         name: None,
         tags: Vec::new(),
         edges: Vec::new(),

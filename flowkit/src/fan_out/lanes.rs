@@ -21,7 +21,7 @@ use crate::engine::scope::{Change, NewRun, Scope};
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
-use crate::graph::{Cancel, Control, NodeKind, Record};
+use crate::graph::{Cancel, Control};
 use crate::panics::caught;
 use crate::state::State;
 
@@ -77,7 +77,7 @@ pub(super) fn enter<T: Send + Sync + 'static>(
     let node = scope.add(NewRun {
         definition,
         parent: caller.place,
-        kind: NodeKind::FanOut(vec![Record::new(); known.unwrap_or(0)]),
+        items: Some(known.unwrap_or(0)),
         name: None,
         tags: Vec::new(),
         edges: Vec::new(),

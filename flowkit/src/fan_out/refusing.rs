@@ -9,7 +9,7 @@ use super::shared::{Items, SharedFanOut, Slot};
 use crate::definition::DefinitionKind;
 use crate::engine::scope::Change;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Cancel, NodeKind};
+use crate::graph::{Cancel, Node};
 use crate::ids::NodeRef;
 use crate::state::State;
 
@@ -73,11 +73,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         let taken = items.taken as usize;
         if !self.is_cancelled() && items.broken.is_none() {
             items.slots.truncate(taken);
-            if let Some(crate::graph::Node {
-                kind: NodeKind::FanOut(records),
-                ..
-            }) = self.scope.graph().node_mut(self.node)
-            {
+            if let Some(records) = self.scope.graph().node_mut(self.node).and_then(Node::items_mut) {
                 records.truncate(taken);
             }
             return None;

@@ -63,7 +63,7 @@ impl Scope {
         let original = call.and_then(|call| call.original);
         let parent = match place.index() {
             Some(_) => Some(NodeRef::node(place.node)),
-            None => node.parent,
+            None => node.parent(),
         };
         let rare = Rare::of(extra);
         let mut tags: Vec<String> = rare.tags.iter().map(|tag| tag.as_ref().to_owned()).collect();
@@ -72,7 +72,7 @@ impl Scope {
         Some(TaskRow {
             spot: life.spot(place),
             parent: parent.map(|parent| life.spot(parent)),
-            kind: match (place.index(), &node.kind) {
+            kind: match (place.index(), node.kind()) {
                 (Some(_), _) | (None, NodeKind::Task) => RowKind::Task,
                 (None, NodeKind::FanOut(_)) => RowKind::FanOut,
                 (None, NodeKind::Subflow(_)) => RowKind::Subflow,

@@ -16,7 +16,6 @@ use crate::definition::Definition;
 use crate::engine::hooks::HookQueue;
 use crate::engine::scope::{NewRun, Scope};
 use crate::engine::stall;
-use crate::graph::NodeKind;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::job::Job;
 use crate::options::{Plan, TaskOptions};
@@ -76,7 +75,7 @@ impl Drive {
         let run = NewRun {
             definition,
             parent: caller.place,
-            kind: NodeKind::Task,
+            items: None,
             name,
             tags,
             edges,

@@ -101,10 +101,10 @@ impl Drive {
             let (definition, parent) = {
                 let graph = scope.graph();
                 let node = graph.node(place);
-                let counts = node.filter(|node| is_caller && !matches!(node.kind, NodeKind::FanOut(_)));
+                let counts = node.filter(|node| is_caller && !matches!(node.kind(), NodeKind::FanOut(_)));
                 (
                     counts.map(|node| node.definition),
-                    of_item.or_else(|| node?.parent),
+                    of_item.or_else(|| node?.parent()),
                 )
             };
             if let (Some(definition), Some(life)) = (definition, &scope.life) {

@@ -11,7 +11,7 @@ use crate::engine::drive::{edges_of, with_ambient};
 use crate::engine::scope::{Change, NewRun, Scope};
 use crate::engine::stall;
 use crate::error::Error;
-use crate::graph::{NewEdge, NodeKind};
+use crate::graph::NewEdge;
 use crate::ids::NodeRef;
 use crate::job::Job;
 use crate::journaling::replay::Resumed;
@@ -146,7 +146,7 @@ impl Scope {
         let new = NewRun {
             definition,
             parent,
-            kind: NodeKind::Task,
+            items: None,
             name,
             tags: tags.clone(),
             edges,
@@ -156,7 +156,7 @@ impl Scope {
         let late = {
             let mut graph = self.graph();
             if let Some(node) = graph.node_mut(place) {
-                node.kind = NodeKind::Subflow(Arc::clone(&child));
+                node.set_subflow(Arc::clone(&child));
             }
             graph.waits.add_subflow(place);
             self.is_closed()

@@ -99,7 +99,7 @@ impl Scope {
         let is_below = |run: NodeRef| {
             let callers = std::iter::successors(Some(run), |run| match run.index() {
                 Some(_) => Some(NodeRef::node(run.node)),
-                None => graph.node(*run)?.parent,
+                None => graph.node(*run)?.parent(),
             });
             callers.into_iter().any(|caller| caller == place)
         };
@@ -125,8 +125,8 @@ impl Scope {
     pub(crate) fn set_control(&self, place: NodeRef, control: Control) {
         let too_late = {
             let mut graph = self.graph();
-            match graph.node_mut(place) {
-                Some(node) if !node.record.state.is_terminal() => node.control = control,
+            match graph.node(place) {
+                Some(node) if !node.record.state.is_terminal() => graph.set_control(place, control),
                 _ => return,
             }
             self.is_closed()
@@ -144,13 +144,13 @@ impl Scope {
     /// A run that drives itself waits for the first time: it is woken when it is stopped. Whether it has been already.
     pub(crate) fn wait_stoppable(&self, place: NodeRef, waker: &Waker) -> bool {
         let mut graph = self.graph();
-        let Some(node) = graph.node_mut(place) else {
+        let Some(node) = graph.node(place) else {
             return false;
         };
         if node.stopped || self.is_closed() {
             return true;
         }
-        node.control = Control::Wake(waker.clone());
+        graph.set_control(place, Control::Wake(waker.clone()));
         false
     }
 
@@ -178,7 +178,8 @@ impl Scope {
         for &node in nodes {
             let (control, subflow) = {
                 let mut graph = self.graph();
-                match graph.node_mut(NodeRef::node(node)) {
+                let place = NodeRef::node(node);
+                match graph.node_mut(place) {
                     Some(node)
                         if cfg!(flowkit_fault = "retry-after-a-cancel")
                             && node.record.state == State::AwaitingRetry =>
@@ -188,16 +189,16 @@ impl Scope {
                     Some(node) => {
                         node.stopped = true;
                         self.stops.store(true, Ordering::Release);
-                        let subflow = match &node.kind {
+                        let subflow = match node.kind() {
                             NodeKind::Subflow(scope) => Some(Arc::clone(scope)),
                             NodeKind::Task | NodeKind::FanOut(_) => None,
                         };
-                        (std::mem::replace(&mut node.control, Control::None), subflow)
+                        (graph.take_control(place), subflow)
                     }
                     None => continue,
                 }
             };
-            control.cancel();
+            control.into_iter().for_each(Control::cancel);
             if let Some(subflow) = subflow {
                 subflow.cancel();
             }

@@ -16,7 +16,7 @@ use crate::clock::{Epoch, Stamp};
 use crate::context::{Ambient, RunContext, Tags};
 use crate::definition::Definition;
 use crate::error::Error;
-use crate::graph::{Extra, FailedAttempt, Graph, NewEdge, Node, NodeKind, Rare, Record};
+use crate::graph::{Extra, FailedAttempt, Graph, NewEdge, Node, Rare, Record};
 use crate::ids::{FlowRunId, NodeRef, TaskRunId};
 use crate::journaling::calls::Calls;
 use crate::journaling::replay::Resumed;
@@ -88,7 +88,8 @@ pub(crate) struct Outcome {
 pub(crate) struct NewRun {
     pub(crate) definition: &'static Definition,
     pub(crate) parent: Option<NodeRef>,
-    pub(crate) kind: NodeKind,
+    /// How many items there are so far, if it is a fan-out.
+    pub(crate) items: Option<usize>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) tags: Vec<Arc<str>>,
     pub(crate) edges: Vec<NewEdge>,
@@ -234,7 +235,11 @@ impl Scope {
         let now = self.epoch.stamp();
         let place = {
             let mut graph = self.graph();
-            let place = graph.add(Node::new(run.definition, run.parent, run.kind, now));
+            let node = Node::new(run.definition, run.parent, now);
+            let place = graph.add(match run.items {
+                Some(items) => node.with_items(items),
+                None => node,
+            });
             let known = graph.edges.len();
             graph.describe(place, run.edges, run.name, run.tags);
             if self.life.is_some() {
@@ -261,10 +266,7 @@ impl Scope {
         let place = NodeRef::item(node.node, item);
         {
             let mut graph = self.graph();
-            if let Some(Node {
-                kind: NodeKind::FanOut(items),
-                ..
-            }) = graph.node_mut(node)
+            if let Some(items) = graph.node_mut(node).and_then(Node::items_mut)
                 && items.len() <= item as usize
             {
                 items.resize(item as usize + 1, Record::new());

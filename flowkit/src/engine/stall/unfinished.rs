@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::walk::{self, Run};
 use crate::engine::scope::Scope;
-use crate::graph::NodeKind;
+use crate::graph::{Node, NodeKind};
 use crate::ids::NodeRef;
 use crate::runtime::RuntimeInner;
 use crate::state::State;
@@ -28,14 +28,14 @@ fn parts(scope: &Arc<Scope>, counts: impl Fn(Option<NodeRef>) -> bool) -> Vec<No
     let graph = scope.graph();
     (0u32..)
         .zip(&graph.nodes)
-        .filter(|(_, node)| !node.record.state.is_terminal() && counts(node.parent))
+        .filter(|(_, node)| !node.record.state.is_terminal() && counts(node.parent()))
         .map(|(index, _)| NodeRef::node(index))
         .collect()
 }
 
 /// The items of a fan-out that have begun and not ended.
 fn items(scope: &Arc<Scope>, node: NodeRef) -> Vec<NodeRef> {
-    match scope.graph().node(node).map(|node| &node.kind) {
+    match scope.graph().node(node).map(Node::kind) {
         Some(NodeKind::FanOut(items)) => (0u32..)
             .zip(items)
             .filter(|(_, item)| !item.state.is_terminal() && item.state != State::Pending)
@@ -48,7 +48,7 @@ fn items(scope: &Arc<Scope>, node: NodeRef) -> Vec<NodeRef> {
 fn add_runs_of(scope: &Arc<Scope>, runs: &mut Vec<WaitingRun>) {
     for place in parts(scope, |_| true) {
         let run = Run::new(scope, place);
-        let subflow = match scope.graph().node(place).map(|node| &node.kind) {
+        let subflow = match scope.graph().node(place).map(Node::kind) {
             Some(NodeKind::Subflow(subflow)) => Some(Arc::clone(subflow)),
             _ => None,
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::definition::DefinitionKind;
 use crate::engine::scope::Scope;
-use crate::graph::{Graph, NodeKind};
+use crate::graph::{Graph, Node, NodeKind};
 use crate::ids::{NodeRef, TaskRunId};
 use crate::state::State;
 use crate::wait_graph::{WaitingRun, WaitsFor};
@@ -111,7 +111,7 @@ impl Run {
             }
             add_awaited(&graph, self.place, &mut links);
             if self.place.index().is_none() {
-                match graph.node(self.place).map(|node| &node.kind) {
+                match graph.node(self.place).map(Node::kind) {
                     Some(NodeKind::FanOut(_)) => self.add_items(&mut graph, goal, &mut links),
                     Some(NodeKind::Subflow(subflow)) => inside = Some(Arc::clone(subflow)),
                     Some(NodeKind::Task) | None => {}
