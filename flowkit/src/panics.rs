@@ -17,14 +17,20 @@ thread_local! {
 /// Runs `work`; a panic in it is its message and its place.
 pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     note_places();
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let message = message_of(&*payload);
-        // Another panic may have been caught by others since, and this one may come from another thread or have no place at all.
-        match LAST.take() {
-            Some((said, place)) if said == message => format!("{message} ({place})"),
-            _ => message,
-        }
-    })
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => Ok(value),
+        Err(payload) => Err(said_and_where(payload)),
+    }
+}
+
+/// Apart from `caught`, of which there are many.
+fn said_and_where(payload: Box<dyn Any + Send>) -> String {
+    let message = message_of(&*payload);
+    // Another panic may have been caught by others since, and this one may come from another thread or have no place at all.
+    match LAST.take() {
+        Some((said, place)) if said == message => format!("{message} ({place})"),
+        _ => message,
+    }
 }
 
 fn note_places() {
