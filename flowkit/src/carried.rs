@@ -13,51 +13,51 @@ use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::call::{Running, no_output};
+use crate::call::Running;
 use crate::engine::scope::Scope;
-use crate::error::Error;
 use crate::ids::NodeRef;
+use crate::job::{Ended, no_output};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A run that is carried on, held by whoever awaits it: dropped before its end, it is cancelled.
-pub(crate) struct Carried<T> {
-    shared: Arc<Shared<T>>,
+pub(crate) struct Carried {
+    shared: Arc<Shared>,
     carrier: AbortHandle,
 }
 
-struct Shared<T> {
+struct Shared {
     scope: Arc<Scope>,
     place: NodeRef,
-    inner: Mutex<Inner<T>>,
+    inner: Mutex<Inner>,
 }
 
-struct Inner<T> {
-    stands: Stands<T>,
+struct Inner {
+    stands: Stands,
     awaiter: Option<Waker>,
 }
 
-enum Stands<T> {
+enum Stands {
     /// The run waits to be polled.
-    Waiting(Running<T>),
+    Waiting(Running),
     /// The carrier polls it.
     Polled,
-    Ended(Result<T, Error>),
-    /// Nobody awaits it any more, or somebody was given its outcome.
+    Ended(Ended),
+    /// Nobody awaits it any more, or somebody was given how it ended.
     Over,
 }
 
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run has ended: tells whoever awaits it.
-    fn end(&self, outcome: Result<T, Error>) {
+    fn end(&self, ended: Ended) {
         let mut inner = self.lock();
         if matches!(inner.stands, Stands::Over) {
             return;
         }
-        inner.stands = Stands::Ended(outcome);
+        inner.stands = Stands::Ended(ended);
         let awaiter = inner.awaiter.take();
         drop(inner);
         if let Some(awaiter) = awaiter {
@@ -66,9 +66,9 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Carried<T> {
+impl Carried {
     /// Carries a run on.
-    pub(crate) fn new(tokio: &Handle, running: Running<T>) -> Self {
+    pub(crate) fn new(tokio: &Handle, running: Running) -> Self {
         let (scope, place) = (Arc::clone(running.scope()), running.place());
         // The flow ends after it, also if it is dropped in the middle of being polled.
         scope.enter();
@@ -90,7 +90,7 @@ impl<T: Send + Sync + 'static> Carried<T> {
     }
 }
 
-impl<T> Carried<T> {
+impl Carried {
     pub(crate) fn scope(&self) -> &Arc<Scope> {
         &self.shared.scope
     }
@@ -99,10 +99,10 @@ impl<T> Carried<T> {
         self.shared.place
     }
 
-    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<T, Error>> {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Ended> {
         let mut inner = self.shared.lock();
         match mem::replace(&mut inner.stands, Stands::Over) {
-            Stands::Ended(outcome) => Poll::Ready(outcome),
+            Stands::Ended(ended) => Poll::Ready(ended),
             stands => {
                 inner.stands = stands;
                 match &mut inner.awaiter {
@@ -115,7 +115,7 @@ impl<T> Carried<T> {
     }
 }
 
-impl<T> Drop for Carried<T> {
+impl Drop for Carried {
     fn drop(&mut self) {
         let stands = mem::replace(&mut self.shared.lock().stands, Stands::Over);
         // What it runs when it is dropped is the user's.
@@ -125,19 +125,19 @@ impl<T> Drop for Carried<T> {
 }
 
 /// Polls a run on.
-struct Carrier<T> {
-    shared: Arc<Shared<T>>,
+struct Carrier {
+    shared: Arc<Shared>,
     /// Whether it is woken when the run is stopped: it has waited before.
     stoppable: bool,
 }
 
-impl<T> Carrier<T> {
+impl Carrier {
     /// Polls the run, unless it was stopped, as what called it may have been since: that is polled no more, and drops it soon.
-    fn poll_run(&mut self, running: &mut Running<T>, cx: &mut Context<'_>) -> Poll<Option<Result<T, Error>>> {
+    fn poll_run(&mut self, running: &mut Running, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
         let Shared { scope, place, .. } = &*self.shared;
         if !scope.is_stopped(*place) {
-            if let Poll::Ready(outcome) = running.poll_run(cx) {
-                return Poll::Ready(Some(outcome));
+            if let Poll::Ready(ended) = running.poll_run(cx) {
+                return Poll::Ready(Some(ended));
             }
             let is_first = !std::mem::replace(&mut self.stoppable, true);
             if !(is_first && scope.wait_stoppable(*place, cx.waker())) {
@@ -148,7 +148,7 @@ impl<T> Carrier<T> {
     }
 }
 
-impl<T> Future for Carrier<T> {
+impl Future for Carrier {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -159,8 +159,8 @@ impl<T> Future for Carrier<T> {
             return Poll::Ready(());
         };
         if let Poll::Ready(ended) = self.poll_run(&mut running, cx) {
-            if let Some(outcome) = ended {
-                shared.end(outcome);
+            if let Some(ended) = ended {
+                shared.end(ended);
             }
             return Poll::Ready(());
         }
@@ -175,15 +175,15 @@ impl<T> Future for Carrier<T> {
     }
 }
 
-impl<T> Drop for Carrier<T> {
+impl Drop for Carrier {
     fn drop(&mut self) {
         let mut inner = self.shared.lock();
         match mem::replace(&mut inner.stands, Stands::Polled) {
             // The tokio runtime ends before the run does.
             Stands::Waiting(mut running) => {
                 drop(inner);
-                if let Some(outcome) = running.abandon() {
-                    self.shared.end(outcome);
+                if let Some(ended) = running.abandon() {
+                    self.shared.end(ended);
                 }
             }
             // What polled it panicked, which is a bug of ours.

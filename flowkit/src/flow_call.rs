@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::call::{BoxedJob, no_output, no_tokio};
-use crate::completion::Completion;
+use crate::call::no_tokio;
 use crate::context::{Ambient, current_or_default};
 use crate::definition::Definition;
 use crate::engine::flow::{self, Entered, FlowExtras};
@@ -17,9 +17,10 @@ use crate::engine::scope::Scope;
 use crate::engine::slots::without_slots;
 use crate::engine::stall::BodyWait;
 use crate::error::{Error, ErrorKind};
-use crate::handle::{SubmittedRun, TaskHandle};
+use crate::handle::{Completes, SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
 use crate::input::{Input, IntoInput};
+use crate::job::{BoxedJob, Ended, value_of};
 use crate::order::IntoOrder;
 use crate::run::FlowRun;
 
@@ -29,7 +30,13 @@ use crate::run::FlowRun;
 /// subflow, which [`submit`](Self::submit) runs beside the caller.
 #[must_use = "a call does nothing until it is awaited, run or submitted"]
 pub struct FlowCall<T> {
-    job: BoxedJob<T>,
+    call: AnyFlowCall,
+    output: PhantomData<fn() -> T>,
+}
+
+/// The same without the type of its output.
+struct AnyFlowCall {
+    job: BoxedJob,
     definition: &'static Definition,
     extras: FlowExtras,
 }
@@ -38,47 +45,52 @@ impl<T> fmt::Debug for FlowCall<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("FlowCall")
-            .field("flow", &self.definition.name())
+            .field("flow", &self.call.definition.name())
             .finish_non_exhaustive()
     }
 }
 
 impl<T> FlowCall<T> {
-    pub(crate) fn new(definition: &'static Definition, job: BoxedJob<T>) -> Self {
+    /// The call of a job that gives a `T`.
+    pub(crate) fn new(definition: &'static Definition, job: BoxedJob) -> Self {
         Self {
-            job,
-            definition,
-            extras: FlowExtras::default(),
+            call: AnyFlowCall {
+                job,
+                definition,
+                extras: FlowExtras::default(),
+            },
+            output: PhantomData,
         }
     }
 
     /// The definition of the flow that is called.
     pub fn definition(&self) -> &'static Definition {
-        self.definition
+        self.call.definition
     }
 
     /// The run carries this name instead of the flow's.
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.extras.name = Some(name.into());
+        self.call.extras.name = Some(name.into());
         self
     }
 
     /// The run, and every run in it, carries this tag too.
     pub fn tag(mut self, tag: impl Into<Arc<str>>) -> Self {
-        self.extras.tags.push(tag.into());
+        self.call.extras.tags.push(tag.into());
         self
     }
 
     /// How long an attempt of the run may take, from the moment its body begins to the end of everything submitted in it;
     /// [`Duration::ZERO`] means no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.extras.timeout = Some(timeout);
+        self.call.extras.timeout = Some(timeout);
         self
     }
 
     /// The run begins only after these have completed: order without data. See [`TaskCall::wait_for`](crate::TaskCall::wait_for).
     pub fn wait_for<O: IntoOrder>(mut self, runs: impl IntoIterator<Item = O>) -> Self {
-        self.extras
+        self.call
+            .extras
             .wait_for
             .extend(runs.into_iter().map(IntoOrder::into_order));
         self
@@ -89,18 +101,8 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     /// The run goes on where an earlier life of it was left.
     #[cfg(feature = "journal")]
     pub(crate) fn resumed(mut self, resumed: Option<crate::journaling::replay::Resumed>) -> Self {
-        self.extras.resumed = resumed;
+        self.call.extras.resumed = resumed;
         self
-    }
-
-    fn enter(self, caller: &Ambient, awaited: bool) -> (Entered, BoxedJob<T>) {
-        let Self {
-            mut job,
-            definition,
-            extras,
-        } = self;
-        let entered = flow::enter(definition, extras, job.as_mut().erased(), caller, awaited);
-        (entered, job)
     }
 
     /// Runs the flow and gives its record: its value or error, its state, its graph, its times.
@@ -111,93 +113,111 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     }
 
     pub(crate) async fn run_in(self, caller: Ambient) -> FlowRun<T> {
-        let (entered, job) = self.enter(&caller, true);
+        let (entered, job) = self.call.enter(&caller, true);
         let scope = Arc::clone(&entered.scope);
-        let outcome = finish_awaited(entered, job).await;
-        FlowRun::new(&scope, outcome)
+        let ended = finish_awaited(entered, job).await;
+        FlowRun::new(&scope, ended.and_then(value_of))
     }
 
     /// Starts the flow beside the caller, and gives its handle. Inside a flow it is a subflow, which the flow waits for.
     pub fn submit(self) -> TaskHandle<T> {
-        let caller = current_or_default();
-        let (entered, job) = self.enter(&caller, false);
-        let scope = Arc::clone(&entered.scope);
-        let (above, place) = match &scope.parent() {
+        let (entered, job) = self.call.enter(&current_or_default(), false);
+        let (above, place) = match &entered.scope.parent() {
             Some((parent, place)) => (Arc::clone(parent), *place),
-            None => (Arc::clone(&scope), Scope::ROOT),
+            None => (Arc::clone(&entered.scope), Scope::ROOT),
         };
-        let run = Arc::new(SubmittedRun {
-            completion: Completion::new(),
-            scope: above,
-            place,
-        });
+        let run = Arc::new(SubmittedRun::new(&above, place));
         let handle = TaskHandle::new(Arc::clone(&run) as _, 0);
-        let submitted = SubmittedFlow::new(run, !scope.is_root());
-        match tokio::runtime::Handle::try_current() {
-            Ok(tokio) => drop(tokio.spawn(submitted.run(entered, job))),
-            Err(_) => {
-                let refused = no_tokio();
-                entered.refuse(&refused);
-                submitted.complete(Err(refused));
-            }
-        }
+        spawn(entered, job, above, run);
         handle
     }
 }
 
-/// A submitted flow: completes its handles, also when it is dropped before its end.
-struct SubmittedFlow<T> {
-    run: Arc<SubmittedRun<T>>,
-    is_subflow: bool,
+impl AnyFlowCall {
+    fn enter(self, caller: &Ambient, awaited: bool) -> (Entered, BoxedJob) {
+        let Self {
+            mut job,
+            definition,
+            extras,
+        } = self;
+        let entered = flow::enter(definition, extras, job.as_mut(), caller, awaited);
+        (entered, job)
+    }
+
+    /// Runs the flow for whoever awaits it.
+    async fn run(self) -> Ended {
+        let (entered, job) = self.enter(&current_or_default(), true);
+        finish_awaited(entered, job).await
+    }
 }
 
-impl<T> SubmittedFlow<T> {
-    fn new(run: Arc<SubmittedRun<T>>, is_subflow: bool) -> Self {
-        if is_subflow {
-            run.scope.enter();
+/// Runs a flow beside the caller, and tells its handles how it ended. `above` is the flow run that has a place for it.
+fn spawn(entered: Entered, job: BoxedJob, above: Arc<Scope>, handles: Arc<dyn Completes>) {
+    let submitted = SubmittedFlow::new(above, !entered.scope.is_root(), handles);
+    match tokio::runtime::Handle::try_current() {
+        Ok(tokio) => drop(tokio.spawn(submitted.run(entered, job))),
+        Err(_) => {
+            let refused = no_tokio();
+            entered.refuse(&refused);
+            submitted.handles.complete(Err(refused));
         }
-        Self { run, is_subflow }
-    }
-
-    fn complete(&self, outcome: Result<T, Error>) {
-        self.run.completion.complete(outcome);
-    }
-
-    async fn run(self, entered: Entered, job: BoxedJob<T>) {
-        let outcome = finish(entered, job).await;
-        self.complete(outcome);
     }
 }
 
-impl<T> Drop for SubmittedFlow<T> {
+/// A submitted flow: completes its handles, also when it is dropped before its end.
+struct SubmittedFlow {
+    above: Arc<Scope>,
+    is_subflow: bool,
+    handles: Arc<dyn Completes>,
+}
+
+impl SubmittedFlow {
+    fn new(above: Arc<Scope>, is_subflow: bool, handles: Arc<dyn Completes>) -> Self {
+        if is_subflow {
+            above.enter();
+        }
+        Self {
+            above,
+            is_subflow,
+            handles,
+        }
+    }
+
+    async fn run(self, entered: Entered, job: BoxedJob) {
+        let ended = finish(entered, job).await;
+        self.handles.complete(ended);
+    }
+}
+
+impl Drop for SubmittedFlow {
     fn drop(&mut self) {
-        // Only the first outcome counts: this one is for a flow that was dropped before it had any.
-        self.complete(Err(Error::about_runtime(
+        // Only the first end counts: this one is for a flow that was dropped before it had any.
+        self.handles.complete(Err(Error::about_runtime(
             ErrorKind::Unavailable,
             "the runtime ended before the flow did",
         )));
         if self.is_subflow {
-            self.run.scope.leave();
+            self.above.leave();
         }
     }
 }
 
-async fn finish<T>(entered: Entered, mut job: BoxedJob<T>) -> Result<T, Error> {
-    entered.run(job.as_mut().erased()).await?;
-    job.as_mut().take_output().ok_or_else(no_output)
+async fn finish(entered: Entered, mut job: BoxedJob) -> Ended {
+    entered.run(job.as_mut()).await?;
+    Ok(job)
 }
 
 /// The same, awaited by the run that the code belongs to: if the flow could never end because it waits for that one, it ends with that as its error.
-async fn finish_awaited<T>(entered: Entered, job: BoxedJob<T>) -> Result<T, Error> {
+async fn finish_awaited(entered: Entered, job: BoxedJob) -> Ended {
     let scope = Arc::clone(&entered.scope);
     let mut wait = BodyWait::default();
     let mut finishing = std::pin::pin!(finish(entered, job));
     std::future::poll_fn(|cx| {
-        if let Poll::Ready(outcome) = finishing.as_mut().poll(cx) {
+        if let Poll::Ready(ended) = finishing.as_mut().poll(cx) {
             wait.over();
-            return Poll::Ready(outcome);
+            return Poll::Ready(ended);
         }
-        let stalled = wait.pending(|visit| match &scope.parent() {
+        let stalled = wait.pending(&|visit| match &scope.parent() {
             Some((parent, place)) => visit(parent, *place),
             None => visit(&scope, Scope::ROOT),
         });
@@ -219,10 +239,8 @@ impl<T: Send + Sync + 'static> IntoFuture for FlowCall<T> {
     type IntoFuture = BoxFuture<'static, Result<T, Error>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(without_slots(async move {
-            let (entered, job) = self.enter(&current_or_default(), true);
-            finish_awaited(entered, job).await
-        }))
+        let running = without_slots(self.call.run());
+        Box::pin(async move { value_of(running.await?) })
     }
 }
 

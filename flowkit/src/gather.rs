@@ -114,7 +114,7 @@ impl<T: Clone + Send + Sync + 'static> IntoFuture for Group<T> {
                 wait.over();
                 return Poll::Ready(values);
             }
-            let stalled = wait.pending(|visit| gathering.pending.iter().for_each(|run| run.runs(visit)));
+            let stalled = wait.pending(&|visit| gathering.pending.iter().for_each(|run| run.runs(visit)));
             stalled.map_or_else(|stalled| Poll::Ready(Err(stalled)), |()| Poll::Pending)
         });
         Box::pin(without_slots(gathered))

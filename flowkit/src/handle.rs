@@ -14,6 +14,7 @@ use crate::engine::stall::{Awaited, Visit, Watched, toward, watched};
 use crate::error::Error;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::input::Upstream;
+use crate::job::{Ended, value_of};
 use crate::order::{AnyRun, IntoOrder, Order};
 use crate::state::State;
 
@@ -33,9 +34,32 @@ pub(crate) trait HandleSource<T>: AnyRun {
 
 /// A run that was submitted by itself.
 pub(crate) struct SubmittedRun<T> {
-    pub(crate) completion: Completion<T>,
-    pub(crate) scope: Arc<Scope>,
-    pub(crate) place: NodeRef,
+    completion: Completion<T>,
+    scope: Arc<Scope>,
+    place: NodeRef,
+}
+
+impl<T> SubmittedRun<T> {
+    /// One that has not ended, with one handle.
+    pub(crate) fn new(scope: &Arc<Scope>, place: NodeRef) -> Self {
+        Self {
+            completion: Completion::new(),
+            scope: Arc::clone(scope),
+            place,
+        }
+    }
+}
+
+/// What is told how a run ended, whatever the type of its value.
+pub(crate) trait Completes: Send + Sync {
+    /// Only the first end counts.
+    fn complete(&self, ended: Ended);
+}
+
+impl<T: Send + Sync + 'static> Completes for SubmittedRun<T> {
+    fn complete(&self, ended: Ended) {
+        self.completion.complete(ended.and_then(value_of));
+    }
 }
 
 impl<T: Send + Sync> AnyRun for SubmittedRun<T> {

@@ -22,7 +22,7 @@ pub(crate) use self::output::AnyOutput;
 use self::output::Output;
 pub use self::shim::Shim;
 use crate::engine::memo::Value;
-use crate::error::{BoxError, Error, Failure};
+use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Inputs, Upstream};
 use crate::panics::caught;
 use crate::parameters::Shown;
@@ -131,12 +131,25 @@ fn refuse_key<V>(message: String) -> Result<V, KeyError> {
     Err(KeyError::new("inputs", panicked(&message)))
 }
 
-/// A job that gives a `T`.
-pub(crate) trait TypedJob<T>: Job {
-    /// Takes the value out, after the engine said that there is one.
-    fn take_output(self: Pin<&mut Self>) -> Option<T>;
-    /// The same job, without its type.
-    fn erased(self: Pin<&mut Self>) -> Pin<&mut dyn Job>;
+/// A call, of whatever types.
+pub(crate) type BoxedJob = Pin<Box<dyn Job>>;
+
+/// How a run ended: with its job, which has the value, or with its error.
+pub(crate) type Ended = Result<BoxedJob, Error>;
+
+/// The value of a job that completed, which is of the type that the call was made for.
+///
+/// # Errors
+/// When there is none, which is a bug of the engine.
+pub(crate) fn value_of<T: 'static>(mut job: BoxedJob) -> Result<T, Error> {
+    let output = job.as_mut().output_mut().as_any().downcast_mut::<Output<T>>();
+    output
+        .and_then(|output| output.value.take())
+        .ok_or_else(no_output)
+}
+
+pub(crate) fn no_output() -> Error {
+    Error::about_runtime(ErrorKind::Internal, "a run completed without a value")
 }
 
 pin_project! {
@@ -227,21 +240,5 @@ where
 
     fn drop_attempt(self: Pin<&mut Self>) {
         self.project().attempt.set(None);
-    }
-}
-
-impl<T, I, F, Fut> TypedJob<T> for BoundCall<T, I, F, Fut>
-where
-    T: Send + Sync + 'static,
-    I: Inputs,
-    F: FnMut(&mut I, &Attempt<'_>) -> Result<Fut, Error> + Send + 'static,
-    Fut: Future<Output = Result<T, Failure>> + Send + 'static,
-{
-    fn take_output(self: Pin<&mut Self>) -> Option<T> {
-        self.project().output.value.take()
-    }
-
-    fn erased(self: Pin<&mut Self>) -> Pin<&mut dyn Job> {
-        self
     }
 }

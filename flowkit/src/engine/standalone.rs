@@ -1,41 +1,36 @@
 //! Tasks that are called outside any flow: each is a flow run of its own, named after the task.
 
-use std::future::IntoFuture;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
 use super::run_guard::RunGuard;
 use super::scope::{Change, NewRun, Scope};
-use crate::call::TaskCall;
-use crate::completion::Completion;
+use crate::call::{AnyCall, Awaited, TaskCall};
 use crate::context::{Tags, scoped};
 use crate::error::Error;
-use crate::handle::{SubmittedRun, TaskHandle};
+use crate::handle::{Completes, SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
+use crate::job::Ended;
 use crate::runtime::RuntimeInner;
 use crate::state::State;
 
 /// Runs a task here and now.
-pub(crate) fn run<T: Send + Sync + 'static>(
-    runtime: &Arc<RuntimeInner>,
-    tags: Tags,
-    call: TaskCall<T>,
-) -> BoxFuture<'static, Result<T, Error>> {
+pub(crate) fn run(runtime: &Arc<RuntimeInner>, tags: Tags, call: AnyCall) -> BoxFuture<'static, Ended> {
     let runtime = Arc::clone(runtime);
     Box::pin(async move {
         let scope = Scope::new(&runtime, call.definition(), None, Vec::new());
         let guard = RunGuard::begin(&scope)?;
-        let outcome = tokio::select! {
+        let ended = tokio::select! {
             biased;
             // First, since the run is stopped with it, and would say no more than that.
             () = scope.cancelled() => Err(guard.cancelled_error()),
-            outcome = scoped(scope.ambient(tags, 1), call.into_future()) => outcome,
+            ended = scoped(scope.ambient(tags, 1), Awaited::new(call)) => ended,
         };
         guard
-            .finish(outcome.as_ref().err().cloned())
+            .finish(ended.as_ref().err().cloned())
             .await
-            .map_or(outcome, Err)
+            .map_or(ended, Err)
     })
 }
 
@@ -47,7 +42,9 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
 ) -> TaskHandle<T> {
     let scope = Scope::new(runtime, call.definition(), None, Vec::new());
     if let Err(refused) = open(&scope) {
-        return refuse(&scope, refused);
+        let run = SubmittedRun::new(&scope, refuse(&scope, &refused));
+        run.complete(Err(refused));
+        return TaskHandle::new(Arc::new(run), 0);
     }
     let handle = call.submit_in(scope.context(tags, 1));
     close_when_drained(&scope, handle.id().place());
@@ -67,8 +64,8 @@ pub(crate) fn open(scope: &Arc<Scope>) -> Result<(), Error> {
     registered
 }
 
-/// The handle of a task run that never was, because the runtime takes none.
-fn refuse<T: Send + Sync + 'static>(scope: &Arc<Scope>, refused: Error) -> TaskHandle<T> {
+/// Ends a task run that never was, because the runtime takes none.
+fn refuse(scope: &Scope, refused: &Error) -> NodeRef {
     let place = scope.add(NewRun {
         definition: scope.definition,
         parent: None,
@@ -78,18 +75,12 @@ fn refuse<T: Send + Sync + 'static>(scope: &Arc<Scope>, refused: Error) -> TaskH
         edges: Vec::new(),
     });
     let change = Change {
-        error: Some(&refused),
+        error: Some(refused),
         ..Change::default()
     };
     scope.change(place, State::Cancelled, &change);
-    scope.end(State::Cancelled, Some(&refused));
-    let run = SubmittedRun {
-        completion: Completion::new(),
-        scope: Arc::clone(scope),
-        place,
-    };
-    run.completion.complete(Err(refused));
-    TaskHandle::new(Arc::new(run), 0)
+    scope.end(State::Cancelled, Some(refused));
+    place
 }
 
 /// Ends such a run when everything in it has ended, as the one node did that it was begun for.

@@ -22,6 +22,7 @@ use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
 use crate::graph::{Cancel, Control};
+use crate::job::value_of;
 use crate::panics::caught;
 use crate::state::State;
 
@@ -256,7 +257,7 @@ impl Signal {
 
 /// One item that runs: its outcome is set also when the lane is dropped.
 pub(super) struct Item<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> {
-    item: Running<T>,
+    item: Running,
     fan_out: F,
     index: u32,
 }
@@ -274,25 +275,25 @@ impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Item<T, F> {
 
     /// Runs the item to its end, or until the lane is told to drop it.
     pub(super) async fn run(mut self, signal: &Signal) {
-        let outcome = poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             if signal.is_asked(self.index) {
                 return Poll::Ready(None);
             }
             match self.item.poll_run(cx) {
-                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
                 Poll::Pending => signal.poll_asked(self.index, cx).map(|()| None),
             }
         });
-        if let Some(outcome) = outcome.await {
-            self.fan_out.complete(self.index, outcome);
+        if let Some(ended) = ended.await {
+            self.fan_out.complete(self.index, ended.and_then(value_of));
         }
     }
 }
 
 impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Drop for Item<T, F> {
     fn drop(&mut self) {
-        if let Some(outcome) = self.item.abandon() {
-            self.fan_out.complete(self.index, outcome);
+        if let Some(ended) = self.item.abandon() {
+            self.fan_out.complete(self.index, ended.and_then(value_of));
         }
     }
 }

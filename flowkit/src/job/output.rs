@@ -1,5 +1,6 @@
 //! The value of a call with what its attribute and its type say of it. There is one of these for each type, not for each task.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::engine::memo::Value;
@@ -8,6 +9,7 @@ use crate::key_probe::{Codec, ToJson};
 
 /// A value of any type. What runs the user's code may panic, which is for the caller to catch.
 pub(crate) trait AnyOutput {
+    fn as_any(&mut self) -> &mut dyn Any;
     /// See [`show_output`](super::Job::show_output).
     fn show(&self) -> Option<String>;
     /// See [`is_storable`](super::Job::is_storable).
@@ -32,6 +34,10 @@ pub(super) struct Output<T> {
 }
 
 impl<T: Send + Sync + 'static> AnyOutput for Output<T> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
     fn show(&self) -> Option<String> {
         let (show, value) = (self.show?, self.value.as_ref()?);
         Some(show(value).ok()?.to_string())

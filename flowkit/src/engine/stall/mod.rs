@@ -62,7 +62,7 @@ impl BodyWait {
     ///
     /// # Errors
     /// If they never end, because they wait for this one.
-    pub(crate) fn pending(&mut self, runs: impl FnOnce(Visit<'_>)) -> Result<(), Error> {
+    pub(crate) fn pending(&mut self, runs: &dyn Fn(Visit<'_>)) -> Result<(), Error> {
         if !matches!(self, Self::New) {
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl<T, F: Awaited<Output = Result<T, Error>>> Future for Watched<F> {
             this.wait.over();
             return Poll::Ready(outcome);
         }
-        match this.wait.pending(|visit| this.future.runs(visit)) {
+        match this.wait.pending(&|visit| this.future.runs(visit)) {
             Ok(()) => Poll::Pending,
             Err(stalled) => Poll::Ready(Err(stalled)),
         }

@@ -1,0 +1,67 @@
+//! A run that was submitted: a tokio task polls it, and completes its handles, also when it is dropped before its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::no_tokio;
+use super::running::Running;
+use crate::handle::Completes;
+
+/// Runs it beside the caller, and tells its handles how it ended.
+pub(super) fn spawn(running: Running, handles: Arc<dyn Completes>) {
+    running.scope().enter();
+    let submitted = Submitted {
+        running,
+        handles,
+        stoppable: false,
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(tokio) => drop(tokio.spawn(submitted)),
+        Err(_) => submitted.refuse(),
+    }
+}
+
+struct Submitted {
+    running: Running,
+    handles: Arc<dyn Completes>,
+    /// Whether it is woken when it is stopped: it has waited before.
+    stoppable: bool,
+}
+
+impl Submitted {
+    /// Ends a run that there is nothing to run on.
+    fn refuse(mut self) {
+        drop(self.running.abandon());
+        self.handles.complete(Err(no_tokio()));
+    }
+}
+
+impl Future for Submitted {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever stopped it before it was polled had nobody to wake. Dropped, it says that it was cancelled.
+        let place = self.running.place();
+        if self.running.scope().is_stopped(place) {
+            return Poll::Ready(());
+        }
+        let Poll::Ready(ended) = self.running.poll_run(cx) else {
+            let stopped = !self.stoppable && self.running.scope().wait_stoppable(place, cx.waker());
+            self.stoppable = true;
+            return if stopped { Poll::Ready(()) } else { Poll::Pending };
+        };
+        self.handles.complete(ended);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Submitted {
+    fn drop(&mut self) {
+        if let Some(ended) = self.running.abandon() {
+            self.handles.complete(ended);
+        }
+        self.running.scope().leave();
+    }
+}
