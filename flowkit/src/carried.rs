@@ -83,7 +83,6 @@ impl Carried {
         });
         let carrier = Carrier {
             shared: Arc::clone(&shared),
-            stoppable: false,
         };
         let carrier = tokio.spawn(carrier).abort_handle();
         Self { shared, carrier }
@@ -127,38 +126,32 @@ impl Drop for Carried {
 /// Polls a run on.
 struct Carrier {
     shared: Arc<Shared>,
-    /// Whether it is woken when the run is stopped: it has waited before.
-    stoppable: bool,
 }
 
-impl Carrier {
-    /// Polls the run, unless it was stopped, as what called it may have been since: that is polled no more, and drops it soon.
-    fn poll_run(&mut self, running: &mut Running, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
-        let Shared { scope, place, .. } = &*self.shared;
-        if !scope.is_stopped(*place) {
-            if let Poll::Ready(ended) = running.poll_run(cx) {
-                return Poll::Ready(Some(ended));
-            }
-            let is_first = !std::mem::replace(&mut self.stoppable, true);
-            if !(is_first && scope.wait_stoppable(*place, cx.waker())) {
-                return Poll::Pending;
-            }
+/// Polls the run, unless it was stopped, as what called it may have been since: that is polled no more, and drops it soon.
+fn poll_on(running: &mut Running, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
+    if !running.is_stopped() {
+        if let Poll::Ready(ended) = running.poll_run(cx) {
+            return Poll::Ready(Some(ended));
         }
-        Poll::Ready(running.abandon())
+        if !running.is_stopped_meanwhile(cx) {
+            return Poll::Pending;
+        }
     }
+    Poll::Ready(running.abandon())
 }
 
 impl Future for Carrier {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let shared = Arc::clone(&self.shared);
         let stands = mem::replace(&mut shared.lock().stands, Stands::Polled);
         let Stands::Waiting(mut running) = stands else {
             shared.lock().stands = stands;
             return Poll::Ready(());
         };
-        if let Poll::Ready(ended) = self.poll_run(&mut running, cx) {
+        if let Poll::Ready(ended) = poll_on(&mut running, cx) {
             if let Some(ended) = ended {
                 shared.end(ended);
             }

@@ -42,7 +42,12 @@ pub(crate) struct Completion<T> {
 
 struct Inner<T> {
     outcome: Outcome<T>,
-    /// Who waits. Most runs are waited for by one, who needs no list.
+    waiters: Waiters,
+}
+
+/// Who waits for an outcome, whatever its type. Most runs are waited for by one, who needs no list.
+#[derive(Default)]
+struct Waiters {
     first: Option<Waker>,
     others: Slab<Waker>,
 }
@@ -50,15 +55,23 @@ struct Inner<T> {
 /// The key of the first waiter; that of another is its place in the list, after this one.
 const FIRST: u64 = 0;
 
-impl<T> Inner<T> {
-    fn waiter(&mut self, key: u64) -> Option<&mut Waker> {
+impl Waiters {
+    /// From now on `cx` is woken, in place of what was at `key`.
+    fn wait(&mut self, cx: &Context<'_>, key: &mut WaiterKey) {
+        match key.0.and_then(|key| self.get_mut(key)) {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => key.0 = self.add(cx.waker().clone()),
+        }
+    }
+
+    fn get_mut(&mut self, key: u64) -> Option<&mut Waker> {
         match key.checked_sub(1) {
             None => self.first.as_mut(),
             Some(other) => self.others.get_mut(usize::try_from(other).ok()?),
         }
     }
 
-    fn add_waiter(&mut self, waker: Waker) -> Option<u64> {
+    fn add(&mut self, waker: Waker) -> Option<u64> {
         if self.first.is_none() {
             self.first = Some(waker);
             return Some(FIRST);
@@ -66,7 +79,7 @@ impl<T> Inner<T> {
         u64::try_from(self.others.insert(waker)).ok()?.checked_add(1)
     }
 
-    fn remove_waiter(&mut self, key: u64) {
+    fn remove(&mut self, key: u64) {
         match key.checked_sub(1) {
             None => self.first = None,
             Some(other) => {
@@ -74,6 +87,13 @@ impl<T> Inner<T> {
                     self.others.try_remove(other);
                 }
             }
+        }
+    }
+
+    fn wake(self) {
+        self.first.into_iter().for_each(Waker::wake);
+        for (_, waker) in self.others {
+            waker.wake();
         }
     }
 }
@@ -126,8 +146,7 @@ impl<T> Completion<T> {
         Self {
             inner: Mutex::new(Inner {
                 outcome: Outcome::Open,
-                first: None,
-                others: Slab::new(),
+                waiters: Waiters::default(),
             }),
             handles: AtomicUsize::new(1),
         }
@@ -143,18 +162,15 @@ impl<T> Completion<T> {
             Ok(value) => Outcome::Value(value),
             Err(error) => Outcome::Failed(error),
         };
-        let (first, others) = {
+        let waiters = {
             let mut inner = self.lock();
             if !inner.outcome.is_open() {
                 return;
             }
             inner.outcome = outcome;
-            (inner.first.take(), std::mem::take(&mut inner.others))
+            std::mem::take(&mut inner.waiters)
         };
-        first.into_iter().for_each(Waker::wake);
-        for (_, waker) in others {
-            waker.wake();
-        }
+        waiters.wake();
     }
 
     /// Ready once there is an outcome; until then `cx` is woken for it.
@@ -178,7 +194,7 @@ impl<T> Completion<T> {
         if let Some(key) = key.0.take() {
             let mut inner = self.lock();
             if inner.outcome.is_open() {
-                inner.remove_waiter(key);
+                inner.waiters.remove(key);
             }
         }
     }
@@ -212,10 +228,7 @@ fn wait<T>(inner: &mut Inner<T>, cx: &Context<'_>, key: &mut WaiterKey) -> Poll<
         key.0 = None;
         return Poll::Ready(());
     }
-    match key.0.and_then(|key| inner.waiter(key)) {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => key.0 = inner.add_waiter(cx.waker().clone()),
-    }
+    inner.waiters.wait(cx, key);
     Poll::Pending
 }
 
@@ -231,7 +244,7 @@ mod tests {
     impl<T> Completion<T> {
         pub(super) fn waiters(&self) -> usize {
             let inner = self.lock();
-            usize::from(inner.first.is_some()) + inner.others.len()
+            usize::from(inner.waiters.first.is_some()) + inner.waiters.others.len()
         }
     }
 

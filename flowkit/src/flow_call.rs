@@ -122,10 +122,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     /// Starts the flow beside the caller, and gives its handle. Inside a flow it is a subflow, which the flow waits for.
     pub fn submit(self) -> TaskHandle<T> {
         let (entered, job) = self.call.enter(&current_or_default(), false);
-        let (above, place) = match &entered.scope.parent() {
-            Some((parent, place)) => (Arc::clone(parent), *place),
-            None => (Arc::clone(&entered.scope), Scope::ROOT),
-        };
+        let (above, place) = place_of(&entered.scope);
         let run = Arc::new(SubmittedRun::new(&above, place));
         let handle = TaskHandle::new(Arc::clone(&run) as _, 0);
         spawn(entered, job, above, run);
@@ -149,6 +146,11 @@ impl AnyFlowCall {
         let (entered, job) = self.enter(&current_or_default(), true);
         finish_awaited(entered, job).await
     }
+}
+
+/// The flow run that has a place for a flow run, and that place: its own, if no flow called it.
+fn place_of(scope: &Arc<Scope>) -> (Arc<Scope>, NodeRef) {
+    scope.parent().unwrap_or_else(|| (Arc::clone(scope), Scope::ROOT))
 }
 
 /// Runs a flow beside the caller, and tells its handles how it ended. `above` is the flow run that has a place for it.
@@ -217,9 +219,9 @@ async fn finish_awaited(entered: Entered, job: BoxedJob) -> Ended {
             wait.over();
             return Poll::Ready(ended);
         }
-        let stalled = wait.pending(&|visit| match &scope.parent() {
-            Some((parent, place)) => visit(parent, *place),
-            None => visit(&scope, Scope::ROOT),
+        let stalled = wait.pending(&|visit| {
+            let (above, place) = place_of(&scope);
+            visit(&above, place);
         });
         if let Err(stalled) = stalled {
             scope.stall(stalled);

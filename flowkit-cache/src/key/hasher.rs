@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::canonical::write;
+use super::canonical::{Refusal, write};
 use super::digest::CacheKey;
 use super::secret::{SecretKey, sealed};
 use super::stream::Stream;
@@ -163,19 +163,28 @@ impl KeyHasher {
     /// [`finish`](Self::finish), gives the same error.
     pub fn value<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), KeyError> {
         if self.failed.is_none() {
-            let sections = self.begin_part();
-            self.stream.put_text(tag::VALUE, name);
+            let sections = self.begin_value(name);
             let written = write(&mut self.stream, value);
-            // The stream remembers also the refusals that a `Serialize` met inside of the value and passed over.
-            if let Some(refusal) = written.err().as_ref().or(self.stream.refusal()) {
-                self.failed = Some(KeyError {
-                    part: name.into(),
-                    reason: refusal.0.clone(),
-                });
-            }
-            self.end_part(sections);
+            self.end_value(name, sections, written);
         }
         self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn begin_value(&mut self, name: &str) -> Option<Stream> {
+        let sections = self.begin_part();
+        self.stream.put_text(tag::VALUE, name);
+        sections
+    }
+
+    fn end_value(&mut self, name: &str, sections: Option<Stream>, written: Result<(), Refusal>) {
+        // The stream remembers also the refusals that a `Serialize` met inside of the value and passed over.
+        if let Some(refusal) = written.err().as_ref().or(self.stream.refusal()) {
+            self.failed = Some(KeyError {
+                part: name.into(),
+                reason: refusal.0.clone(),
+            });
+        }
+        self.end_part(sections);
     }
 
     /// Adds named bytes, at the speed of the hash.

@@ -54,6 +54,16 @@ impl Running {
         self.drive.place()
     }
 
+    /// Whether somebody stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.scope().is_stopped(self.place())
+    }
+
+    /// It waits: has it woken when it is stopped, if this is the first time. Whether it has been stopped already.
+    pub(crate) fn is_stopped_meanwhile(&mut self, cx: &Context<'_>) -> bool {
+        self.drive.waits_first() && self.scope().wait_stoppable(self.place(), cx.waker())
+    }
+
     pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Some(job) = &mut self.job else {
             return Poll::Pending;

@@ -12,11 +12,7 @@ use crate::handle::Completes;
 /// Runs it beside the caller, and tells its handles how it ended.
 pub(super) fn spawn(running: Running, handles: Arc<dyn Completes>) {
     running.scope().enter();
-    let submitted = Submitted {
-        running,
-        handles,
-        stoppable: false,
-    };
+    let submitted = Submitted { running, handles };
     match tokio::runtime::Handle::try_current() {
         Ok(tokio) => drop(tokio.spawn(submitted)),
         Err(_) => submitted.refuse(),
@@ -26,8 +22,6 @@ pub(super) fn spawn(running: Running, handles: Arc<dyn Completes>) {
 struct Submitted {
     running: Running,
     handles: Arc<dyn Completes>,
-    /// Whether it is woken when it is stopped: it has waited before.
-    stoppable: bool,
 }
 
 impl Submitted {
@@ -43,16 +37,14 @@ impl Future for Submitted {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever stopped it before it was polled had nobody to wake. Dropped, it says that it was cancelled.
-        let place = self.running.place();
-        if self.running.scope().is_stopped(place) {
+        if self.running.is_stopped() {
             return Poll::Ready(());
         }
-        let Poll::Ready(ended) = self.running.poll_run(cx) else {
-            let stopped = !self.stoppable && self.running.scope().wait_stoppable(place, cx.waker());
-            self.stoppable = true;
-            return if stopped { Poll::Ready(()) } else { Poll::Pending };
-        };
-        self.handles.complete(ended);
+        match self.running.poll_run(cx) {
+            Poll::Ready(ended) => self.handles.complete(ended),
+            Poll::Pending if self.running.is_stopped_meanwhile(cx) => {}
+            Poll::Pending => return Poll::Pending,
+        }
         Poll::Ready(())
     }
 }

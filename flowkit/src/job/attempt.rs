@@ -55,12 +55,21 @@ impl Attempt<'_> {
     ) -> Result<T, Error> {
         match input.take(self.last, clone) {
             Taken::Value(value) => Ok(value),
-            Taken::IsShared => Err(self.error(ErrorKind::Input).detailed(format!(
-                "parameter `{name}` takes its value whole, but others share the value and its type is not `Clone`: \
-                 let the parameter borrow (`&T`), or derive `Clone`"
-            ))),
-            Taken::Missing => Err(self.error(ErrorKind::Internal).detailed(format!("input `{name}` was not there"))),
+            Taken::IsShared => Err(self.is_shared(name)),
+            Taken::Missing => Err(self.is_missing(name)),
         }
+    }
+
+    fn is_shared(&self, name: &str) -> Error {
+        self.error(ErrorKind::Input).detailed(format!(
+            "parameter `{name}` takes its value whole, but others share the value and its type is not `Clone`: \
+             let the parameter borrow (`&T`), or derive `Clone`"
+        ))
+    }
+
+    fn is_missing(&self, name: &str) -> Error {
+        self.error(ErrorKind::Internal)
+            .detailed(format!("input `{name}` was not there"))
     }
 
     /// What the runtime lends to a `#[resource]` parameter that borrows.

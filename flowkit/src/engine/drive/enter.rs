@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::admission::Admission;
 use super::journaled::Journaled;
 use super::upstreams::{edges_of, with_ambient};
-use super::{Drive, More, Phase};
+use super::{Caller, Drive, More, Phase};
 use crate::clock::Stamp;
 use crate::context::{Ambient, RunContext};
 use crate::definition::Definition;
@@ -91,7 +91,11 @@ impl Drive {
             None if caller.is_abandoned() => Phase::Orphaned,
             None => Phase::Inputs,
         };
-        let in_blocking = awaited && caller.is_blocking();
+        let called_by = match awaited {
+            false => Caller::Submits,
+            true if caller.is_blocking() => Caller::Blocks,
+            true => Caller::Awaits,
+        };
         let context = caller.below(place, more.as_deref().and_then(More::slots));
         Self {
             definition,
@@ -99,10 +103,10 @@ impl Drive {
             scope,
             place,
             attempt: 0,
-            awaited,
-            in_blocking,
+            caller: called_by,
             has_values,
             at_once: awaited && more.is_none(),
+            stoppable: false,
             phase,
             #[cfg(feature = "testing")]
             fault: None,

@@ -56,14 +56,13 @@ pub(crate) struct Drive {
     scope: Arc<Scope>,
     place: NodeRef,
     attempt: u32,
-    /// Whether the caller is given the outcome itself.
-    awaited: bool,
-    /// Whether a blocking body awaits it, which goes on when it is given up: then nobody drops the run.
-    in_blocking: bool,
+    caller: Caller,
     /// Whether all inputs are there from the beginning.
     has_values: bool,
     /// Whether nothing has come between its entering and now, so that it begins when it was entered.
     at_once: bool,
+    /// Whether it is woken when it is stopped, since it has waited where others stop it.
+    stoppable: bool,
     phase: Phase,
     /// What a test has happen in the attempt.
     #[cfg(feature = "testing")]
@@ -74,6 +73,17 @@ pub(crate) struct Drive {
     journaled: Option<Box<Journaled>>,
     /// What a run without options and cache does not need.
     more: Option<Box<More>>,
+}
+
+/// Who is given the outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// Whoever has a handle.
+    Submits,
+    /// The caller itself.
+    Awaits,
+    /// A blocking body, which goes on when it is given up: then nobody drops the run.
+    Blocks,
 }
 
 /// What only some runs have.
@@ -154,7 +164,12 @@ impl Drive {
 
     /// Whether a blocking body awaits it.
     pub(crate) fn is_in_blocking(&self) -> bool {
-        self.in_blocking
+        self.caller == Caller::Blocks
+    }
+
+    /// It waits where others stop it: whether for the first time, so that it must be woken when it is stopped.
+    pub(crate) fn waits_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.stoppable, true)
     }
 
     pub(crate) fn scope(&self) -> &Arc<Scope> {
