@@ -57,6 +57,11 @@ impl<T> TaskCall<T> {
         }
     }
 
+    /// The same call without its type.
+    pub(crate) fn erased(self) -> AnyCall {
+        self.call
+    }
+
     fn extras(&mut self) -> &mut CallExtras {
         self.call.extras.get_or_insert_default()
     }
@@ -118,16 +123,11 @@ impl<T: Send + Sync + 'static> TaskCall<T> {
     }
 
     pub(crate) fn submit_in(self, caller: RunContext) -> TaskHandle<T> {
-        let running = self.enter(caller, Entrance::Node, false);
+        let running = self.call.enter(caller, Entrance::Node, false);
         let run = Arc::new(SubmittedRun::new(running.scope(), running.place()));
         let handle = TaskHandle::new(Arc::clone(&run) as _, 0);
         submitted::spawn(running, run);
         handle
-    }
-
-    /// Enters the run in the caller's graph.
-    pub(crate) fn enter(self, caller: RunContext, entrance: Entrance, awaited: bool) -> Running {
-        self.call.enter(caller, entrance, awaited)
     }
 }
 

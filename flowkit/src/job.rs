@@ -142,7 +142,15 @@ pub(crate) type Ended = Result<BoxedJob, Error>;
 /// # Errors
 /// When there is none, which is a bug of the engine.
 pub(crate) fn value_of<T: 'static>(mut job: BoxedJob) -> Result<T, Error> {
-    let output = job.as_mut().output_mut().as_any().downcast_mut::<Output<T>>();
+    take_value(job.as_mut().output_mut())
+}
+
+/// The same of its output alone.
+///
+/// # Errors
+/// When there is no value, or one of another type.
+pub(crate) fn take_value<T: 'static>(output: &mut dyn AnyOutput) -> Result<T, Error> {
+    let output = output.as_any().downcast_mut::<Output<T>>();
     output
         .and_then(|output| output.value.take())
         .ok_or_else(no_output)

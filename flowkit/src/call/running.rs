@@ -24,7 +24,7 @@ impl AnyCall {
     }
 
     /// Enters the run in the caller's graph.
-    pub(super) fn enter(self, caller: RunContext, entrance: Entrance, awaited: bool) -> Running {
+    pub(crate) fn enter(self, caller: RunContext, entrance: Entrance, awaited: bool) -> Running {
         let Self {
             mut job,
             definition,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::shared::{ANY, Items, Prefix, SharedFanOut, Slot, WHOLE};
+use super::shared::{ANY, Items, Prefix, SharedFanOut, WHOLE};
+use super::slots::{Slot, Standing};
 use crate::completion::{Given, WaiterKey};
 use crate::engine::scope::Scope;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::ids::{NodeRef, TaskRunId};
 use crate::order::AnyRun;
 use crate::state::State;
 
-impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
+impl AnyRun for SharedFanOut {
     fn run_id(&self, index: u32) -> TaskRunId {
         let place = if index == WHOLE {
             self.node
@@ -49,8 +50,8 @@ impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
                 Prefix::Complete | Prefix::OpenAt(_) => None,
             };
         }
-        match self.lock().slots.get(index as usize) {
-            Some(Slot::Failed(error)) => Some(error.clone()),
+        match self.lock().slots.standing(index) {
+            Some(Standing::Failed(error)) => Some(error.clone()),
             _ => None,
         }
     }
@@ -67,8 +68,8 @@ impl<T: Send + Sync + 'static> AnyRun for SharedFanOut<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> SharedFanOut<T> {
-    fn wait_in(&self, items: &mut Items<T>, index: u32, cx: &Context<'_>, key: &mut WaiterKey) {
+impl SharedFanOut {
+    fn wait_in(&self, items: &mut Items, index: u32, cx: &Context<'_>, key: &mut WaiterKey) {
         let own = *key.0.get_or_insert_with(|| {
             items.next_waiter += 1;
             items.next_waiter
@@ -87,16 +88,17 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut<T> {
+impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut {
     fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
         let mut items = self.lock();
-        match items.slots.get_mut(index as usize) {
-            Some(slot) => slot.share(),
-            None => Some(Err(items
-                .broken
-                .clone()
-                .unwrap_or_else(|| self.cancelled_error()))),
-        }
+        let outcome = match items.slots_of() {
+            Ok(slots) => slots.get_mut(index as usize).map(Slot::share),
+            Err(error) => return Some(Err(error)),
+        };
+        outcome.unwrap_or_else(|| {
+            let broken = items.broken.clone();
+            Some(Err(broken.unwrap_or_else(|| self.cancelled_error())))
+        })
     }
 
     fn poll_take(

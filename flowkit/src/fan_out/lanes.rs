@@ -11,9 +11,9 @@ use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 
-use super::mapped::Mapped;
 use super::shared::{Calls, SharedFanOut};
-use crate::call::{Running, TaskCall, no_tokio};
+use super::slots::NewSlots;
+use crate::call::{AnyCall, Running, no_tokio};
 use crate::context::{self, Ambient, RunContext};
 use crate::definition::{Definition, DefinitionKind};
 use crate::engine::drive::Entrance;
@@ -22,7 +22,6 @@ use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
 use crate::graph::{Cancel, Control};
-use crate::job::value_of;
 use crate::panics::caught;
 use crate::state::State;
 
@@ -33,47 +32,50 @@ const EMPTY: &Definition = &Definition::nameless("empty fan-out");
 const MOST_AHEAD: usize = 16 << 20;
 
 /// Enters a fan-out in the graph of the running flow and starts it; outside any flow it is a run of its own.
-pub(super) fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usize) -> Mapped<T> {
+pub(super) fn submit(calls: Calls, concurrency: usize, slots: NewSlots) -> Arc<SharedFanOut> {
     let (runtime, tags) = match context::current_or_default() {
-        Ambient::Run(caller) => return submit_in(caller, calls, concurrency, None),
+        Ambient::Run(caller) => return submit_in(caller, calls, concurrency, slots, None),
         Ambient::Runtime(runtime, tags) => (runtime, tags),
     };
     let mut calls = calls.peekable();
-    let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
+    let definition = calls.peek().map_or(EMPTY, AnyCall::definition);
     let scope = Scope::new(&runtime, definition, None, Vec::new());
     let caller = scope.context(tags, 1);
     let refused = standalone::open(&scope).err();
-    let mapped = submit_in(caller, Box::new(calls), concurrency, refused);
-    standalone::close_when_drained(&scope, mapped.id().place());
-    mapped
+    let fan_out = submit_in(caller, Box::new(calls), concurrency, slots, refused);
+    standalone::close_when_drained(&scope, fan_out.node);
+    fan_out
 }
 
-fn submit_in<T: Send + Sync + 'static>(
+fn submit_in(
     caller: RunContext,
-    calls: Calls<T>,
+    calls: Calls,
     concurrency: usize,
+    slots: NewSlots,
     refused: Option<Error>,
-) -> Mapped<T> {
+) -> Arc<SharedFanOut> {
     let mut calls = calls.peekable();
-    let definition = calls.peek().map_or(EMPTY, TaskCall::definition);
+    let definition = calls.peek().map_or(EMPTY, AnyCall::definition);
     // A length that memory could not hold is taken as it comes, like one that is not known.
     let known = match calls.size_hint() {
         (lower, Some(upper)) if lower == upper && lower <= MOST_AHEAD => Some(lower),
         _ => None,
     };
-    let fan_out = enter(definition, caller, Some(Box::new(calls)), known, concurrency);
+    let calls: Calls = Box::new(calls);
+    let fan_out = enter(definition, caller, Some(calls), known, concurrency, slots);
     begin(&fan_out, refused, start);
-    Mapped::new(fan_out)
+    fan_out
 }
 
 /// Enters a fan-out in the graph of its caller's flow run.
-pub(super) fn enter<T: Send + Sync + 'static>(
+pub(super) fn enter(
     definition: &'static Definition,
     mut caller: RunContext,
-    calls: Option<Calls<T>>,
+    calls: Option<Calls>,
     known: Option<usize>,
     concurrency: usize,
-) -> Arc<SharedFanOut<T>> {
+    slots: NewSlots,
+) -> Arc<SharedFanOut> {
     let scope = Arc::clone(&caller.scope);
     let node = scope.add(NewRun {
         definition,
@@ -101,22 +103,22 @@ pub(super) fn enter<T: Send + Sync + 'static>(
         caller,
         concurrency,
         calls,
-        known,
+        slots(known),
     ))
 }
 
 /// Starts a fan-out with what runs its items, unless it is refused, or there is nothing to run it on, or its flow run is cancelled.
-pub(super) fn begin<T: Send + Sync + 'static>(
-    fan_out: &Arc<SharedFanOut<T>>,
+pub(super) fn begin(
+    fan_out: &Arc<SharedFanOut>,
     refused: Option<Error>,
-    start: impl FnOnce(&Arc<SharedFanOut<T>>),
+    start: impl FnOnce(&Arc<SharedFanOut>),
 ) {
     let no_tokio = || tokio::runtime::Handle::try_current().is_err().then(no_tokio);
     if let Some(refused) = refused.or_else(no_tokio) {
         drop(fan_out.take_calls());
         return fan_out.exhaust(Some(refused));
     }
-    let control: Weak<dyn Cancel> = Arc::<SharedFanOut<T>>::downgrade(fan_out);
+    let control: Weak<dyn Cancel> = Arc::<SharedFanOut>::downgrade(fan_out);
     fan_out.scope.set_control(fan_out.node, Control::FanOut(control));
     if fan_out.is_cancelled() {
         Cancel::cancel(&**fan_out);
@@ -126,12 +128,12 @@ pub(super) fn begin<T: Send + Sync + 'static>(
 }
 
 /// Starts the first lane.
-fn start<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>) {
+fn start(fan_out: &Arc<SharedFanOut>) {
     start_lane(fan_out, &Arc::new(AtomicUsize::new(0)));
 }
 
 /// Starts one more lane, if there may be one.
-fn start_lane<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>, running: &Arc<AtomicUsize>) {
+fn start_lane(fan_out: &Arc<SharedFanOut>, running: &Arc<AtomicUsize>) {
     let Some((lane, signal)) = fan_out.next_lane(running.load(Ordering::Relaxed)) else {
         return;
     };
@@ -140,12 +142,7 @@ fn start_lane<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>, running:
     fan_out.add_lane(lane, task.abort_handle());
 }
 
-async fn run_lane<T: Send + Sync + 'static>(
-    fan_out: Arc<SharedFanOut<T>>,
-    running: Arc<AtomicUsize>,
-    lane: u64,
-    signal: Arc<Signal>,
-) {
+async fn run_lane(fan_out: Arc<SharedFanOut>, running: Arc<AtomicUsize>, lane: u64, signal: Arc<Signal>) {
     while let Some((index, call)) = {
         fan_out.scope.room_in_journal().await;
         next_call(&fan_out, lane)
@@ -160,7 +157,7 @@ async fn run_lane<T: Send + Sync + 'static>(
 }
 
 /// The fan-out has its first item.
-pub(super) fn note_running<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) {
+pub(super) fn note_running(fan_out: &SharedFanOut) {
     let change = Change {
         attempt: 1,
         ..Change::default()
@@ -169,7 +166,7 @@ pub(super) fn note_running<T: Send + Sync + 'static>(fan_out: &SharedFanOut<T>) 
 }
 
 /// What broke the source of a fan-out's calls.
-pub(super) fn broken_by<T>(fan_out: &SharedFanOut<T>, what: &str, message: &str) -> Error {
+pub(super) fn broken_by(fan_out: &SharedFanOut, what: &str, message: &str) -> Error {
     Error::new(
         ErrorKind::Crashed,
         DefinitionKind::Task,
@@ -181,10 +178,7 @@ pub(super) fn broken_by<T>(fan_out: &SharedFanOut<T>, what: &str, message: &str)
 
 /// Takes the next call, which is none if its item was cancelled before its turn came. The iterator is the user's code: it runs in the context that the fan-out was submitted from, and
 /// its panic ends the fan-out.
-fn next_call<T: Send + Sync + 'static>(
-    fan_out: &SharedFanOut<T>,
-    lane: u64,
-) -> Option<(u32, Option<TaskCall<T>>)> {
+fn next_call(fan_out: &SharedFanOut, lane: u64) -> Option<(u32, Option<AnyCall>)> {
     let mut calls = fan_out.calls.lock().unwrap_or_else(PoisonError::into_inner);
     let mut ambient = Some(Ambient::Run(fan_out.caller.clone()));
     let next = context::enter(&mut ambient, || {
@@ -256,15 +250,15 @@ impl Signal {
 }
 
 /// One item that runs: its outcome is set also when the lane is dropped.
-pub(super) struct Item<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> {
+pub(super) struct Item<F: Deref<Target = SharedFanOut>> {
     item: Running,
     fan_out: F,
     index: u32,
 }
 
-impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Item<T, F> {
+impl<F: Deref<Target = SharedFanOut>> Item<F> {
     /// Enters the item in the graph.
-    pub(super) fn enter(fan_out: F, index: u32, call: TaskCall<T>) -> Self {
+    pub(super) fn enter(fan_out: F, index: u32, call: AnyCall) -> Self {
         let entrance = Entrance::Item {
             node: fan_out.node,
             item: index,
@@ -285,15 +279,15 @@ impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Item<T, F> {
             }
         });
         if let Some(ended) = ended.await {
-            self.fan_out.complete(self.index, ended.and_then(value_of));
+            self.fan_out.complete(self.index, ended);
         }
     }
 }
 
-impl<T: Send + Sync + 'static, F: Deref<Target = SharedFanOut<T>>> Drop for Item<T, F> {
+impl<F: Deref<Target = SharedFanOut>> Drop for Item<F> {
     fn drop(&mut self) {
         if let Some(ended) = self.item.abandon() {
-            self.fan_out.complete(self.index, ended.and_then(value_of));
+            self.fan_out.complete(self.index, ended);
         }
     }
 }

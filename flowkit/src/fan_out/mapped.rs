@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{IntoFuture, poll_fn};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use futures::Stream;
 use futures::future::BoxFuture;
 
-use super::shared::{ANY, Prefix, SharedFanOut, WHOLE};
+use super::shared::{ANY, SharedFanOut, WHOLE};
 use crate::completion::WaiterKey;
 use crate::definition::DefinitionKind;
 use crate::engine::slots::{Wait, without_slots};
@@ -28,7 +29,8 @@ use crate::state::State;
 /// a fan-in. Dropped, the fan-out goes on, and the flow waits for it.
 #[must_use = "a fan-out whose failures nobody looks at fails its flow; await it or pass it on"]
 pub struct Mapped<T> {
-    fan_out: Arc<SharedFanOut<T>>,
+    fan_out: Arc<SharedFanOut>,
+    output: PhantomData<fn() -> T>,
 }
 
 impl<T> fmt::Debug for Mapped<T> {
@@ -41,15 +43,17 @@ impl<T> fmt::Debug for Mapped<T> {
 }
 
 impl<T> Mapped<T> {
-    pub(super) fn new(fan_out: Arc<SharedFanOut<T>>) -> Self {
-        Self { fan_out }
+    /// A fan-out whose items give a `T`.
+    pub(super) fn new(fan_out: Arc<SharedFanOut>) -> Self {
+        Self {
+            fan_out,
+            output: PhantomData,
+        }
     }
 
     /// The same fan-out, for somebody else who wants its values.
     pub(crate) fn again(&self) -> Self {
-        Self {
-            fan_out: self.fan_out.shared(),
-        }
+        Self::new(self.fan_out.shared())
     }
 
     /// The fan-out, as what an input comes from.
@@ -126,19 +130,6 @@ impl<T: Send + Sync + 'static> Mapped<T> {
     pub fn cancel(&self) {
         AnyRun::cancel(&*self.fan_out, WHOLE);
     }
-
-    async fn closed(&self) {
-        let mut waiting = Waiting {
-            fan_out: &*self.fan_out,
-            index: WHOLE,
-            key: WaiterKey::default(),
-        };
-        poll_fn(|cx| waiting.fan_out.poll_done(WHOLE, cx, &mut waiting.key)).await;
-    }
-
-    fn look_at_all(&self) {
-        self.fan_out.scope.observe(self.fan_out.node);
-    }
 }
 
 impl<T: Clone + Send + Sync + 'static> Mapped<T> {
@@ -146,12 +137,12 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
     /// their outcome is an error of kind [`Stalled`](ErrorKind::Stalled).
     pub async fn outcomes(self) -> Outcomes<T> {
         let ended = async {
-            self.closed().await;
+            self.fan_out.closed().await;
             Ok(())
         };
         let (scope, node) = (&self.fan_out.scope, self.fan_out.node);
         let ended = without_slots(toward(scope, node, ended)).await;
-        self.look_at_all();
+        self.fan_out.look_at_all();
         Outcomes(match ended {
             Ok(()) => self.fan_out.outcomes(),
             Err(stalled) => self.fan_out.outcomes_so_far(&stalled),
@@ -160,8 +151,8 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
 
     /// The outcomes, for a run that has no slots to give back: its inputs are not there yet.
     pub(crate) async fn gathered_outcomes(self) -> Outcomes<T> {
-        self.closed().await;
-        self.look_at_all();
+        self.fan_out.closed().await;
+        self.fan_out.look_at_all();
         Outcomes(self.fan_out.outcomes())
     }
 
@@ -202,40 +193,8 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
 
     /// All values, or the first error in input order, which is known once all items before it have ended.
     pub(crate) async fn gathered_values(self) -> Result<Vec<T>, Error> {
-        let mut from = 0;
-        loop {
-            match self.fan_out.prefix(from) {
-                Prefix::Complete => break,
-                Prefix::Failed(error) => {
-                    self.look_at_all();
-                    return Err(error);
-                }
-                Prefix::OpenAt(index) => {
-                    from = index;
-                    let mut waiting = Waiting {
-                        fan_out: &*self.fan_out,
-                        index,
-                        key: WaiterKey::default(),
-                    };
-                    poll_fn(|cx| waiting.fan_out.poll_done(index, cx, &mut waiting.key)).await;
-                }
-            }
-        }
-        self.closed().await;
+        self.fan_out.completed().await?;
         self.fan_out.outcomes().into_iter().collect()
-    }
-}
-
-/// A place among those who wait, given up on drop.
-struct Waiting<'a> {
-    fan_out: &'a dyn AnyRun,
-    index: u32,
-    key: WaiterKey,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.fan_out.leave(self.index, &mut self.key);
     }
 }
 
@@ -330,7 +289,7 @@ impl<T> IntoIterator for Outcomes<T> {
 /// The outcomes of a fan-out as they come: a stream of indexes and outcomes.
 #[must_use = "streams do nothing unless polled"]
 pub struct AsCompleted<T: Send + Sync + 'static> {
-    fan_out: Arc<SharedFanOut<T>>,
+    fan_out: Arc<SharedFanOut>,
     seen: usize,
     key: WaiterKey,
     wait: Wait<Indexed<T>>,

@@ -5,7 +5,9 @@ mod lanes;
 mod mapped;
 mod refusing;
 mod shared;
+mod slots;
 mod stream;
+mod waiting;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -100,8 +102,12 @@ impl<I> fmt::Debug for FanOut<I> {
 impl<T: Send + Sync + 'static, I: Iterator<Item = TaskCall<T>>> FanOut<I> {
     /// See [`SubmitAll::submit_all`].
     pub fn submit_all(self) -> Mapped<T> {
-        let calls: Vec<_> = self.calls.collect();
-        lanes::submit(Box::new(calls.into_iter()), self.concurrency)
+        let calls: Vec<_> = self.calls.map(TaskCall::erased).collect();
+        Mapped::new(lanes::submit(
+            Box::new(calls.into_iter()),
+            self.concurrency,
+            slots::open::<T>,
+        ))
     }
 
     /// See [`SubmitAll::submit_lazily`].
@@ -109,6 +115,7 @@ impl<T: Send + Sync + 'static, I: Iterator<Item = TaskCall<T>>> FanOut<I> {
     where
         I: Send + 'static,
     {
-        lanes::submit(Box::new(self.calls), self.concurrency)
+        let calls = Box::new(self.calls.map(TaskCall::erased));
+        Mapped::new(lanes::submit(calls, self.concurrency, slots::open::<T>))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::task::AbortHandle;
 
-use super::shared::{Items, SharedFanOut, Slot};
+use super::shared::{Items, SharedFanOut};
 use crate::definition::DefinitionKind;
 use crate::engine::scope::Change;
 use crate::error::{Error, ErrorKind};
@@ -13,12 +13,12 @@ use crate::graph::{Cancel, Node};
 use crate::ids::NodeRef;
 use crate::state::State;
 
-impl<T: Send + Sync + 'static> SharedFanOut<T> {
+impl SharedFanOut {
     /// Cancels one item: the lane that runs it drops it, and one whose turn has not come ends here.
     pub(super) fn cancel_item(&self, index: u32) {
         let close = {
             let mut items = self.lock();
-            if !items.slots.get(index as usize).is_some_and(Slot::is_open) {
+            if !items.is_open(index) {
                 return;
             }
             if index < items.taken {
@@ -30,9 +30,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
             }
             let place = NodeRef::item(self.node.node, index);
             let error = self.cancelled_error_of(place);
-            if let Some(slot) = items.slots.get_mut(index as usize) {
-                *slot = Slot::Failed(error.clone());
-            }
+            items.slots.fail(index, error.clone());
             items.ended.push(index);
             (items.closes(), place, error)
         };
@@ -69,7 +67,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
 
     /// Ends the items that were announced and never taken: the fan-out was cancelled, or its iterator was shorter. Gives those that
     /// were refused, and why.
-    fn refuse_the_rest(&self, items: &mut Items<T>) -> Option<(Vec<u32>, Error)> {
+    fn refuse_the_rest(&self, items: &mut Items) -> Option<(Vec<u32>, Error)> {
         let taken = items.taken as usize;
         if !self.is_cancelled() && items.broken.is_none() {
             items.slots.truncate(taken);
@@ -80,18 +78,16 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         }
         let mut refused = Vec::new();
         let error = items.broken.clone().unwrap_or_else(|| self.cancelled_error());
-        for index in items.taken.. {
-            let Some(slot) = items.slots.get_mut(index as usize) else {
-                break;
-            };
-            if slot.is_open() {
-                *slot = Slot::Failed(error.clone());
+        let announced = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
+        for index in items.taken..announced {
+            if items.is_open(index) {
+                items.slots.fail(index, error.clone());
                 items.ended.push(index);
                 items.broken_in_items |= items.broken.is_some();
                 refused.push(index);
             }
         }
-        items.taken = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
+        items.taken = announced;
         Some((refused, error))
     }
 
@@ -105,7 +101,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Cancel for SharedFanOut<T> {
+impl Cancel for SharedFanOut {
     fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         drop(self.take_calls());

@@ -8,12 +8,14 @@ use std::task::Waker;
 use tokio::task::AbortHandle;
 
 use super::lanes::Signal;
-use crate::call::TaskCall;
+use super::slots::{AnySlots, Slot, Slots, Standing};
+use crate::call::AnyCall;
 use crate::context::RunContext;
 use crate::definition::Definition;
 use crate::engine::scope::{Change, Scope};
 use crate::error::Error;
 use crate::ids::NodeRef;
+use crate::job::{Ended, no_output};
 use crate::state::State;
 use crate::transaction::Member;
 
@@ -23,18 +25,18 @@ pub(crate) const WHOLE: u32 = u32::MAX;
 pub(crate) const ANY: u32 = u32::MAX - 1;
 
 /// The calls that have not begun.
-pub(crate) type Calls<T> = Box<dyn Iterator<Item = TaskCall<T>> + Send>;
+pub(crate) type Calls = Box<dyn Iterator<Item = AnyCall> + Send>;
 
 /// One fan-out.
-pub(crate) struct SharedFanOut<T> {
+pub(crate) struct SharedFanOut {
     pub(crate) scope: Arc<Scope>,
     pub(crate) node: NodeRef,
     pub(crate) definition: &'static Definition,
     /// The context that items begin in: the one the fan-out was submitted from.
     pub(crate) caller: RunContext,
     pub(crate) concurrency: usize,
-    pub(crate) calls: Mutex<Option<Calls<T>>>,
-    state: Mutex<Items<T>>,
+    pub(crate) calls: Mutex<Option<Calls>>,
+    state: Mutex<Items>,
     pub(super) cancelled: AtomicBool,
     /// Whether others than its owner may ask for values, which the owner then leaves in place.
     is_shared: AtomicBool,
@@ -42,8 +44,8 @@ pub(crate) struct SharedFanOut<T> {
     member: Mutex<Option<Member>>,
 }
 
-pub(super) struct Items<T> {
-    pub(super) slots: Vec<Slot<T>>,
+pub(super) struct Items {
+    pub(super) slots: Box<dyn AnySlots>,
     /// The indexes in the order in which items ended.
     pub(super) ended: Vec<u32>,
     /// How many calls were taken from the iterator.
@@ -70,34 +72,6 @@ pub(super) struct Lane {
     pub(super) signal: Arc<Signal>,
 }
 
-pub(super) enum Slot<T> {
-    Open,
-    Value(T),
-    Shared(Arc<T>),
-    Failed(Error),
-    /// Taken by the owner of the fan-out.
-    Taken,
-}
-
-impl<T> Slot<T> {
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self, Self::Open)
-    }
-
-    pub(super) fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
-        if matches!(self, Self::Value(_))
-            && let Self::Value(value) = std::mem::replace(self, Self::Taken)
-        {
-            *self = Self::Shared(Arc::new(value));
-        }
-        match self {
-            Self::Shared(value) => Some(Ok(Arc::clone(value))),
-            Self::Failed(error) => Some(Err(error.clone())),
-            Self::Open | Self::Value(_) | Self::Taken => None,
-        }
-    }
-}
-
 /// How the items before an index ended.
 pub(crate) enum Prefix {
     /// All of them, and there are no more, with values.
@@ -108,7 +82,7 @@ pub(crate) enum Prefix {
     OpenAt(u32),
 }
 
-impl<T> SharedFanOut<T> {
+impl SharedFanOut {
     /// The same fan-out, for somebody else who wants its values.
     pub(super) fn shared(self: &Arc<Self>) -> Arc<Self> {
         self.is_shared.store(true, Ordering::Release);
@@ -116,18 +90,17 @@ impl<T> SharedFanOut<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> SharedFanOut<T> {
+impl SharedFanOut {
     pub(crate) fn new(
         scope: Arc<Scope>,
         node: NodeRef,
         definition: &'static Definition,
         caller: RunContext,
         concurrency: usize,
-        calls: Option<Calls<T>>,
-        known: usize,
+        calls: Option<Calls>,
+        slots: Box<dyn AnySlots>,
     ) -> Self {
-        let mut slots = Vec::new();
-        slots.resize_with(known, || Slot::Open);
+        let known = slots.len();
         let group = caller.around().transaction.as_ref();
         let member = group.map(|group| group.enter(&scope, node));
         Self {
@@ -156,12 +129,12 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Items<T>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Items> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The calls that have not begun, for who will drop them.
-    pub(super) fn take_calls(&self) -> Option<Calls<T>> {
+    pub(super) fn take_calls(&self) -> Option<Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -184,28 +157,26 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         let index = items.taken;
         items.taken = index.saturating_add(1);
         if items.slots.len() <= index as usize {
-            items.slots.push(Slot::Open);
+            items.slots.push();
         }
         if let Some(lane) = items.lanes.get_mut(&lane) {
             lane.item = Some(index);
         }
-        (index, items.slots.get(index as usize).is_some_and(Slot::is_open))
+        (index, items.is_open(index))
     }
 
     /// Sets the outcome of an item.
-    pub(crate) fn complete(&self, index: u32, outcome: Result<T, Error>) {
+    pub(crate) fn complete(&self, index: u32, mut ended: Ended) {
         let close = {
             let mut items = self.lock();
-            let Some(slot) = items.slots.get_mut(index as usize) else {
-                return;
-            };
-            if !slot.is_open() {
+            if !items.is_open(index) {
                 return;
             }
-            *slot = match outcome {
-                Ok(value) => Slot::Value(value),
-                Err(error) => Slot::Failed(error),
-            };
+            match &mut ended {
+                // The job itself is dropped after the lock: what it has is the user's.
+                Ok(job) => items.slots.put(index, job.as_mut().output_mut()),
+                Err(error) => items.slots.fail(index, error.clone()),
+            }
             items.ended.push(index);
             items.closes()
         };
@@ -264,7 +235,7 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         if self.cancelled.load(Ordering::Acquire) || self.scope.is_closed() {
             return (State::Cancelled, None);
         }
-        let failed = items.slots.iter().any(|slot| matches!(slot, Slot::Failed(_)));
+        let failed = items.slots.has_failure();
         (if failed { State::Failed } else { State::Completed }, None)
     }
 
@@ -280,10 +251,10 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
         let items = self.lock();
         let mut index = from;
         loop {
-            match items.slots.get(index as usize) {
-                Some(Slot::Open) => return Prefix::OpenAt(index),
-                Some(Slot::Failed(error)) => return Prefix::Failed(error.clone()),
-                Some(Slot::Value(_) | Slot::Shared(_) | Slot::Taken) => index += 1,
+            match items.slots.standing(index) {
+                Some(Standing::Open) => return Prefix::OpenAt(index),
+                Some(Standing::Failed(error)) => return Prefix::Failed(error.clone()),
+                Some(Standing::Completed) => index += 1,
                 None if !items.exhausted => return Prefix::OpenAt(index),
                 None => {
                     return match &items.broken {
@@ -296,39 +267,32 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 
     /// All outcomes, in input order, once every item has ended. An only owner takes the values, others clone them.
-    pub(crate) fn outcomes(&self) -> Vec<Result<T, Error>>
-    where
-        T: Clone,
-    {
+    pub(crate) fn outcomes<T: Clone + 'static>(&self) -> Vec<Result<T, Error>> {
         let take = !self.is_shared.load(Ordering::Acquire);
         let mut items = self.lock();
         let broken = items.broken_alone();
-        let mut outcomes: Vec<_> = items
-            .slots
-            .iter_mut()
-            .filter_map(|slot| outcome_of(slot, take))
-            .collect();
+        let outcome = |slot: &mut Slot<T>| if take { slot.take() } else { slot.copy() };
+        let mut outcomes: Vec<_> = match items.slots_of() {
+            Ok(slots) => slots.iter_mut().filter_map(outcome).collect(),
+            Err(error) => vec![Err(error)],
+        };
         outcomes.extend(broken.map(Err));
         outcomes
     }
 
     /// The outcomes of the items that have ended, in input order, and this error in place of the others'.
-    pub(crate) fn outcomes_so_far(&self, error: &Error) -> Vec<Result<T, Error>>
-    where
-        T: Clone,
-    {
+    pub(crate) fn outcomes_so_far<T: Clone + 'static>(&self, error: &Error) -> Vec<Result<T, Error>> {
         let mut items = self.lock();
-        let slots = items.slots.iter_mut();
-        let outcomes = slots.map(|slot| outcome_of(slot, false).unwrap_or_else(|| Err(error.clone())));
-        outcomes.collect()
+        let outcome = |slot: &Slot<T>| slot.copy().unwrap_or_else(|| Err(error.clone()));
+        match items.slots_of() {
+            Ok(slots) => slots.iter().map(outcome).collect(),
+            Err(error) => vec![Err(error)],
+        }
     }
 
     /// The `nth` item to end, and its outcome; none if not so many have ended. After the last comes what broke the
     /// iterator, if no item has it.
-    pub(crate) fn nth_ended(&self, nth: usize) -> Option<(u32, Result<T, Error>)>
-    where
-        T: Clone,
-    {
+    pub(crate) fn nth_ended<T: Clone + 'static>(&self, nth: usize) -> Option<(u32, Result<T, Error>)> {
         let mut items = self.lock();
         let Some(&index) = items.ended.get(nth) else {
             let broken = items
@@ -336,8 +300,10 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
                 .filter(|_| items.closed && nth == items.ended.len())?;
             return Some((u32::try_from(nth).unwrap_or(u32::MAX), Err(broken)));
         };
-        let slot = items.slots.get_mut(index as usize)?;
-        Some((index, outcome_of(slot, false)?))
+        match items.slots_of::<T>() {
+            Ok(slots) => Some((index, slots.get(index as usize)?.copy()?)),
+            Err(error) => Some((index, Err(error))),
+        }
     }
 
     /// Whether every item has ended.
@@ -380,27 +346,21 @@ impl<T: Send + Sync + 'static> SharedFanOut<T> {
     }
 }
 
-fn outcome_of<T: Clone>(slot: &mut Slot<T>, take: bool) -> Option<Result<T, Error>> {
-    if take {
-        return match std::mem::replace(slot, Slot::Taken) {
-            Slot::Value(value) => Some(Ok(value)),
-            Slot::Shared(value) => Some(Ok(Arc::unwrap_or_clone(value))),
-            Slot::Failed(error) => {
-                *slot = Slot::Failed(error.clone());
-                Some(Err(error))
-            }
-            Slot::Open | Slot::Taken => None,
-        };
+impl Items {
+    /// Whether there is such an item, and it has not ended.
+    pub(super) fn is_open(&self, index: u32) -> bool {
+        matches!(self.slots.standing(index), Some(Standing::Open))
     }
-    match slot {
-        Slot::Value(value) => Some(Ok(value.clone())),
-        Slot::Shared(value) => Some(Ok(T::clone(value))),
-        Slot::Failed(error) => Some(Err(error.clone())),
-        Slot::Open | Slot::Taken => None,
-    }
-}
 
-impl<T> Items<T> {
+    /// The slots of a fan-out whose items give a `T`, as those who ask for such know.
+    ///
+    /// # Errors
+    /// When they give something else, which is a bug of ours.
+    pub(super) fn slots_of<T: 'static>(&mut self) -> Result<&mut Vec<Slot<T>>, Error> {
+        let slots = self.slots.as_any().downcast_mut::<Slots<T>>();
+        slots.map(|slots| &mut slots.0).ok_or_else(no_output)
+    }
+
     /// Why the iterator gave up, if that is the outcome of no item.
     fn broken_alone(&self) -> Option<Error> {
         self.broken.clone().filter(|_| !self.broken_in_items)
@@ -425,8 +385,8 @@ impl<T> Items<T> {
     pub(super) fn is_done(&self, index: u32) -> bool {
         match index {
             WHOLE => self.closed,
-            index => match self.slots.get(index as usize) {
-                Some(slot) => !slot.is_open(),
+            index => match self.slots.standing(index) {
+                Some(standing) => !matches!(standing, Standing::Open),
                 None => self.exhausted,
             },
         }

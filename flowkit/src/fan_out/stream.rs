@@ -6,13 +6,14 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use tokio::sync::Semaphore;
 
 use super::lanes::{Item, begin, broken_by, enter, note_running};
 use super::mapped::Mapped;
 use super::shared::SharedFanOut;
-use crate::call::TaskCall;
+use super::slots::{self, NewSlots};
+use crate::call::{AnyCall, TaskCall};
 use crate::context::{self, Ambient};
 use crate::definition::Definition;
 use crate::engine::scope::Scope;
@@ -56,37 +57,37 @@ pub trait SubmitStream<T>: Stream<Item = TaskCall<T>> + Sized {
         Self: Send + 'static,
         T: Send + Sync + 'static,
     {
-        submit(Box::pin(self), concurrency.get())
+        let calls = Box::pin(self.map(TaskCall::erased));
+        Mapped::new(submit(calls, concurrency.get(), slots::open::<T>))
     }
 }
 
 impl<T, S: Stream<Item = TaskCall<T>>> SubmitStream<T> for S {}
 
-type Calls<T> = Pin<Box<dyn Stream<Item = TaskCall<T>> + Send>>;
+type Calls = Pin<Box<dyn Stream<Item = AnyCall> + Send>>;
 
-fn submit<T: Send + Sync + 'static>(calls: Calls<T>, concurrency: usize) -> Mapped<T> {
-    let start = |fan_out: &Arc<SharedFanOut<T>>| start(fan_out, calls, concurrency);
+fn submit(calls: Calls, concurrency: usize, slots: NewSlots) -> Arc<SharedFanOut> {
+    let start = |fan_out: &Arc<SharedFanOut>| start(fan_out, calls, concurrency);
     match context::current_or_default() {
         Ambient::Run(caller) => {
-            let fan_out = enter(STREAM, caller, None, None, concurrency);
+            let fan_out = enter(STREAM, caller, None, None, concurrency, slots);
             begin(&fan_out, None, start);
-            Mapped::new(fan_out)
+            fan_out
         }
         Ambient::Runtime(runtime, tags) => {
             let scope = Scope::new(&runtime, STREAM, None, Vec::new());
             let caller = scope.context(tags, 1);
             let refused = standalone::open(&scope).err();
-            let fan_out = enter(STREAM, caller, None, None, concurrency);
+            let fan_out = enter(STREAM, caller, None, None, concurrency, slots);
             begin(&fan_out, refused, start);
-            let mapped = Mapped::new(fan_out);
-            standalone::close_when_drained(&scope, mapped.id().place());
-            mapped
+            standalone::close_when_drained(&scope, fan_out.node);
+            fan_out
         }
     }
 }
 
 /// Starts the task that takes calls from the stream. It counts as a lane, so that cancelling the fan-out stops it.
-fn start<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>, calls: Calls<T>, concurrency: usize) {
+fn start(fan_out: &Arc<SharedFanOut>, calls: Calls, concurrency: usize) {
     let Some((lane, _)) = fan_out.next_lane(0) else {
         return;
     };
@@ -94,12 +95,7 @@ fn start<T: Send + Sync + 'static>(fan_out: &Arc<SharedFanOut<T>>, calls: Calls<
     fan_out.add_lane(lane, task.abort_handle());
 }
 
-async fn feed<T: Send + Sync + 'static>(
-    fan_out: Arc<SharedFanOut<T>>,
-    mut calls: Calls<T>,
-    concurrency: usize,
-    feeder: u64,
-) {
+async fn feed(fan_out: Arc<SharedFanOut>, mut calls: Calls, concurrency: usize, feeder: u64) {
     let room = Arc::new(Semaphore::new(concurrency));
     // The semaphore is never closed, so there is always a permit to come.
     while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
