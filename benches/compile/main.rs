@@ -1,4 +1,4 @@
-//! What it costs to compile: a crate of a hundred tasks beside the same hundred functions without the attribute, and the core itself.
+//! What it costs to compile: crates of a hundred tasks beside the same hundred functions without the attribute, and the core itself.
 //!
 //! `cargo bench -p flowkit-benches --bench compile`. It writes both crates to a temporary directory and has cargo build them there, with
 //! the dependencies that are in the lock file of this workspace. Dependencies are built once; then each crate is built several times.
@@ -20,13 +20,37 @@ use std::time::Instant;
 const FUNCTIONS: usize = 100;
 const ROUNDS: usize = 3;
 
-/// Functions of several shapes, as a program has them.
-fn functions(attribute: &str) -> String {
+/// What the crates consist of.
+struct Shape {
+    what: &'static str,
+    /// The functions, each under the attribute.
+    functions: fn(attribute: &str) -> String,
+    /// What is done with them in an async function.
+    calls: fn() -> String,
+}
+
+const SHAPES: [Shape; 2] = [
+    Shape {
+        what: "tasks of few types",
+        functions: of_few_types,
+        calls: calls_of_few_types,
+    },
+    Shape {
+        what: "tasks, each of its own types",
+        functions: of_own_types,
+        calls: calls_of_own_types,
+    },
+];
+
+/// Functions as a program has them that works on numbers and texts.
+fn of_few_types(attribute: &str) -> String {
     let mut text = String::new();
     for n in 0..FUNCTIONS {
         let function = match n % 4 {
             0 => format!("async fn step_{n}(a: u64, b: u64) -> u64 {{ a + b + {n} }}"),
-            1 => format!("async fn step_{n}(rows: Vec<f64>) -> f64 {{ rows.iter().sum::<f64>() * {n}.0 }}"),
+            1 => {
+                format!("async fn step_{n}(rows: Vec<f64>) -> f64 {{ rows.iter().sum::<f64>() * {n}.0 }}")
+            }
             2 => format!(
                 "async fn step_{n}(name: &str) -> Result<String, std::fmt::Error> {{ Ok(format!(\"{{name}} {n}\")) }}"
             ),
@@ -40,7 +64,7 @@ fn functions(attribute: &str) -> String {
     text
 }
 
-fn calls() -> String {
+fn calls_of_few_types() -> String {
     let mut text = String::new();
     for n in 0..FUNCTIONS {
         let call = match n % 4 {
@@ -50,6 +74,30 @@ fn calls() -> String {
             _ => format!("step_{n}(&[1u64, 2][..], 1u64).await"),
         };
         writeln!(text, "    let _ = {call};").unwrap();
+    }
+    text
+}
+
+/// Functions that each make rows of one type of those of another.
+fn of_own_types(attribute: &str) -> String {
+    let mut text =
+        "#[derive(Clone, serde::Serialize, serde::Deserialize)]\npub struct Row0(pub u64);\n".to_owned();
+    for n in 0..FUNCTIONS {
+        let next = n + 1;
+        writeln!(
+            text,
+            "#[derive(Clone, serde::Serialize, serde::Deserialize)]\npub struct Row{next}(pub u64);\n\
+             {attribute}\npub async fn step_{n}(row: Row{n}) -> Row{next} {{ Row{next}(row.0 + 1) }}"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn calls_of_own_types() -> String {
+    let mut text = String::new();
+    for n in 0..FUNCTIONS {
+        writeln!(text, "    let _ = step_{n}(Row{n}({n})).await;").unwrap();
     }
     text
 }
@@ -104,30 +152,31 @@ fn own(directory: &Path, arguments: &[&str]) -> f64 {
 fn main() {
     let temporary = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let tokio = "tokio = { version = \"1\", features = [\"rt-multi-thread\", \"macros\"] }\n";
-    let (tasks, plain) = (temporary.path().join("tasks"), temporary.path().join("plain"));
+    let others = "tokio = { version = \"1\", features = [\"rt-multi-thread\", \"macros\"] }\n\
+                  serde = { version = \"1\", features = [\"derive\"] }\n";
     let flowkit = format!("flowkit = {{ path = {:?} }}\n", root.join("flowkit"));
-    let body = format!("#[tokio::main]\nasync fn main() {{\n{}}}\n", calls());
-    write(
-        &tasks,
-        &format!("{flowkit}{tokio}"),
-        &format!("{}{body}", functions("#[flowkit::task]")),
-    );
-    write(&plain, tokio, &format!("{}{body}", functions("")));
-    let (with, without) = (build(&tasks, &[]), build(&plain, &[]));
-    println!("from nothing: {with:.1} s with flowkit, {without:.1} s with tokio alone");
-    for (what, arguments) in [
-        ("debug", &["--profile=dev"][..]),
-        ("optimised", &["--release"][..]),
-    ] {
-        if arguments == ["--release"] {
-            build(&tasks, arguments);
-            build(&plain, arguments);
+    let (tasks, plain) = (temporary.path().join("tasks"), temporary.path().join("plain"));
+    let write_both = |shape: &Shape| {
+        let body = format!("#[tokio::main]\nasync fn main() {{\n{}}}\n", (shape.calls)());
+        let of = |attribute| format!("{}{body}", (shape.functions)(attribute));
+        write(&tasks, &format!("{flowkit}{others}"), &of("#[flowkit::task]"));
+        write(&plain, others, &of(""));
+    };
+    for (number, shape) in SHAPES.iter().enumerate() {
+        write_both(shape);
+        let (with, without) = (build(&tasks, &[]), build(&plain, &[]));
+        if number == 0 {
+            println!("from nothing: {with:.1} s with flowkit, {without:.1} s without");
+            build(&tasks, &["--release"]);
+            build(&plain, &["--release"]);
         }
-        let (with, without) = (own(&tasks, arguments), own(&plain, arguments));
-        println!(
-            "{FUNCTIONS} tasks, {what}: {with:.2} s, {without:.2} s as plain functions; {:.0} ms more for each",
-            (with - without) * 1e3 / FUNCTIONS as f64
-        );
+        for (how, arguments) in [("debug", &[][..]), ("optimised", &["--release"][..])] {
+            let (with, without) = (own(&tasks, arguments), own(&plain, arguments));
+            println!(
+                "{FUNCTIONS} {}, {how}: {with:.2} s, {without:.2} s as plain functions; {:.0} ms more for each",
+                shape.what,
+                (with - without) * 1e3 / FUNCTIONS as f64
+            );
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What one task costs in allocations, instructions and calls of the system: counted, and so the same on a busy machine.
+//! What one task costs in allocations, instructions, calls of the system and lines that a compiler is given: counted, and so the same on a busy
+//! machine.
 //!
 //! `cargo bench -p flowkit-benches --bench counts`; `-- --check` fails where a count is above its ceiling in `ceilings.toml`, `-- --json` is for
 //! programs. Instructions need valgrind and calls of the system strace; without one of them, its column is left out, which is said.
@@ -74,6 +75,17 @@ fn main() -> ExitCode {
             .map(|(what, count)| (what.to_owned(), Value::from(count)));
         json.insert(work.name.to_owned(), Value::Object(counts.collect()));
     }
+    let lines = tools::lines_to_compile();
+    if checks {
+        all_well &= ceilings::check(&ceilings, "compiled", "lines of LLVM", lines);
+    }
+    if !as_json {
+        println!("  compiled, each: {lines:>9.0} lines of LLVM");
+    }
+    json.insert(
+        "compiled".to_owned(),
+        serde_json::json!({ "lines of LLVM": lines }),
+    );
     if as_json {
         println!("{:#}", Value::Object(json));
     }

@@ -12,6 +12,9 @@ pub(crate) const ASKED: &str = "FLOWKIT_COUNT_OF";
 const FEW: u64 = 1_000;
 const MANY: u64 = 6_000;
 
+/// How many tasks `compile/hundred.rs` has.
+const TASKS_TO_COMPILE: f64 = 100.0;
+
 /// Whether this machine has the tool.
 pub(crate) fn has(tool: &str) -> bool {
     Command::new(tool)
@@ -53,6 +56,34 @@ pub(crate) fn syscalls(work: &Work) -> f64 {
         let count = total.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
         count.unwrap_or_else(|| panic!("strace did not say how many calls it counted:\n{said}"))
     })
+}
+
+/// Lines of LLVM for one task whose types no other has, before anything is optimised: that is what its compilation takes time for.
+pub(crate) fn lines_to_compile() -> f64 {
+    let directory = tempfile::tempdir().unwrap();
+    let listing = directory.path().join("hundred.ll");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args([
+        "rustc",
+        "--quiet",
+        "--profile",
+        "bench",
+        "--no-default-features",
+        "--bench",
+        "hundred",
+    ]);
+    cargo.args(["--", "-Copt-level=0", "-Cdebuginfo=0"]);
+    cargo.arg(format!("--emit=llvm-ir={}", listing.display()));
+    let output = cargo.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let listing = std::fs::read_to_string(&listing).unwrap();
+    let lines = listing.lines().filter(|line| line.starts_with("  "));
+    lines.count() as f64 / TASKS_TO_COMPILE
 }
 
 fn each(count: impl Fn(u64) -> f64) -> f64 {
