@@ -50,12 +50,15 @@ pub(crate) fn expand(kind: Macro, attribute: TokenStream, item: &TokenStream) ->
     };
     let fingerprint = fingerprint::of(&original);
     let mut errors = Diagnostics::default();
-    let function = function::parse(kind, original.clone(), &mut errors);
+    let mut function = function::parse(kind, original.clone(), &mut errors);
     let mut of_attribute = Diagnostics::default();
     let words = of_attribute.take(args::parse(attribute)).unwrap_or_default();
     let mut options = model::read(kind, &words, &function, &mut of_attribute);
     if !of_attribute.is_empty() {
         options = options.without_what_may_be_wrong();
+    }
+    if !options.associated && !function.is_method() {
+        function.refuse_name_of_a_type(kind, &mut errors);
     }
     let expansion = Expansion {
         kind,

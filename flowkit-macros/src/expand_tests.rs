@@ -380,3 +380,24 @@ fn a_plain_function_is_left_as_it_is_and_can_be_counted() {
     );
     assert!(companion(&items, "INCLUDES_END").contains("g :: INCLUDES_END"));
 }
+
+#[test]
+fn nothing_stands_beside_a_function_that_is_named_like_a_type_of_the_language() {
+    let function = quote!(
+        async fn r#f64() -> u8 {
+            1
+        }
+    );
+    let items = task(quote!(), &function);
+    assert_eq!(errors(&items), 1);
+    assert!(!items.iter().any(|item| matches!(item, Item::Enum(_))));
+    let method = quote!(
+        async fn f64(&self) -> u8 {
+            1
+        }
+    );
+    for (attribute, function) in [(quote!(associated), &function), (quote!(), &method)] {
+        let tokens = expand(Macro::Task, attribute, function);
+        assert!(!text(&tokens).contains("compile_error"), "{tokens}");
+    }
+}

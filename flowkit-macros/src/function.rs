@@ -77,6 +77,25 @@ impl Function {
         self.inputs().map(Parameter::text).collect()
     }
 
+    /// Refuses a function that stands by itself and is named like a type of the language: what stands beside it under its name would be taken for that type.
+    pub(crate) fn refuse_name_of_a_type(&mut self, kind: Macro, errors: &mut Diagnostics) {
+        const TYPES: [&str; 19] = [
+            "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
+            "u128", "usize", "f16", "f32", "f64", "f128",
+        ];
+        let (ident, what) = (&self.item.sig.ident, kind.name());
+        let name = plain(ident);
+        if TYPES.contains(&name.as_str()) {
+            errors.at(
+                ident.span(),
+                format!(
+                    "a {what} brings a type of its own name, which would hide `{name}` from the code around it: name the {what} otherwise"
+                ),
+            );
+            self.shape = Shape::Original;
+        }
+    }
+
     /// Whether it stands in an `impl` block, as far as its signature and body show.
     pub(crate) fn is_method(&self) -> bool {
         is_method(&self.item)
@@ -207,14 +226,6 @@ fn check_qualifiers(kind: Macro, item: &ItemFn, errors: &mut Diagnostics) -> Sha
         );
         shape = Shape::Original;
     }
-    if hides_a_type(item) {
-        let name = plain(&sig.ident);
-        errors.at(
-            sig.ident.span(),
-            format!("a {what} brings a type of its own name, which would hide `{name}` from the code around it: name the {what} otherwise"),
-        );
-        shape = Shape::Original;
-    }
     if let Some(variadic) = &sig.variadic {
         errors.at(
             variadic.dots.span(),
@@ -223,15 +234,6 @@ fn check_qualifiers(kind: Macro, item: &ItemFn, errors: &mut Diagnostics) -> Sha
         shape = Shape::Original;
     }
     shape
-}
-
-/// Whether what stands beside the function, under its name, would be taken for a type of the language. A method has nothing beside it.
-fn hides_a_type(item: &ItemFn) -> bool {
-    const TYPES: [&str; 19] = [
-        "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
-        "usize", "f16", "f32", "f64", "f128",
-    ];
-    TYPES.contains(&plain(&item.sig.ident).as_str()) && !is_method(item)
 }
 
 fn receiver_of(kind: Macro, receiver: &mut Receiver, errors: &mut Diagnostics) -> Parameter {

@@ -213,22 +213,3 @@ fn a_flow_is_async() {
     assert!(function.is_async);
     assert_eq!(function.shape, Shape::Sound);
 }
-
-#[test]
-fn a_task_is_not_named_like_a_type_of_the_language_unless_it_is_a_method() {
-    let shape = refuses(
-        parse_quote!(
-            async fn r#f64() -> u8 {
-                1
-            }
-        ),
-        "a task brings a type of its own name",
-    );
-    assert_eq!(shape, Shape::Original);
-    let method = parse_quote!(
-        async fn f64(&self) -> u8 {
-            1
-        }
-    );
-    assert_eq!(parsed(Macro::Task, method).1, "");
-}
