@@ -57,8 +57,11 @@ pub(crate) fn expand(kind: Macro, attribute: TokenStream, item: &TokenStream) ->
     if !of_attribute.is_empty() {
         options = options.without_what_may_be_wrong();
     }
-    if !options.associated && !function.is_method() {
-        function.refuse_name_of_a_type(kind, &mut errors);
+    if !options.associated
+        && !function.is_method()
+        && function::refuse_name_of_a_type(&function.item, &mut errors)
+    {
+        function.shape = Shape::Original;
     }
     let expansion = Expansion {
         kind,

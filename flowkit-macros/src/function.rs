@@ -77,29 +77,29 @@ impl Function {
         self.inputs().map(Parameter::text).collect()
     }
 
-    /// Refuses a function that stands by itself and is named like a type of the language: what stands beside it under its name would be taken for that type.
-    pub(crate) fn refuse_name_of_a_type(&mut self, kind: Macro, errors: &mut Diagnostics) {
-        const TYPES: [&str; 19] = [
-            "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64",
-            "u128", "usize", "f16", "f32", "f64", "f128",
-        ];
-        let (ident, what) = (&self.item.sig.ident, kind.name());
-        let name = plain(ident);
-        if TYPES.contains(&name.as_str()) {
-            errors.at(
-                ident.span(),
-                format!(
-                    "a {what} brings a type of its own name, which would hide `{name}` from the code around it: name the {what} otherwise"
-                ),
-            );
-            self.shape = Shape::Original;
-        }
-    }
-
     /// Whether it stands in an `impl` block, as far as its signature and body show.
     pub(crate) fn is_method(&self) -> bool {
         is_method(&self.item)
     }
+}
+
+/// Refuses a function that stands by itself and is named like a type of the language: what stands beside it under its name would be taken for that type.
+/// Whether it did.
+pub(crate) fn refuse_name_of_a_type(item: &ItemFn, errors: &mut Diagnostics) -> bool {
+    const TYPES: [&str; 19] = [
+        "bool", "char", "str", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+        "usize", "f16", "f32", "f64", "f128",
+    ];
+    let ident = &item.sig.ident;
+    let name = plain(ident);
+    let is_type = TYPES.contains(&name.as_str());
+    if is_type {
+        errors.at(
+            ident.span(),
+            format!("what belongs to a function has its name, and would hide the type `{name}` from the code around it: name the function otherwise"),
+        );
+    }
+    is_type
 }
 
 /// Whether a function has a receiver or mentions `Self`.

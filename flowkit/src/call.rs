@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-pub(crate) use self::awaited::Awaited;
+pub(crate) use self::awaited::AwaitedCall;
 pub(crate) use self::running::{AnyCall, Running};
 use crate::context::{Ambient, RunContext, current_or_default};
 use crate::definition::Definition;
@@ -21,7 +21,7 @@ use crate::engine::drive::{CallExtras, Entrance};
 use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::handle::{SubmittedRun, TaskHandle};
-use crate::job::{BoxedJob, value_of};
+use crate::job::{BoxedJob, Exactly, value_of};
 use crate::options::TaskOptions;
 use crate::order::IntoOrder;
 
@@ -32,7 +32,7 @@ use crate::order::IntoOrder;
 #[must_use = "a call does nothing until it is awaited, submitted or passed on"]
 pub struct TaskCall<T> {
     call: AnyCall,
-    output: PhantomData<fn() -> T>,
+    output: PhantomData<Exactly<T>>,
 }
 
 impl<T> fmt::Debug for TaskCall<T> {
@@ -145,7 +145,7 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
 
     fn into_future(self) -> TaskFuture<T> {
         TaskFuture {
-            awaited: Awaited::new(self.call),
+            awaited: AwaitedCall::new(self.call),
             output: PhantomData,
         }
     }
@@ -158,8 +158,8 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
 /// Dropping it before its end cancels the run.
 #[must_use = "futures do nothing unless polled"]
 pub struct TaskFuture<T> {
-    awaited: Awaited,
-    output: PhantomData<fn() -> T>,
+    awaited: AwaitedCall,
+    output: PhantomData<Exactly<T>>,
 }
 
 impl<T> fmt::Debug for TaskFuture<T> {
@@ -172,6 +172,6 @@ impl<T: Send + Sync + 'static> Future for TaskFuture<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.awaited).poll(cx).map(|ended| value_of(ended?))
+        Pin::new(&mut self.awaited).poll(cx).map(value_of)
     }
 }

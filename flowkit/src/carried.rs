@@ -87,9 +87,7 @@ impl Carried {
         let carrier = tokio.spawn(carrier).abort_handle();
         Self { shared, carrier }
     }
-}
 
-impl Carried {
     pub(crate) fn scope(&self) -> &Arc<Scope> {
         &self.shared.scope
     }
@@ -128,19 +126,6 @@ struct Carrier {
     shared: Arc<Shared>,
 }
 
-/// Polls the run, unless it was stopped, as what called it may have been since: that is polled no more, and drops it soon.
-fn poll_on(running: &mut Running, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
-    if !running.is_stopped() {
-        if let Poll::Ready(ended) = running.poll_run(cx) {
-            return Poll::Ready(Some(ended));
-        }
-        if !running.is_stopped_meanwhile(cx) {
-            return Poll::Pending;
-        }
-    }
-    Poll::Ready(running.abandon())
-}
-
 impl Future for Carrier {
     type Output = ();
 
@@ -151,7 +136,8 @@ impl Future for Carrier {
             shared.lock().stands = stands;
             return Poll::Ready(());
         };
-        if let Poll::Ready(ended) = poll_on(&mut running, cx) {
+        // What called it may be stopped since, and is polled no more: it drops this soon.
+        if let Poll::Ready(ended) = running.poll_alone(cx) {
             if let Some(ended) = ended {
                 shared.end(ended);
             }

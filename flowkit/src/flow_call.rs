@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handle::{Completes, SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
 use crate::input::{Input, IntoInput};
-use crate::job::{BoxedJob, Ended, value_of};
+use crate::job::{BoxedJob, Ended, Exactly, value_of};
 use crate::order::IntoOrder;
 use crate::run::FlowRun;
 
@@ -31,7 +31,7 @@ use crate::run::FlowRun;
 #[must_use = "a call does nothing until it is awaited, run or submitted"]
 pub struct FlowCall<T> {
     call: AnyFlowCall,
-    output: PhantomData<fn() -> T>,
+    output: PhantomData<Exactly<T>>,
 }
 
 /// The same without the type of its output.
@@ -116,7 +116,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
         let (entered, job) = self.call.enter(&caller, true);
         let scope = Arc::clone(&entered.scope);
         let ended = finish_awaited(entered, job).await;
-        FlowRun::new(&scope, ended.and_then(value_of))
+        FlowRun::new(&scope, value_of(ended))
     }
 
     /// Starts the flow beside the caller, and gives its handle. Inside a flow it is a subflow, which the flow waits for.
@@ -205,8 +205,9 @@ impl Drop for SubmittedFlow {
 }
 
 async fn finish(entered: Entered, mut job: BoxedJob) -> Ended {
-    entered.run(job.as_mut()).await?;
-    Ok(job)
+    let ended = entered.run(job.as_mut()).await;
+    job.as_mut().spend_inputs();
+    ended.map(|()| job)
 }
 
 /// The same, awaited by the run that the code belongs to: if the flow could never end because it waits for that one, it ends with that as its error.
@@ -242,7 +243,7 @@ impl<T: Send + Sync + 'static> IntoFuture for FlowCall<T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let running = without_slots(self.call.run());
-        Box::pin(async move { value_of(running.await?) })
+        Box::pin(async move { value_of(running.await) })
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) trait Completes: Send + Sync {
 
 impl<T: Send + Sync + 'static> Completes for SubmittedRun<T> {
     fn complete(&self, ended: Ended) {
-        self.completion.complete(ended.and_then(value_of));
+        self.completion.complete(value_of(ended));
     }
 }
 

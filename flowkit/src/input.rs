@@ -217,6 +217,8 @@ pub(crate) trait Pending {
     fn upstreams(&self, visit: &mut dyn FnMut(Upstream<'_>));
     /// Ready once the value is there, or the error of the upstream that has none.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
+    /// Drops the value: no attempt needs it any more.
+    fn spend(&mut self);
 }
 
 impl<T: Send + Sync + 'static> Pending for Input<T> {
@@ -243,6 +245,10 @@ impl<T: Send + Sync + 'static> Pending for Input<T> {
             Source::Gather(gathering) => gathering.upstreams(visit),
             _ => {}
         }
+    }
+
+    fn spend(&mut self) {
+        self.0 = Source::Spent;
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

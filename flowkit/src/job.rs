@@ -1,7 +1,7 @@
 //! A call without its types: what the engine asks of it. One typed struct implements it for every task and flow.
 //!
 //! A program has as many of that struct as it has tasks, so it has little code of its own: what depends on the types of the inputs or of the output alone
-//! is in `inputs` and `output`, and what depends on none is here.
+//! is in `inputs` and `output`, and what depends on none is what can be asked of any `dyn Job`.
 
 mod attempt;
 mod inputs;
@@ -45,7 +45,7 @@ pub(crate) trait Job: Send {
     fn drop_attempt(self: Pin<&mut Self>);
 }
 
-/// What is the same for all calls. A panic of the user's code beside the body (how a value is serialized or cloned) is a refusal.
+/// What is the same for all calls. A panic of the user's code on the way (an input that is cloned or shown) is for the caller to catch.
 impl dyn Job + '_ {
     /// Submits the calls that were passed as inputs. Whether all inputs are values, which nobody need wait for.
     pub(crate) fn start_inputs(self: Pin<&mut Self>) -> bool {
@@ -67,6 +67,14 @@ impl dyn Job + '_ {
         self.inputs().run_name()
     }
 
+    /// Whether the value can be stored and restored.
+    pub(crate) fn is_storable(&self) -> bool {
+        self.output().is_storable()
+    }
+}
+
+/// The same, where a panic of the user's code (how a value is serialized, cloned or dropped) is a refusal.
+impl dyn Job + '_ {
     /// Adds the inputs to a key; false means that this call is not to be cached.
     pub(crate) fn hash_inputs(&self, hasher: &mut KeyHasher) -> Result<bool, KeyError> {
         caught(|| self.inputs().hash(hasher)).unwrap_or_else(refuse_key)
@@ -87,11 +95,6 @@ impl dyn Job + '_ {
         caught(|| self.output().show()).ok()?
     }
 
-    /// Whether the value can be stored and restored.
-    pub(crate) fn is_storable(&self) -> bool {
-        self.output().is_storable()
-    }
-
     /// A copy of the value, if it can be cloned.
     pub(crate) fn remember(&self) -> Option<Value> {
         caught(|| self.output().remember()).ok()?
@@ -100,6 +103,14 @@ impl dyn Job + '_ {
     /// Puts such a copy in place of a value that an attempt returns; false if it is not this job's.
     pub(crate) fn recall(self: Pin<&mut Self>, value: &Value) -> bool {
         caught(|| self.output_mut().recall(value)).unwrap_or(false)
+    }
+
+    /// Drops the inputs that no attempt took: the run is over.
+    pub(crate) fn spend_inputs(self: Pin<&mut Self>) {
+        let inputs = self.inputs_mut();
+        if let Err(message) = caught(|| inputs.spend()) {
+            tracing::warn!(target: "flowkit", message, "an input of a run that is over panicked when it was dropped");
+        }
     }
 
     /// The encoded value, for the cache.
@@ -137,12 +148,16 @@ pub(crate) type BoxedJob = Pin<Box<dyn Job>>;
 /// How a run ended: with its job, which has the value, or with its error.
 pub(crate) type Ended = Result<BoxedJob, Error>;
 
-/// The value of a job that completed, which is of the type that the call was made for.
+/// Marks what gives values of this very type, and not of one that could stand in for it, such as a function that takes references of any lifetime for
+/// one that takes those of a certain: the value is found by its type.
+pub(crate) type Exactly<T> = fn(T) -> T;
+
+/// The value of a run that completed, which is of the type that the call was made for.
 ///
 /// # Errors
-/// When there is none, which is a bug of the engine.
-pub(crate) fn value_of<T: 'static>(mut job: BoxedJob) -> Result<T, Error> {
-    take_value(job.as_mut().output_mut())
+/// The run's own, or that there is no value, which is a bug of the engine.
+pub(crate) fn value_of<T: 'static>(ended: Ended) -> Result<T, Error> {
+    take_value(ended?.as_mut().output_mut())
 }
 
 /// The same of its output alone.
@@ -157,7 +172,7 @@ pub(crate) fn take_value<T: 'static>(output: &mut dyn AnyOutput) -> Result<T, Er
 }
 
 pub(crate) fn no_output() -> Error {
-    Error::about_runtime(ErrorKind::Internal, "a run completed without a value")
+    Error::about_runtime(ErrorKind::Internal, "a run completed without a value of its type")
 }
 
 pin_project! {

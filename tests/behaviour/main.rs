@@ -47,6 +47,7 @@ mod runtimes;
 mod settled;
 mod silence;
 mod slots;
+mod spent;
 mod stalls;
 mod streams;
 mod structure;

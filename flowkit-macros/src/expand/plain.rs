@@ -35,6 +35,10 @@ pub(super) fn print(attribute: TokenStream, function: &ItemFn) -> TokenStream {
         let errors = errors.into_tokens();
         return quote!(#errors #function);
     }
+    if function::refuse_name_of_a_type(function, &mut errors) {
+        let errors = errors.into_tokens();
+        return quote!(#errors #function);
+    }
     let fk = private_path(krate.as_ref());
     let digest = fingerprint::of(function);
     let counting = fingerprint_function(&fk, vis, ident, &quote!("fingerprint", #digest), &includes);

@@ -19,7 +19,7 @@ use crate::ids::NodeRef;
 use crate::job::Ended;
 
 /// Runs a call once it is polled.
-pub(crate) struct Awaited {
+pub(crate) struct AwaitedCall {
     progress: Progress,
     wait: Wait<Ended>,
     body_wait: BodyWait,
@@ -32,7 +32,7 @@ enum Progress {
     Standalone(BoxFuture<'static, Ended>),
 }
 
-impl Awaited {
+impl AwaitedCall {
     pub(crate) fn new(call: AnyCall) -> Self {
         Self {
             progress: Progress::New(Some(call)),
@@ -105,7 +105,7 @@ impl Progress {
     }
 }
 
-impl Future for Awaited {
+impl Future for AwaitedCall {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {

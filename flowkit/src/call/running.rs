@@ -1,6 +1,5 @@
 //! A run that has been entered in a graph, with its job.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -8,6 +7,7 @@ use crate::context::RunContext;
 use crate::definition::Definition;
 use crate::engine::drive::{CallExtras, Drive, Entrance};
 use crate::engine::scope::Scope;
+use crate::error::Error;
 use crate::ids::NodeRef;
 use crate::job::{BoxedJob, Ended, no_output};
 
@@ -54,22 +54,26 @@ impl Running {
         self.drive.place()
     }
 
-    /// Whether somebody stopped it.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.scope().is_stopped(self.place())
-    }
-
-    /// It waits: has it woken when it is stopped, if this is the first time. Whether it has been stopped already.
-    pub(crate) fn is_stopped_meanwhile(&mut self, cx: &Context<'_>) -> bool {
-        self.drive.waits_first() && self.scope().wait_stoppable(self.place(), cx.waker())
-    }
-
+    /// Polls the run to its end.
     pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Some(job) = &mut self.job else {
             return Poll::Pending;
         };
-        ready!(self.drive.poll(job.as_mut(), cx))?;
-        Poll::Ready(self.job.take().ok_or_else(no_output))
+        let ended = ready!(self.drive.poll(job.as_mut(), cx));
+        Poll::Ready(self.give_back(ended))
+    }
+
+    /// Polls a run that nobody drops when it is stopped: it is woken then, and ends. Ready with nothing if it had ended before.
+    pub(crate) fn poll_alone(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ended>> {
+        if !self.is_stopped() {
+            if let Poll::Ready(ended) = self.poll_run(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            if !(self.drive.waits_first() && self.wait_stoppable(cx)) {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.abandon())
     }
 
     /// Polls a run that is awaited where it was called. In a blocking body it is woken when it is stopped, and ends.
@@ -77,13 +81,12 @@ impl Running {
         if !self.drive.is_in_blocking() {
             return self.poll_run(cx);
         }
-        let (scope, place) = (Arc::clone(self.drive.scope()), self.drive.place());
-        if !scope.is_stopped(place)
+        if !self.is_stopped()
             && let Poll::Ready(ended) = self.poll_run(cx)
         {
             return Poll::Ready(ended);
         }
-        if scope.wait_stoppable(place, cx.waker())
+        if self.wait_stoppable(cx)
             && let Some(ended) = self.abandon()
         {
             return Poll::Ready(ended);
@@ -93,9 +96,26 @@ impl Running {
 
     /// Ends a run that is not polled any more. Gives how it ended, unless it had before.
     pub(crate) fn abandon(&mut self) -> Option<Ended> {
-        let job: Pin<_> = self.job.as_mut()?.as_mut();
-        let ended = self.drive.abandon(job)?;
-        Some(ended.and_then(|()| self.job.take().ok_or_else(no_output)))
+        let job = self.job.as_mut()?;
+        let ended = self.drive.abandon(job.as_mut())?;
+        Some(self.give_back(ended))
+    }
+
+    /// The run is over: its job is given back with the value and nothing else, since what it was given is to be gone when others hear of its end.
+    fn give_back(&mut self, ended: Result<(), Error>) -> Ended {
+        let mut job = self.job.take().ok_or_else(no_output)?;
+        job.as_mut().spend_inputs();
+        ended.map(|()| job)
+    }
+
+    /// Whether somebody stopped it.
+    fn is_stopped(&self) -> bool {
+        self.scope().is_stopped(self.place())
+    }
+
+    /// It waits: it is woken when it is stopped. Whether it has been already.
+    fn wait_stoppable(&self, cx: &Context<'_>) -> bool {
+        self.scope().wait_stoppable(self.place(), cx.waker())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::no_tokio;
 use super::running::Running;
@@ -36,14 +36,8 @@ impl Future for Submitted {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Whoever stopped it before it was polled had nobody to wake. Dropped, it says that it was cancelled.
-        if self.running.is_stopped() {
-            return Poll::Ready(());
-        }
-        match self.running.poll_run(cx) {
-            Poll::Ready(ended) => self.handles.complete(ended),
-            Poll::Pending if self.running.is_stopped_meanwhile(cx) => {}
-            Poll::Pending => return Poll::Pending,
+        if let Some(ended) = ready!(self.running.poll_alone(cx)) {
+            self.handles.complete(ended);
         }
         Poll::Ready(())
     }

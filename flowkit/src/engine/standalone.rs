@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use super::run_guard::RunGuard;
 use super::scope::{Change, NewRun, Scope};
-use crate::call::{AnyCall, Awaited, TaskCall};
+use crate::call::{AnyCall, AwaitedCall, TaskCall};
 use crate::context::{Tags, scoped};
 use crate::error::Error;
 use crate::handle::{Completes, SubmittedRun, TaskHandle};
@@ -25,7 +25,7 @@ pub(crate) fn run(runtime: &Arc<RuntimeInner>, tags: Tags, call: AnyCall) -> Box
             biased;
             // First, since the run is stopped with it, and would say no more than that.
             () = scope.cancelled() => Err(guard.cancelled_error()),
-            ended = scoped(scope.ambient(tags, 1), Awaited::new(call)) => ended,
+            ended = scoped(scope.ambient(tags, 1), AwaitedCall::new(call)) => ended,
         };
         guard
             .finish(ended.as_ref().err().cloned())
@@ -42,7 +42,8 @@ pub(crate) fn submit<T: Send + Sync + 'static>(
 ) -> TaskHandle<T> {
     let scope = Scope::new(runtime, call.definition(), None, Vec::new());
     if let Err(refused) = open(&scope) {
-        let run = SubmittedRun::new(&scope, refuse(&scope, &refused));
+        let place = refuse(&scope, &refused);
+        let run = SubmittedRun::new(&scope, place);
         run.complete(Err(refused));
         return TaskHandle::new(Arc::new(run), 0);
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::outcomes::{ItemOutcome, Standing};
 use super::shared::{ANY, Items, Prefix, SharedFanOut, WHOLE};
-use super::slots::{Slot, Standing};
 use crate::completion::{Given, WaiterKey};
 use crate::engine::scope::Scope;
 use crate::error::Error;
@@ -50,7 +50,7 @@ impl AnyRun for SharedFanOut {
                 Prefix::Complete | Prefix::OpenAt(_) => None,
             };
         }
-        match self.lock().slots.standing(index) {
+        match self.lock().outcomes.standing(index) {
             Some(Standing::Failed(error)) => Some(error.clone()),
             _ => None,
         }
@@ -91,8 +91,8 @@ impl SharedFanOut {
 impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut {
     fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
         let mut items = self.lock();
-        let outcome = match items.slots_of() {
-            Ok(slots) => slots.get_mut(index as usize).map(Slot::share),
+        let outcome = match items.outcomes_of() {
+            Ok(outcomes) => outcomes.get_mut(index as usize).map(ItemOutcome::share),
             Err(error) => return Some(Err(error)),
         };
         outcome.unwrap_or_else(|| {

@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 
+use super::outcomes::NewOutcomes;
 use super::shared::{Calls, SharedFanOut};
-use super::slots::NewSlots;
 use crate::call::{AnyCall, Running, no_tokio};
 use crate::context::{self, Ambient, RunContext};
 use crate::definition::{Definition, DefinitionKind};
@@ -32,9 +32,9 @@ const EMPTY: &Definition = &Definition::nameless("empty fan-out");
 const MOST_AHEAD: usize = 16 << 20;
 
 /// Enters a fan-out in the graph of the running flow and starts it; outside any flow it is a run of its own.
-pub(super) fn submit(calls: Calls, concurrency: usize, slots: NewSlots) -> Arc<SharedFanOut> {
+pub(super) fn submit(calls: Calls, concurrency: usize, outcomes: NewOutcomes) -> Arc<SharedFanOut> {
     let (runtime, tags) = match context::current_or_default() {
-        Ambient::Run(caller) => return submit_in(caller, calls, concurrency, slots, None),
+        Ambient::Run(caller) => return submit_in(caller, calls, concurrency, outcomes, None),
         Ambient::Runtime(runtime, tags) => (runtime, tags),
     };
     let mut calls = calls.peekable();
@@ -42,7 +42,7 @@ pub(super) fn submit(calls: Calls, concurrency: usize, slots: NewSlots) -> Arc<S
     let scope = Scope::new(&runtime, definition, None, Vec::new());
     let caller = scope.context(tags, 1);
     let refused = standalone::open(&scope).err();
-    let fan_out = submit_in(caller, Box::new(calls), concurrency, slots, refused);
+    let fan_out = submit_in(caller, Box::new(calls), concurrency, outcomes, refused);
     standalone::close_when_drained(&scope, fan_out.node);
     fan_out
 }
@@ -51,7 +51,7 @@ fn submit_in(
     caller: RunContext,
     calls: Calls,
     concurrency: usize,
-    slots: NewSlots,
+    outcomes: NewOutcomes,
     refused: Option<Error>,
 ) -> Arc<SharedFanOut> {
     let mut calls = calls.peekable();
@@ -62,7 +62,7 @@ fn submit_in(
         _ => None,
     };
     let calls: Calls = Box::new(calls);
-    let fan_out = enter(definition, caller, Some(calls), known, concurrency, slots);
+    let fan_out = enter(definition, caller, Some(calls), known, concurrency, outcomes);
     begin(&fan_out, refused, start);
     fan_out
 }
@@ -74,7 +74,7 @@ pub(super) fn enter(
     calls: Option<Calls>,
     known: Option<usize>,
     concurrency: usize,
-    slots: NewSlots,
+    outcomes: NewOutcomes,
 ) -> Arc<SharedFanOut> {
     let scope = Arc::clone(&caller.scope);
     let node = scope.add(NewRun {
@@ -103,7 +103,7 @@ pub(super) fn enter(
         caller,
         concurrency,
         calls,
-        slots(known),
+        outcomes(known),
     ))
 }
 

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handle::TaskHandle;
 use crate::ids::{NodeRef, TaskRunId};
 use crate::input::Upstream;
+use crate::job::Exactly;
 use crate::order::{AnyRun, IntoOrder, Order};
 use crate::state::State;
 
@@ -30,7 +31,7 @@ use crate::state::State;
 #[must_use = "a fan-out whose failures nobody looks at fails its flow; await it or pass it on"]
 pub struct Mapped<T> {
     fan_out: Arc<SharedFanOut>,
-    output: PhantomData<fn() -> T>,
+    output: PhantomData<Exactly<T>>,
 }
 
 impl<T> fmt::Debug for Mapped<T> {
@@ -188,6 +189,7 @@ impl<T: Clone + Send + Sync + 'static> Mapped<T> {
             seen: 0,
             key: WaiterKey::default(),
             wait: Wait::default(),
+            output: PhantomData,
         }
     }
 
@@ -293,6 +295,7 @@ pub struct AsCompleted<T: Send + Sync + 'static> {
     seen: usize,
     key: WaiterKey,
     wait: Wait<Indexed<T>>,
+    output: PhantomData<Exactly<T>>,
 }
 
 /// An outcome and its index; none after the last.

@@ -3,9 +3,9 @@
 mod handles;
 mod lanes;
 mod mapped;
+mod outcomes;
 mod refusing;
 mod shared;
-mod slots;
 mod stream;
 mod waiting;
 
@@ -106,7 +106,7 @@ impl<T: Send + Sync + 'static, I: Iterator<Item = TaskCall<T>>> FanOut<I> {
         Mapped::new(lanes::submit(
             Box::new(calls.into_iter()),
             self.concurrency,
-            slots::open::<T>,
+            outcomes::open::<T>,
         ))
     }
 
@@ -116,6 +116,6 @@ impl<T: Send + Sync + 'static, I: Iterator<Item = TaskCall<T>>> FanOut<I> {
         I: Send + 'static,
     {
         let calls = Box::new(self.calls.map(TaskCall::erased));
-        Mapped::new(lanes::submit(calls, self.concurrency, slots::open::<T>))
+        Mapped::new(lanes::submit(calls, self.concurrency, outcomes::open::<T>))
     }
 }

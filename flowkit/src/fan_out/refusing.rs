@@ -30,7 +30,7 @@ impl SharedFanOut {
             }
             let place = NodeRef::item(self.node.node, index);
             let error = self.cancelled_error_of(place);
-            items.slots.fail(index, error.clone());
+            items.outcomes.fail(index, error.clone());
             items.ended.push(index);
             (items.closes(), place, error)
         };
@@ -70,7 +70,7 @@ impl SharedFanOut {
     fn refuse_the_rest(&self, items: &mut Items) -> Option<(Vec<u32>, Error)> {
         let taken = items.taken as usize;
         if !self.is_cancelled() && items.broken.is_none() {
-            items.slots.truncate(taken);
+            items.outcomes.truncate(taken);
             if let Some(records) = self.scope.graph().node_mut(self.node).and_then(Node::items_mut) {
                 records.truncate(taken);
             }
@@ -78,10 +78,10 @@ impl SharedFanOut {
         }
         let mut refused = Vec::new();
         let error = items.broken.clone().unwrap_or_else(|| self.cancelled_error());
-        let announced = u32::try_from(items.slots.len()).unwrap_or(u32::MAX);
+        let announced = u32::try_from(items.outcomes.len()).unwrap_or(u32::MAX);
         for index in items.taken..announced {
             if items.is_open(index) {
-                items.slots.fail(index, error.clone());
+                items.outcomes.fail(index, error.clone());
                 items.ended.push(index);
                 items.broken_in_items |= items.broken.is_some();
                 refused.push(index);

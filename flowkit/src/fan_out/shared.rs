@@ -8,7 +8,7 @@ use std::task::Waker;
 use tokio::task::AbortHandle;
 
 use super::lanes::Signal;
-use super::slots::{AnySlots, Slot, Slots, Standing};
+use super::outcomes::{AnyOutcomes, ItemOutcome, ItemOutcomes, Standing};
 use crate::call::AnyCall;
 use crate::context::RunContext;
 use crate::definition::Definition;
@@ -45,7 +45,7 @@ pub(crate) struct SharedFanOut {
 }
 
 pub(super) struct Items {
-    pub(super) slots: Box<dyn AnySlots>,
+    pub(super) outcomes: Box<dyn AnyOutcomes>,
     /// The indexes in the order in which items ended.
     pub(super) ended: Vec<u32>,
     /// How many calls were taken from the iterator.
@@ -83,14 +83,6 @@ pub(crate) enum Prefix {
 }
 
 impl SharedFanOut {
-    /// The same fan-out, for somebody else who wants its values.
-    pub(super) fn shared(self: &Arc<Self>) -> Arc<Self> {
-        self.is_shared.store(true, Ordering::Release);
-        Arc::clone(self)
-    }
-}
-
-impl SharedFanOut {
     pub(crate) fn new(
         scope: Arc<Scope>,
         node: NodeRef,
@@ -98,9 +90,9 @@ impl SharedFanOut {
         caller: RunContext,
         concurrency: usize,
         calls: Option<Calls>,
-        slots: Box<dyn AnySlots>,
+        outcomes: Box<dyn AnyOutcomes>,
     ) -> Self {
-        let known = slots.len();
+        let known = outcomes.len();
         let group = caller.around().transaction.as_ref();
         let member = group.map(|group| group.enter(&scope, node));
         Self {
@@ -111,7 +103,7 @@ impl SharedFanOut {
             concurrency,
             calls: Mutex::new(calls),
             state: Mutex::new(Items {
-                slots,
+                outcomes,
                 ended: Vec::with_capacity(known),
                 taken: 0,
                 exhausted: false,
@@ -127,6 +119,12 @@ impl SharedFanOut {
             is_shared: AtomicBool::new(false),
             member: Mutex::new(member),
         }
+    }
+
+    /// The same fan-out, for somebody else who wants its values.
+    pub(super) fn shared(self: &Arc<Self>) -> Arc<Self> {
+        self.is_shared.store(true, Ordering::Release);
+        Arc::clone(self)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Items> {
@@ -156,8 +154,8 @@ impl SharedFanOut {
         let mut items = self.lock();
         let index = items.taken;
         items.taken = index.saturating_add(1);
-        if items.slots.len() <= index as usize {
-            items.slots.push();
+        if items.outcomes.len() <= index as usize {
+            items.outcomes.push();
         }
         if let Some(lane) = items.lanes.get_mut(&lane) {
             lane.item = Some(index);
@@ -174,8 +172,8 @@ impl SharedFanOut {
             }
             match &mut ended {
                 // The job itself is dropped after the lock: what it has is the user's.
-                Ok(job) => items.slots.put(index, job.as_mut().output_mut()),
-                Err(error) => items.slots.fail(index, error.clone()),
+                Ok(job) => items.outcomes.put(index, job.as_mut().output_mut()),
+                Err(error) => items.outcomes.fail(index, error.clone()),
             }
             items.ended.push(index);
             items.closes()
@@ -235,7 +233,7 @@ impl SharedFanOut {
         if self.cancelled.load(Ordering::Acquire) || self.scope.is_closed() {
             return (State::Cancelled, None);
         }
-        let failed = items.slots.has_failure();
+        let failed = items.outcomes.has_failure();
         (if failed { State::Failed } else { State::Completed }, None)
     }
 
@@ -243,7 +241,7 @@ impl SharedFanOut {
 
     /// How many items there are, as far as is known.
     pub(crate) fn len(&self) -> usize {
-        self.lock().slots.len()
+        self.lock().outcomes.len()
     }
 
     /// How the items from `from` on stand, in input order.
@@ -251,7 +249,7 @@ impl SharedFanOut {
         let items = self.lock();
         let mut index = from;
         loop {
-            match items.slots.standing(index) {
+            match items.outcomes.standing(index) {
                 Some(Standing::Open) => return Prefix::OpenAt(index),
                 Some(Standing::Failed(error)) => return Prefix::Failed(error.clone()),
                 Some(Standing::Completed) => index += 1,
@@ -271,9 +269,9 @@ impl SharedFanOut {
         let take = !self.is_shared.load(Ordering::Acquire);
         let mut items = self.lock();
         let broken = items.broken_alone();
-        let outcome = |slot: &mut Slot<T>| if take { slot.take() } else { slot.copy() };
-        let mut outcomes: Vec<_> = match items.slots_of() {
-            Ok(slots) => slots.iter_mut().filter_map(outcome).collect(),
+        let outcome = |outcome: &mut ItemOutcome<T>| if take { outcome.take() } else { outcome.copy() };
+        let mut outcomes: Vec<_> = match items.outcomes_of() {
+            Ok(outcomes) => outcomes.iter_mut().filter_map(outcome).collect(),
             Err(error) => vec![Err(error)],
         };
         outcomes.extend(broken.map(Err));
@@ -283,9 +281,9 @@ impl SharedFanOut {
     /// The outcomes of the items that have ended, in input order, and this error in place of the others'.
     pub(crate) fn outcomes_so_far<T: Clone + 'static>(&self, error: &Error) -> Vec<Result<T, Error>> {
         let mut items = self.lock();
-        let outcome = |slot: &Slot<T>| slot.copy().unwrap_or_else(|| Err(error.clone()));
-        match items.slots_of() {
-            Ok(slots) => slots.iter().map(outcome).collect(),
+        let outcome = |outcome: &ItemOutcome<T>| outcome.copy().unwrap_or_else(|| Err(error.clone()));
+        match items.outcomes_of() {
+            Ok(outcomes) => outcomes.iter().map(outcome).collect(),
             Err(error) => vec![Err(error)],
         }
     }
@@ -300,8 +298,8 @@ impl SharedFanOut {
                 .filter(|_| items.closed && nth == items.ended.len())?;
             return Some((u32::try_from(nth).unwrap_or(u32::MAX), Err(broken)));
         };
-        match items.slots_of::<T>() {
-            Ok(slots) => Some((index, slots.get(index as usize)?.copy()?)),
+        match items.outcomes_of::<T>() {
+            Ok(outcomes) => Some((index, outcomes.get(index as usize)?.copy()?)),
             Err(error) => Some((index, Err(error))),
         }
     }
@@ -349,16 +347,16 @@ impl SharedFanOut {
 impl Items {
     /// Whether there is such an item, and it has not ended.
     pub(super) fn is_open(&self, index: u32) -> bool {
-        matches!(self.slots.standing(index), Some(Standing::Open))
+        matches!(self.outcomes.standing(index), Some(Standing::Open))
     }
 
-    /// The slots of a fan-out whose items give a `T`, as those who ask for such know.
+    /// The outcomes of a fan-out whose items give a `T`, as those who ask for such know.
     ///
     /// # Errors
     /// When they give something else, which is a bug of ours.
-    pub(super) fn slots_of<T: 'static>(&mut self) -> Result<&mut Vec<Slot<T>>, Error> {
-        let slots = self.slots.as_any().downcast_mut::<Slots<T>>();
-        slots.map(|slots| &mut slots.0).ok_or_else(no_output)
+    pub(super) fn outcomes_of<T: 'static>(&mut self) -> Result<&mut Vec<ItemOutcome<T>>, Error> {
+        let outcomes = self.outcomes.as_any().downcast_mut::<ItemOutcomes<T>>();
+        outcomes.map(|outcomes| &mut outcomes.0).ok_or_else(no_output)
     }
 
     /// Why the iterator gave up, if that is the outcome of no item.
@@ -368,7 +366,7 @@ impl Items {
 
     /// Whether the last item has just ended. True only once.
     pub(super) fn closes(&mut self) -> bool {
-        let closes = self.exhausted && !self.closed && self.ended.len() == self.slots.len();
+        let closes = self.exhausted && !self.closed && self.ended.len() == self.outcomes.len();
         self.closed |= closes;
         closes
     }
@@ -385,7 +383,7 @@ impl Items {
     pub(super) fn is_done(&self, index: u32) -> bool {
         match index {
             WHOLE => self.closed,
-            index => match self.slots.standing(index) {
+            index => match self.outcomes.standing(index) {
                 Some(standing) => !matches!(standing, Standing::Open),
                 None => self.exhausted,
             },

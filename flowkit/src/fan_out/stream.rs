@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::lanes::{Item, begin, broken_by, enter, note_running};
 use super::mapped::Mapped;
+use super::outcomes::{self, NewOutcomes};
 use super::shared::SharedFanOut;
-use super::slots::{self, NewSlots};
 use crate::call::{AnyCall, TaskCall};
 use crate::context::{self, Ambient};
 use crate::definition::Definition;
@@ -58,7 +58,7 @@ pub trait SubmitStream<T>: Stream<Item = TaskCall<T>> + Sized {
         T: Send + Sync + 'static,
     {
         let calls = Box::pin(self.map(TaskCall::erased));
-        Mapped::new(submit(calls, concurrency.get(), slots::open::<T>))
+        Mapped::new(submit(calls, concurrency.get(), outcomes::open::<T>))
     }
 }
 
@@ -66,11 +66,11 @@ impl<T, S: Stream<Item = TaskCall<T>>> SubmitStream<T> for S {}
 
 type Calls = Pin<Box<dyn Stream<Item = AnyCall> + Send>>;
 
-fn submit(calls: Calls, concurrency: usize, slots: NewSlots) -> Arc<SharedFanOut> {
+fn submit(calls: Calls, concurrency: usize, outcomes: NewOutcomes) -> Arc<SharedFanOut> {
     let start = |fan_out: &Arc<SharedFanOut>| start(fan_out, calls, concurrency);
     match context::current_or_default() {
         Ambient::Run(caller) => {
-            let fan_out = enter(STREAM, caller, None, None, concurrency, slots);
+            let fan_out = enter(STREAM, caller, None, None, concurrency, outcomes);
             begin(&fan_out, None, start);
             fan_out
         }
@@ -78,7 +78,7 @@ fn submit(calls: Calls, concurrency: usize, slots: NewSlots) -> Arc<SharedFanOut
             let scope = Scope::new(&runtime, STREAM, None, Vec::new());
             let caller = scope.context(tags, 1);
             let refused = standalone::open(&scope).err();
-            let fan_out = enter(STREAM, caller, None, None, concurrency, slots);
+            let fan_out = enter(STREAM, caller, None, None, concurrency, outcomes);
             begin(&fan_out, refused, start);
             standalone::close_when_drained(&scope, fan_out.node);
             fan_out

@@ -1,4 +1,4 @@
-//! How what runs is stopped: kept for the runs that wait, beside what is known of all.
+//! How what runs is stopped: kept for fan-outs and for runs that wait, beside what is known of all.
 
 use std::sync::Weak;
 use std::task::Waker;

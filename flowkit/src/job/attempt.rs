@@ -55,19 +55,19 @@ impl Attempt<'_> {
     ) -> Result<T, Error> {
         match input.take(self.last, clone) {
             Taken::Value(value) => Ok(value),
-            Taken::IsShared => Err(self.is_shared(name)),
-            Taken::Missing => Err(self.is_missing(name)),
+            Taken::IsShared => Err(self.shared_error(name)),
+            Taken::Missing => Err(self.missing_error(name)),
         }
     }
 
-    fn is_shared(&self, name: &str) -> Error {
+    fn shared_error(&self, name: &str) -> Error {
         self.error(ErrorKind::Input).detailed(format!(
             "parameter `{name}` takes its value whole, but others share the value and its type is not `Clone`: \
              let the parameter borrow (`&T`), or derive `Clone`"
         ))
     }
 
-    fn is_missing(&self, name: &str) -> Error {
+    fn missing_error(&self, name: &str) -> Error {
         self.error(ErrorKind::Internal)
             .detailed(format!("input `{name}` was not there"))
     }

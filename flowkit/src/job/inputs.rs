@@ -17,6 +17,8 @@ pub(crate) trait AnyInputs {
     fn upstreams(&mut self, visit: &mut dyn FnMut(usize, Upstream<'_>));
     /// See [`poll_inputs`](super::Job::poll_inputs).
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
+    /// See [`spend_inputs`](super::Job::spend_inputs).
+    fn spend(&mut self);
     /// See [`run_name`](super::Job::run_name).
     fn run_name(&self) -> Option<String>;
     /// See [`hash_inputs`](super::Job::hash_inputs).
@@ -60,6 +62,10 @@ impl<I: Inputs> AnyInputs for BoundInputs<I> {
             }
         });
         all
+    }
+
+    fn spend(&mut self) {
+        self.values.each(&mut |_, input| input.spend());
     }
 
     fn run_name(&self) -> Option<String> {

@@ -1,4 +1,4 @@
-//! A task brings a type of its own name, which would stand for the one of the language in all that is around it.
+//! What belongs to a task has its name, and would stand for the type of the language in all that is around it.
 
 use flowkit::prelude::*;
 
@@ -10,6 +10,11 @@ async fn f64(text: String) -> Result<u64> {
 #[flow]
 async fn str() -> Result<()> {
     Ok(())
+}
+
+#[flowkit::fingerprint]
+fn u8() -> u64 {
+    1
 }
 
 fn main() {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Caller, Drive, Phase, Step};
+use super::{Awaiter, Drive, Phase, Step};
 use crate::engine::scope::Change;
 use crate::error::{Error, ErrorKind};
 use crate::hook::{HookRun, Moment};
@@ -48,7 +48,7 @@ impl Drive {
         let change = Change {
             attempt: self.attempt,
             error: error.as_ref(),
-            observed: self.caller != Caller::Submits,
+            observed: self.awaiter != Awaiter::Handles,
             call: self.call_record(),
             at_once: false,
         };

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::admission::Admission;
 use super::journaled::Journaled;
 use super::upstreams::{edges_of, with_ambient};
-use super::{Caller, Drive, More, Phase};
+use super::{Awaiter, Drive, More, Phase};
 use crate::clock::Stamp;
 use crate::context::{Ambient, RunContext};
 use crate::definition::Definition;
@@ -91,10 +91,10 @@ impl Drive {
             None if caller.is_abandoned() => Phase::Orphaned,
             None => Phase::Inputs,
         };
-        let called_by = match awaited {
-            false => Caller::Submits,
-            true if caller.is_blocking() => Caller::Blocks,
-            true => Caller::Awaits,
+        let awaiter = match awaited {
+            false => Awaiter::Handles,
+            true if caller.is_blocking() => Awaiter::BlockingBody,
+            true => Awaiter::Caller,
         };
         let context = caller.below(place, more.as_deref().and_then(More::slots));
         Self {
@@ -103,7 +103,7 @@ impl Drive {
             scope,
             place,
             attempt: 0,
-            caller: called_by,
+            awaiter,
             has_values,
             at_once: awaited && more.is_none(),
             stoppable: false,

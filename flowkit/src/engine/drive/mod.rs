@@ -56,7 +56,7 @@ pub(crate) struct Drive {
     scope: Arc<Scope>,
     place: NodeRef,
     attempt: u32,
-    caller: Caller,
+    awaiter: Awaiter,
     /// Whether all inputs are there from the beginning.
     has_values: bool,
     /// Whether nothing has come between its entering and now, so that it begins when it was entered.
@@ -77,13 +77,13 @@ pub(crate) struct Drive {
 
 /// Who is given the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
+enum Awaiter {
     /// Whoever has a handle.
-    Submits,
+    Handles,
     /// The caller itself.
-    Awaits,
+    Caller,
     /// A blocking body, which goes on when it is given up: then nobody drops the run.
-    Blocks,
+    BlockingBody,
 }
 
 /// What only some runs have.
@@ -164,7 +164,7 @@ impl Drive {
 
     /// Whether a blocking body awaits it.
     pub(crate) fn is_in_blocking(&self) -> bool {
-        self.caller == Caller::Blocks
+        self.awaiter == Awaiter::BlockingBody
     }
 
     /// It waits where others stop it: whether for the first time, so that it must be woken when it is stopped.

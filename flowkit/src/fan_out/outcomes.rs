@@ -15,7 +15,7 @@ pub(super) enum Standing<'a> {
 }
 
 /// The outcomes of a fan-out, of whatever type. Nothing of the user's is called or dropped in here, since it is called under a lock.
-pub(super) trait AnySlots: Send {
+pub(super) trait AnyOutcomes: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn len(&self) -> usize;
     /// None of an item that is not there.
@@ -30,19 +30,19 @@ pub(super) trait AnySlots: Send {
     fn fail(&mut self, index: u32, error: Error);
 }
 
-/// So many open slots.
-pub(super) type NewSlots = fn(items: usize) -> Box<dyn AnySlots>;
+/// Makes so many open outcomes.
+pub(super) type NewOutcomes = fn(items: usize) -> Box<dyn AnyOutcomes>;
 
-/// So many open slots for outcomes that are a `T`.
-pub(super) fn open<T: Send + Sync + 'static>(items: usize) -> Box<dyn AnySlots> {
-    let mut slots = Vec::new();
-    slots.resize_with(items, || Slot::<T>::Open);
-    Box::new(Slots(slots))
+/// So many open outcomes of items that give a `T`.
+pub(super) fn open<T: Send + Sync + 'static>(items: usize) -> Box<dyn AnyOutcomes> {
+    let mut outcomes = Vec::new();
+    outcomes.resize_with(items, || ItemOutcome::<T>::Open);
+    Box::new(ItemOutcomes(outcomes))
 }
 
-pub(super) struct Slots<T>(pub(super) Vec<Slot<T>>);
+pub(super) struct ItemOutcomes<T>(pub(super) Vec<ItemOutcome<T>>);
 
-pub(super) enum Slot<T> {
+pub(super) enum ItemOutcome<T> {
     Open,
     Value(T),
     Shared(Arc<T>),
@@ -51,7 +51,7 @@ pub(super) enum Slot<T> {
     Taken,
 }
 
-impl<T: Send + Sync + 'static> AnySlots for Slots<T> {
+impl<T: Send + Sync + 'static> AnyOutcomes for ItemOutcomes<T> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
@@ -62,18 +62,20 @@ impl<T: Send + Sync + 'static> AnySlots for Slots<T> {
 
     fn standing(&self, index: u32) -> Option<Standing<'_>> {
         Some(match self.0.get(index as usize)? {
-            Slot::Open => Standing::Open,
-            Slot::Value(_) | Slot::Shared(_) | Slot::Taken => Standing::Completed,
-            Slot::Failed(error) => Standing::Failed(error),
+            ItemOutcome::Open => Standing::Open,
+            ItemOutcome::Value(_) | ItemOutcome::Shared(_) | ItemOutcome::Taken => Standing::Completed,
+            ItemOutcome::Failed(error) => Standing::Failed(error),
         })
     }
 
     fn has_failure(&self) -> bool {
-        self.0.iter().any(|slot| matches!(slot, Slot::Failed(_)))
+        self.0
+            .iter()
+            .any(|outcome| matches!(outcome, ItemOutcome::Failed(_)))
     }
 
     fn push(&mut self) {
-        self.0.push(Slot::Open);
+        self.0.push(ItemOutcome::Open);
     }
 
     fn truncate(&mut self, items: usize) {
@@ -81,19 +83,19 @@ impl<T: Send + Sync + 'static> AnySlots for Slots<T> {
     }
 
     fn put(&mut self, index: u32, output: &mut dyn AnyOutput) {
-        if let Some(slot) = self.0.get_mut(index as usize) {
-            *slot = take_value(output).map_or_else(Slot::Failed, Slot::Value);
+        if let Some(outcome) = self.0.get_mut(index as usize) {
+            *outcome = take_value(output).map_or_else(ItemOutcome::Failed, ItemOutcome::Value);
         }
     }
 
     fn fail(&mut self, index: u32, error: Error) {
-        if let Some(slot) = self.0.get_mut(index as usize) {
-            *slot = Slot::Failed(error);
+        if let Some(outcome) = self.0.get_mut(index as usize) {
+            *outcome = ItemOutcome::Failed(error);
         }
     }
 }
 
-impl<T> Slot<T> {
+impl<T> ItemOutcome<T> {
     /// The outcome, for one of several who may ask for it; none while there is none.
     pub(super) fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
         if matches!(self, Self::Value(_))
