@@ -104,7 +104,9 @@ impl Running {
     /// The run is over: its job is given back with the value and nothing else, since what it was given is to be gone when others hear of its end.
     fn give_back(&mut self, ended: Result<(), Error>) -> Ended {
         let mut job = self.job.take().ok_or_else(no_output)?;
-        job.as_mut().spend_inputs();
+        if ended.is_err() || !self.drive.took_inputs() {
+            job.as_mut().spend_inputs();
+        }
         ended.map(|()| job)
     }
 

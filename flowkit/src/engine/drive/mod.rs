@@ -167,6 +167,11 @@ impl Drive {
         self.awaiter == Awaiter::BlockingBody
     }
 
+    /// Whether the attempt that completed was given the inputs themselves, since no other could follow it.
+    pub(crate) fn took_inputs(&self) -> bool {
+        self.attempt == 1 && self.more.is_none()
+    }
+
     /// It waits where others stop it: whether for the first time, so that it must be woken when it is stopped.
     pub(crate) fn waits_first(&mut self) -> bool {
         !std::mem::replace(&mut self.stoppable, true)
