@@ -203,18 +203,43 @@ impl Check {
         Self::new(name, Subject::Drift(baseline), Threshold::at_most(0.1))
     }
 
-    /// The figure must be this or more.
+    /// The figure must be this or more. A threshold that no figure keeps, such as 95 for a share, is an error when the check begins.
     #[must_use]
     pub fn at_least(mut self, figure: f64) -> Self {
         self.threshold.at_least = Some(figure);
         self
     }
 
-    /// The figure must be this or less.
+    /// The figure must be this or less. A share must be 1 as well, unless [`at_least`](Self::at_least) says otherwise.
     #[must_use]
     pub fn at_most(mut self, figure: f64) -> Self {
         self.threshold.at_most = Some(figure);
         self
+    }
+
+    /// Nothing, if there is a figure that passes: what passes nothing was not meant.
+    pub(crate) fn is_possible(&self) -> Result<()> {
+        let (least, most, what) = match &self.subject {
+            Subject::Rows => (0.0, f64::INFINITY, "a number of rows"),
+            Subject::Age(..) => (f64::NEG_INFINITY, f64::INFINITY, "an age in seconds"),
+            Subject::Drift(_) => (
+                0.0,
+                f64::INFINITY,
+                "a population stability index, which is not below 0",
+            ),
+            _ => (0.0, 1.0, "a share, from 0 to 1"),
+        };
+        let (at_least, at_most) = (self.threshold.at_least, self.threshold.at_most);
+        let is_number = |figure: Option<f64>| !figure.is_some_and(f64::is_nan);
+        let passes = at_least.unwrap_or(least).max(least) <= at_most.unwrap_or(most).min(most);
+        if passes && is_number(at_least) && is_number(at_most) {
+            return Ok(());
+        }
+        let message = format!(
+            "the check `{}` passes nothing: its figure is {what}, and it must be {}",
+            self.name, self.threshold
+        );
+        Err(Error::new(ErrorKind::Options, message))
     }
 
     /// Only warns when it does not pass.

@@ -35,6 +35,7 @@ enum Measure {
 impl Measures {
     pub(crate) fn new(checks: &[Check], schema: &Schema, examples: usize) -> Result<Self> {
         let measure = |check: &Check| -> Result<(Check, Measure)> {
+            check.is_possible()?;
             let measure = match &check.subject {
                 Subject::Rows => Measure::Rows,
                 Subject::Age(column, now) => Measure::Age(Age::new(column, *now, schema)?),

@@ -77,6 +77,16 @@ pub(crate) fn check_values(format: FileFormat, batch: &RecordBatch) -> Result<()
     Ok(())
 }
 
+/// The same of a file that stands for itself, in which an empty text and a time of long ago are what they are: JSON would have nothing in place of a number that it has no word for.
+pub(crate) fn check_numbers(format: FileFormat, batch: &RecordBatch) -> Result<()> {
+    match format {
+        #[cfg(feature = "json")]
+        FileFormat::JsonLines => check_values(format, batch),
+        #[allow(unreachable_patterns, reason = "with the feature `json` alone")]
+        _ => Ok(()),
+    }
+}
+
 fn refused(format: FileFormat, column: &str, what: &str) -> Error {
     let message = format!(
         "the column `{column}` {what}, which cannot be read from {format:?} as it is: cast it, or choose another format"

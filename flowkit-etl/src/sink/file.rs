@@ -11,13 +11,13 @@ use crate::sink::drain::{Batches, drain};
 use crate::sink::format::{Compression, FileFormat};
 use crate::sink::output::Output;
 use crate::sink::staging::Staging;
-use crate::sink::{LoadId, Loaded, Sink};
+use crate::sink::{LoadId, Loaded, Sink, faithful};
 use crate::stream::BatchStream;
 use crate::traffic::writing;
 
 /// One file, in place of one that may be there: a reader sees the whole former one or the whole new one. Its name says its format, `plants.csv.gz` or `plants.parquet`.
 ///
-/// A repeated load writes the same file once more.
+/// A repeated load writes the same file once more. JSON has no word for a number that is not finite, nor for a time beyond the year 9999: such a row is refused, as in a data set, and the former file stays.
 #[derive(Debug, Clone)]
 pub struct FileSink {
     path: PathBuf,
@@ -61,7 +61,9 @@ impl FileSink {
         let wanted = batches.wanted.clone();
         let mut output = Output::new((&self.path, file), format, &batches.schema.clone())?;
         for batch in batches {
-            output.write(&batch?)?;
+            let batch = batch?;
+            faithful::check_numbers(format.0, &batch)?;
+            output.write(&batch)?;
         }
         let rows = output.rows;
         let bytes = output.finish()?;

@@ -156,3 +156,31 @@ async fn a_compressed_file_that_was_cut_is_an_error_and_not_an_end() {
         assert_eq!(error.kind(), ErrorKind::Format, "{name}: {error:?}");
     }
 }
+
+#[tokio::test]
+async fn json_has_no_word_for_what_is_no_number_and_csv_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rows = plants(3);
+    let path = directory.path().join("plants.jsonl");
+    write(&path, &rows).await.unwrap();
+    let former = fs::read(&path).unwrap();
+    rows[1].height = Some(f64::NAN);
+    let error = write(&path, &rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Schema, "{error:#}");
+    let told = error.to_string();
+    assert!(
+        told.contains("`height`") && told.contains("no finite number"),
+        "{told}"
+    );
+    assert!(fs::read(&path).unwrap() == former, "the former file is as it was");
+    let path = directory.path().join("plants.csv");
+    write(&path, &rows).await.unwrap();
+    let back: Vec<Plant> = CsvSource::new(&path)
+        .open()
+        .await
+        .unwrap()
+        .collect_rows()
+        .await
+        .unwrap();
+    assert!(back[1].height.is_some_and(f64::is_nan));
+}

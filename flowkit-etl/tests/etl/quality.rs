@@ -388,6 +388,46 @@ async fn a_check_of_a_column_that_is_not_there_is_an_error_before_anything_is_re
 }
 
 #[tokio::test]
+async fn a_check_that_passes_nothing_is_an_error_before_anything_is_read() {
+    let age = || Check::fresh("day", UNIX_EPOCH, Duration::from_secs(60));
+    for (check, told) in [
+        (
+            Check::complete("first").at_least(95.0),
+            "a share, from 0 to 1, and it must be at least 95",
+        ),
+        (Check::complete("first").at_most(0.1), "must be from 1 to 0.1"),
+        (
+            Check::complete("first").at_least(f64::NAN),
+            "must be at least NaN",
+        ),
+        (
+            Check::rows(6, Some(5)),
+            "a number of rows, and it must be from 6 to 5",
+        ),
+        (
+            age().at_least(61.0),
+            "an age in seconds, and it must be from 61 to 60",
+        ),
+    ] {
+        let unread = BatchStream::new(columns(&COLUMNS), futures::stream::pending());
+        let error = Quality::new("season").check(check).guard(unread).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Options);
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    for check in [
+        Check::complete("first").at_least(0.0).at_most(0.0),
+        Check::rows(0, Some(0)),
+        age().at_least(-60.0),
+    ] {
+        let read = Quality::new("season")
+            .check(check)
+            .measure(stream(&season()))
+            .await;
+        assert_eq!(read.unwrap().checks.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_report_is_data_text_and_a_page_in_which_no_record_is_markup() {
     let mut season = season();
     season.push(record("<script>", "&", "2013-02-04", 1.0, 1));
