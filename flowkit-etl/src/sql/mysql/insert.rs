@@ -2,8 +2,8 @@
 
 use arrow_array::Array as _;
 use futures::StreamExt;
-use sqlx::mysql::MySqlArguments;
-use sqlx::{Arguments as _, AssertSqlSafe};
+use sqlx::mysql::{MySqlArguments, MySqlColumn};
+use sqlx::{Arguments as _, AssertSqlSafe, Column as _, TypeInfo as _};
 
 use super::MySqlSession;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +24,7 @@ impl MySqlSession {
     pub(super) async fn insert(&mut self, into: &Destination, batches: &mut BatchStream) -> Result<u64> {
         let most = (PARAMETERS / into.columns.len().max(1)).clamp(1, ROWS);
         let full = into.insert(Dialect::MySql, most);
+        let whole = self.whole(into).await?;
         let mut total = 0;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
@@ -34,7 +35,10 @@ impl MySqlSession {
                 let (start, mut bytes) = (row, 0);
                 let mut arguments = MySqlArguments::default();
                 while row < rows && row - start < most && bytes < BYTES {
-                    for (name, column) in into.columns.iter().zip(&columns) {
+                    for ((name, column), whole) in into.columns.iter().zip(&columns).zip(&whole) {
+                        if *whole && let Some(number) = fraction(column, row) {
+                            return Err(rounded(name, &number));
+                        }
                         bytes += bind(&mut arguments, name, column, row)?;
                     }
                     row += 1;
@@ -55,6 +59,48 @@ impl MySqlSession {
         }
         Ok(total)
     }
+
+    /// Which columns take whole numbers alone: MySQL rounds others, and says nothing.
+    async fn whole(&mut self, into: &Destination) -> Result<Vec<bool>> {
+        let (columns, table) = (
+            Dialect::MySql.list(&into.columns),
+            into.table.quoted(Dialect::MySql),
+        );
+        let described = self.described(&format!("SELECT {columns} FROM {table}")).await;
+        let (described, _) = described.map_err(|error| self.database.failed("load into", error))?;
+        let is_whole = |column: &MySqlColumn| {
+            let name = column.type_info().name();
+            name.contains("INT") || matches!(name, "BOOLEAN" | "YEAR")
+        };
+        Ok(described.iter().map(is_whole).collect())
+    }
+}
+
+/// A number that is not whole.
+fn fraction(column: &Plain, row: usize) -> Option<String> {
+    let number = |number: f64| (number.fract() != 0.0).then(|| number.to_string());
+    match column {
+        Plain::Float(array) if array.is_valid(row) => number(array.value(row).into()),
+        Plain::Double(array) if array.is_valid(row) => number(array.value(row)),
+        // Exact numbers too: of those, a float may not have the fraction.
+        Plain::Text(array) if array.is_valid(row) => {
+            let text = array.value(row);
+            let digits = text.split_once('.').map_or("", |(_, digits)| digits);
+            let has_fraction = digits.bytes().any(|digit| (b'1'..=b'9').contains(&digit));
+            let is_fraction = text
+                .parse()
+                .is_ok_and(|number: f64| number.fract() != 0.0 || has_fraction);
+            is_fraction.then(|| text.to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn rounded(name: &str, number: &str) -> Error {
+    let message = format!(
+        "the column `{name}` of the table takes whole numbers, and a row has {number}, which MySQL would round: cast it, or change the column"
+    );
+    Error::new(ErrorKind::Rejected, message)
 }
 
 /// Whether MySQL knows the year. Of others it makes 0000-00-00, which is read as missing, and says nothing.

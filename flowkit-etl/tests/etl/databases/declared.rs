@@ -1,4 +1,4 @@
-//! SQLite, whose tables take any value in any column: what goes in is read from it, or refused.
+//! Tables that were there, first of all those of SQLite, which take any value in any column: what goes in is read from them, or refused.
 
 use std::sync::Arc;
 
@@ -186,6 +186,32 @@ async fn what_a_column_cannot_have_is_refused_and_what_it_can_is_not() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_fraction_is_not_rounded_into_a_column_of_whole_numbers() {
+    // PostgreSQL takes no number with a point for a whole one.
+    for kind in [Kind::Sqlite, Kind::MySql] {
+        on(kind, |Place { database, .. }| async move {
+            let number =
+                |number: f64| -> ArrayRef { Arc::new(arrow_array::Float64Array::from(vec![number])) };
+            let text = |text: &str| -> ArrayRef { Arc::new(arrow_array::StringArray::from(vec![text])) };
+            let tenths = arrow_array::Decimal128Array::from(vec![15_000_000_000_000_001]);
+            let decimal: ArrayRef = Arc::new(tenths.with_precision_and_scale(20, 1).unwrap());
+            for (declared, value, fits) in [
+                ("INTEGER", number(1.5), false),
+                ("SMALLINT", number(-0.25), false),
+                ("BIGINT", decimal, false),
+                ("BIGINT", text("1.5"), false),
+                ("INTEGER", number(2.0), true),
+                ("DOUBLE PRECISION", number(1.5), true),
+            ] {
+                let back = through(&database, declared, &value).await;
+                assert_eq!(back.is_some(), fits, "{kind:?} {declared} {value:?}");
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
