@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handle::{Completes, SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
 use crate::input::{Input, IntoInput};
-use crate::job::{BoxedJob, Ended, Exactly, value_of};
+use crate::job::{BoxedJob, Ended, Exactly, give_back, value_of};
 use crate::order::IntoOrder;
 use crate::run::FlowRun;
 
@@ -206,8 +206,7 @@ impl Drop for SubmittedFlow {
 
 async fn finish(entered: Entered, mut job: BoxedJob) -> Ended {
     let ended = entered.run(job.as_mut()).await;
-    job.as_mut().spend_inputs();
-    ended.map(|()| job)
+    give_back(job, ended, false)
 }
 
 /// The same, awaited by the run that the code belongs to: if the flow could never end because it waits for that one, it ends with that as its error.

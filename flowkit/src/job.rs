@@ -24,7 +24,7 @@ pub use self::shim::Shim;
 use crate::engine::memo::Value;
 use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Inputs, Upstream};
-use crate::panics::caught;
+use crate::panics::{caught, dropped};
 use crate::parameters::Shown;
 
 /// What the engine asks of a call, whatever its types.
@@ -105,11 +105,11 @@ impl dyn Job + '_ {
         caught(|| self.output_mut().recall(value)).unwrap_or(false)
     }
 
-    /// Drops the inputs that no attempt took: the run is over.
-    pub(crate) fn spend_inputs(self: Pin<&mut Self>) {
-        let inputs = self.inputs_mut();
-        if let Err(message) = caught(|| inputs.spend()) {
-            tracing::warn!(target: "flowkit", message, "an input of a run that is over panicked when it was dropped");
+    /// Drops the attempt where it stands, whether that panics or not.
+    pub(crate) fn end_attempt(self: Pin<&mut Self>) {
+        let ended = caught(move || self.drop_attempt());
+        if let Err(message) = ended {
+            tracing::warn!(target: "flowkit", message, "what the body of a run held panicked when it was dropped");
         }
     }
 
@@ -151,6 +151,23 @@ pub(crate) type Ended = Result<BoxedJob, Error>;
 /// Marks what gives values of this very type, and not of one that could stand in for it, such as a function that takes references of any lifetime for
 /// one that takes those of a certain: the value is found by its type.
 pub(crate) type Exactly<T> = fn(T) -> T;
+
+/// Gives back the job of a run that is over, with its value and nothing else: what it was given is to be gone when others hear of its end. `took_inputs` says
+/// that it is already. A job without a value is dropped.
+pub(crate) fn give_back(mut job: BoxedJob, ended: Result<(), Error>, took_inputs: bool) -> Ended {
+    match ended {
+        Ok(()) => {
+            if !took_inputs {
+                job.as_mut().inputs_mut().spend();
+            }
+            Ok(job)
+        }
+        Err(error) => {
+            dropped("what a run was given, or its body held,", job);
+            Err(error)
+        }
+    }
+}
 
 /// The value of a run that completed, which is of the type that the call was made for.
 ///

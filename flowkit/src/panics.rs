@@ -23,6 +23,13 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     }
 }
 
+/// Drops what is, or holds, the user's. A panic on the way is logged: whatever else was to be done then is done.
+pub(crate) fn dropped<V>(what: &str, value: V) {
+    if let Err(message) = caught(move || drop(value)) {
+        tracing::warn!(target: "flowkit", message, "{what} panicked when it was dropped");
+    }
+}
+
 /// Apart from `caught`, of which there are many.
 fn said_and_where(payload: Box<dyn Any + Send>) -> String {
     let message = message_of(&*payload);

@@ -122,3 +122,142 @@ async fn an_input_that_panics_when_it_is_dropped_changes_no_outcome() {
     assert_eq!(sum.await.expect("nobody waits for ever").unwrap(), 15);
     assert_eq!(DROPPED.load(Ordering::Relaxed), 5);
 }
+
+/// Panics when it is dropped, unless something does already.
+struct Fails;
+
+impl Drop for Fails {
+    #[expect(clippy::panic, reason = "what is dropped here fails")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("it cannot be dropped");
+        }
+    }
+}
+
+#[task]
+async fn hangs(_given: Fails) -> u64 {
+    let _held = Fails;
+    std::future::pending().await
+}
+
+#[task]
+async fn hangs_or_not(n: u64) -> u64 {
+    if n == 0 {
+        let _held = Fails;
+        std::future::pending::<()>().await;
+    }
+    n
+}
+
+#[task]
+async fn fails() -> Result<u64> {
+    Err("no".into())
+}
+
+#[task]
+async fn needs(n: u64, _one: Fails, _other: Fails) -> u64 {
+    n
+}
+
+#[flow]
+async fn hanging_flow(given: Fails) -> Result<u64> {
+    let _held = Fails;
+    Ok(hangs(given).await?)
+}
+
+#[flow(timeout = "1m")]
+async fn hanging_for_a_minute() -> Result<u64> {
+    Ok(hangs(Fails).await?)
+}
+
+/// Waits for the outcome of a handle, and says of what kind its error is.
+async fn kind_of(handle: flowkit::TaskHandle<u64>) -> flowkit::ErrorKind {
+    let outcome = tokio::time::timeout(LONG, handle.into_future()).await;
+    outcome.expect("nobody waits for ever").unwrap_err().kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_says_so_whatever_its_body_holds() {
+    use flowkit::ErrorKind::Cancelled;
+    let task = hangs(Fails).submit();
+    let flow = hanging_flow(Fails).submit();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    task.cancel();
+    flow.cancel();
+    assert_eq!([kind_of(task).await, kind_of(flow).await], [Cancelled, Cancelled]);
+    let timed_out = tokio::time::timeout(LONG, hanging_for_a_minute().into_future());
+    let error = timed_out.await.expect("the minute is over").unwrap_err();
+    assert_eq!(error.kind(), flowkit::ErrorKind::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_never_began_says_so_whatever_it_was_given() {
+    use flowkit::ErrorKind::UpstreamFailed;
+    assert_eq!(
+        kind_of(needs(fails(), Fails, Fails).submit()).await,
+        UpstreamFailed
+    );
+    let error = needs(fails(), Fails, Fails).await.unwrap_err();
+    assert_eq!(error.kind(), UpstreamFailed);
+    let mapped = (0..3).map(|_| needs(fails(), Fails, Fails)).submit_all();
+    let outcomes = tokio::time::timeout(LONG, mapped.outcomes());
+    assert_eq!(
+        outcomes.await.expect("nobody waits for ever").failures().count(),
+        3
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fan_out_goes_on_after_an_item_that_cannot_be_dropped() {
+    let one = std::num::NonZeroUsize::MIN;
+    let mapped = (0..5u64).map(hangs_or_not).concurrency(one).submit_all();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    mapped.handles().next().unwrap().cancel();
+    let outcomes = tokio::time::timeout(LONG, mapped.outcomes());
+    let outcomes = outcomes.await.expect("the lane goes on");
+    assert_eq!(outcomes.values().copied().collect::<Vec<_>>(), [1, 2, 3, 4]);
+
+    let mapped = (0..3).map(|_| hangs(Fails)).concurrency(one).submit_all();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    mapped.cancel();
+    let outcomes = tokio::time::timeout(LONG, mapped.outcomes());
+    assert_eq!(outcomes.await.expect("all are cancelled").failures().count(), 3);
+}
+
+/// Counts those that are there.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[task]
+async fn counted(counter: Arc<AtomicUsize>) -> Counted {
+    Counted::new(&counter)
+}
+
+#[flow]
+async fn leaves_a_value(counter: Arc<AtomicUsize>) -> Result<()> {
+    drop(counted(counter).submit());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_nobody_asks_for_is_gone_when_its_flow_ends() {
+    for _ in 0..500 {
+        let counter = Arc::new(AtomicUsize::new(0));
+        leaves_a_value(Arc::clone(&counter)).await.unwrap();
+        assert_eq!(counter.load(Ordering::SeqCst), 0);
+    }
+}

@@ -9,7 +9,7 @@ use crate::engine::drive::{CallExtras, Drive, Entrance};
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::ids::NodeRef;
-use crate::job::{BoxedJob, Ended, no_output};
+use crate::job::{BoxedJob, Ended, give_back, no_output};
 
 /// A call of a task without the type of its output.
 pub(crate) struct AnyCall {
@@ -101,13 +101,10 @@ impl Running {
         Some(self.give_back(ended))
     }
 
-    /// The run is over: its job is given back with the value and nothing else, since what it was given is to be gone when others hear of its end.
+    /// The run is over.
     fn give_back(&mut self, ended: Result<(), Error>) -> Ended {
-        let mut job = self.job.take().ok_or_else(no_output)?;
-        if ended.is_err() || !self.drive.took_inputs() {
-            job.as_mut().spend_inputs();
-        }
-        ended.map(|()| job)
+        let job = self.job.take().ok_or_else(no_output)?;
+        give_back(job, ended, self.drive.took_inputs())
     }
 
     /// Whether somebody stopped it.

@@ -22,7 +22,7 @@ use crate::engine::standalone;
 use crate::error::{Error, ErrorKind};
 use crate::event::EventKind;
 use crate::graph::{Cancel, Control};
-use crate::panics::caught;
+use crate::panics::{caught, dropped};
 use crate::state::State;
 
 /// The definition of a fan-out that has no call to name it.
@@ -115,7 +115,7 @@ pub(super) fn begin(
 ) {
     let no_tokio = || tokio::runtime::Handle::try_current().is_err().then(no_tokio);
     if let Some(refused) = refused.or_else(no_tokio) {
-        drop(fan_out.take_calls());
+        fan_out.drop_calls();
         return fan_out.exhaust(Some(refused));
     }
     let control: Weak<dyn Cancel> = Arc::<SharedFanOut>::downgrade(fan_out);
@@ -192,18 +192,24 @@ fn next_call(fan_out: &SharedFanOut, lane: u64) -> Option<(u32, Option<AnyCall>)
                 note_running(fan_out);
             }
             drop(calls);
-            Some((index, runs.then_some(call)))
+            if runs {
+                return Some((index, Some(call)));
+            }
+            dropped("a call that was cancelled", call);
+            Some((index, None))
         }
         Some(Err(message)) => {
-            *calls = None;
+            let broken = calls.take();
             drop(calls);
+            dropped("the iterator of a fan-out", broken);
             fan_out.exhaust(Some(broken_by(fan_out, "iterator", &message)));
             None
         }
         None => {
-            let was_open = calls.take().is_some();
+            let open = calls.take();
             drop(calls);
-            if was_open {
+            if let Some(open) = open {
+                dropped("the iterator of a fan-out", open);
                 fan_out.exhaust(None);
             }
             None

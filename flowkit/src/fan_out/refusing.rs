@@ -104,7 +104,7 @@ impl SharedFanOut {
 impl Cancel for SharedFanOut {
     fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
-        drop(self.take_calls());
+        self.drop_calls();
         self.exhaust(None);
         let lanes = std::mem::take(&mut self.lock().lanes);
         let tasks = lanes.values().filter_map(|lane| lane.task.as_ref());

@@ -16,6 +16,7 @@ use crate::engine::scope::{Change, Scope};
 use crate::error::Error;
 use crate::ids::NodeRef;
 use crate::job::{Ended, no_output};
+use crate::panics::dropped;
 use crate::state::State;
 use crate::transaction::Member;
 
@@ -131,9 +132,10 @@ impl SharedFanOut {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The calls that have not begun, for who will drop them.
-    pub(super) fn take_calls(&self) -> Option<Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Drops the calls that have not begun.
+    pub(super) fn drop_calls(&self) {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
+        dropped("a call that has not begun", calls);
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -62,7 +62,7 @@ impl Attempt<'_> {
 
     fn shared_error(&self, name: &str) -> Error {
         self.error(ErrorKind::Input).detailed(format!(
-            "parameter `{name}` takes its value whole, but others share the value and its type is not `Clone`: \
+            "parameter `{name}` takes its value whole, but others share the value (a fan-out keeps those of its items), and its type is not `Clone`: \
              let the parameter borrow (`&T`), or derive `Clone`"
         ))
     }

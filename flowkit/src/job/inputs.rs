@@ -6,7 +6,8 @@ use flowkit_cache::{KeyError, KeyHasher, KeyParts};
 
 use super::shim::{HashInputs, RunName, ShowInputs};
 use crate::error::Error;
-use crate::input::{Inputs, Upstream};
+use crate::input::{AnyInput, Inputs, Upstream};
+use crate::panics::caught;
 use crate::parameters::Shown;
 
 /// Inputs of any types. What runs the user's code may panic, which is for the caller to catch.
@@ -17,7 +18,7 @@ pub(crate) trait AnyInputs {
     fn upstreams(&mut self, visit: &mut dyn FnMut(usize, Upstream<'_>));
     /// See [`poll_inputs`](super::Job::poll_inputs).
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
-    /// See [`spend_inputs`](super::Job::spend_inputs).
+    /// Drops those that no attempt took, each whether others panic or not.
     fn spend(&mut self);
     /// See [`run_name`](super::Job::run_name).
     fn run_name(&self) -> Option<String>;
@@ -27,6 +28,13 @@ pub(crate) trait AnyInputs {
     fn hash_parts(&self, hasher: KeyHasher) -> Result<Option<KeyParts>, KeyError>;
     /// See [`show_inputs`](super::Job::show_inputs).
     fn show(&self) -> Option<Shown>;
+}
+
+/// For all types, so that the catch is there once.
+fn spend(input: &mut dyn AnyInput) {
+    if let Err(message) = caught(|| input.spend()) {
+        tracing::warn!(target: "flowkit", message, "an input of a run that is over panicked when it was dropped");
+    }
 }
 
 pub(super) struct BoundInputs<I> {
@@ -65,7 +73,7 @@ impl<I: Inputs> AnyInputs for BoundInputs<I> {
     }
 
     fn spend(&mut self) {
-        self.values.each(&mut |_, input| input.spend());
+        self.values.each(&mut |_, input| spend(input));
     }
 
     fn run_name(&self) -> Option<String> {

@@ -164,7 +164,7 @@ impl Drive {
         {
             self.fault = None;
         }
-        context::enter(&mut self.ambient, || job.drop_attempt());
+        context::enter(&mut self.ambient, || job.end_attempt());
     }
 
     /// Asks the runtime of a test what is to happen in the attempt that begins.

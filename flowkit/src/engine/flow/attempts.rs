@@ -159,7 +159,7 @@ impl Entered {
 /// Polls the body; a panic in it is a failure of it.
 fn poll_caught(mut job: Pin<&mut dyn Job>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
     caught(|| job.as_mut().poll_attempt(cx)).unwrap_or_else(|message| {
-        job.drop_attempt();
+        job.end_attempt();
         Poll::Ready(Err(Failure::panicked(message)))
     })
 }
@@ -169,7 +169,7 @@ struct Body<'a>(Pin<&'a mut dyn Job>);
 
 impl Drop for Body<'_> {
     fn drop(&mut self) {
-        self.0.as_mut().drop_attempt();
+        self.0.as_mut().end_attempt();
     }
 }
 
