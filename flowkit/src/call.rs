@@ -28,7 +28,8 @@ use crate::order::IntoOrder;
 /// A call of a task, with its inputs bound, that has not begun.
 ///
 /// Await it to run it here and now, [`submit`](Self::submit) it to run it beside you, or pass it to another task,
-/// which then waits for it. Dropped unused, it does nothing.
+/// which then waits for it. Dropped unused, it does nothing. It is awaited like a future and is none before: what takes a future, such as `tokio::spawn` or
+/// `join_all`, takes its [`into_future`](IntoFuture::into_future).
 #[must_use = "a call does nothing until it is awaited, submitted or passed on"]
 pub struct TaskCall<T> {
     call: AnyCall,

@@ -98,7 +98,7 @@ impl NodeRef {
 
 /// The identity of a task run: its flow run and its place there, printed as `FLOW_RUN/7` or, in a fan-out,
 /// `FLOW_RUN/7[12]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskRunId {
     flow_run: FlowRunId,
     place: NodeRef,
@@ -126,6 +126,12 @@ impl TaskRunId {
     /// The index within a fan-out, if the run is part of one.
     pub const fn item(self) -> Option<u32> {
         self.place.index()
+    }
+}
+
+impl fmt::Debug for TaskRunId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TaskRunId({self})")
     }
 }
 

@@ -182,8 +182,8 @@ pub type Result<T, E = BoxError> = std::result::Result<T, E>;
 /// Everything that most programs need: `use flowkit::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        ErrorKind, FlowCall, FlowRun, Mapped, Result, Runtime, State, SubmitAll, TaskCall, TaskHandle,
-        TaskOptions, all, allow_failure, current_run, flow, task,
+        ErrorKind, FlowCall, FlowRun, Mapped, Result, Runtime, State, SubmitAll, SubmitStream, TaskCall,
+        TaskHandle, TaskOptions, all, allow_failure, current_run, flow, task,
     };
 }
 

@@ -94,9 +94,14 @@ where
 {
     returned.into_result().map_err(|error| {
         // A predicate that panics says nothing, and nothing is retried on its word.
-        let retry = caught(|| retry_if(&error)).unwrap_or(false);
+        let retry = caught(|| retry_if(&error)).unwrap_or_else(no_retry);
         Failure::returned(error.into(), retry)
     })
+}
+
+fn no_retry(message: String) -> bool {
+    tracing::warn!(target: "flowkit", message, "what judges whether an error is retried panicked: it is not");
+    false
 }
 
 /// The same, where another function says how long the next attempt is to wait at least.

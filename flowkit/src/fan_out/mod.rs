@@ -44,7 +44,7 @@ pub const DEFAULT_CONCURRENCY: usize = 1024;
 pub trait SubmitAll<T>: Iterator<Item = TaskCall<T>> + Sized {
     /// Takes every call of the iterator now and runs them beside the caller, 1,024 at a time.
     ///
-    /// The calls wait in memory, at some 150 bytes each, until they run; an iterator that is longer than that allows,
+    /// The calls wait in memory, at some 180 bytes each, until they run; an iterator that is longer than that allows,
     /// and owns what it reads, is better given to [`submit_lazily`](Self::submit_lazily).
     fn submit_all(self) -> Mapped<T>
     where

@@ -171,8 +171,13 @@ fn judge(run: &Run, first: &dyn Fn() -> Vec<Link>, break_it: impl FnOnce()) -> O
     }
     break_it();
     let cycle = walk::wait_graph(run, &found);
+    let all = if cycle.len() == 1 {
+        "it would never end"
+    } else {
+        "none of them would ever end"
+    };
     let detail = format!(
-        "{}: none of them would ever end. Let the one that is waited for end first: let it return the handle that it awaits, or give the value \
+        "{}: {all}. Let the one that is waited for end first: let it return the handle that it awaits, or give the value \
          as an input; to wait for a limited time, `TaskHandle::wait` takes one",
         sentence(&cycle)
     );
