@@ -152,8 +152,8 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
     }
 }
 
-/// The future of an awaited [`TaskCall`]: runs the task in the caller's own tokio task until it first waits for something, and from then on in
-/// one of its own, so that it goes on whether it is polled or not. What the caller has in `tokio::task_local!` is not there in that one, and like whatever
+/// The future of an awaited [`TaskCall`]: runs the task in the caller's own tokio task until it first waits for something, and from then on (or from
+/// the beginning, where it is called by so many others that the stack would not do) in one of its own, so that it goes on whether it is polled or not. What the caller has in `tokio::task_local!` is not there in that one, and like whatever
 /// is spawned it goes on while its tokio runtime is driven: one of a single thread is by `Runtime::block_on`, and not by its `Handle`.
 ///
 /// Dropping it before its end cancels the run.

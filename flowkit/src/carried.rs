@@ -23,6 +23,8 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Carried {
     shared: Arc<Shared>,
     carrier: AbortHandle,
+    /// Whether it is on a stack of its own, and is to be dropped there too.
+    is_apart: bool,
 }
 
 struct Shared {
@@ -85,7 +87,18 @@ impl Carried {
             shared: Arc::clone(&shared),
         };
         let carrier = tokio.spawn(carrier).abort_handle();
-        Self { shared, carrier }
+        Self {
+            shared,
+            carrier,
+            is_apart: false,
+        }
+    }
+
+    /// The same of a run whose caller is called by so many others that the stack would not do for it.
+    pub(crate) fn apart(tokio: &Handle, running: Running) -> Self {
+        let mut carried = Self::new(tokio, running);
+        carried.is_apart = true;
+        carried
     }
 
     pub(crate) fn scope(&self) -> &Arc<Scope> {
@@ -114,9 +127,11 @@ impl Carried {
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        let stands = mem::replace(&mut self.shared.lock().stands, Stands::Over);
-        // What it runs when it is dropped is the user's.
-        drop(stands);
+        if !self.is_apart {
+            let stands = mem::replace(&mut self.shared.lock().stands, Stands::Over);
+            // What it runs when it is dropped is the user's.
+            drop(stands);
+        }
         self.carrier.abort();
     }
 }

@@ -3,7 +3,7 @@
 //! A call finds its flow through it, a task its attempt number, a log line its run id. It is set around every poll of
 //! a body, so it follows a body from thread to thread and nests as calls do.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -135,6 +135,8 @@ impl RunContext {
 
 thread_local! {
     static CURRENT: RefCell<Option<Ambient>> = const { RefCell::new(None) };
+    /// Where on the stack the outermost body begins that is being polled.
+    static OUTERMOST: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// What the running code belongs to.
@@ -176,15 +178,36 @@ pub(crate) fn current_slots() -> Option<Arc<RunSlots>> {
 
 /// Runs `work` with `ambient` in place, and gives it back afterwards, also when `work` panics.
 pub(crate) fn enter<R>(ambient: &mut Option<Ambient>, work: impl FnOnce() -> R) -> R {
-    struct Restore<'a>(&'a mut Option<Ambient>);
+    struct Restore<'a>(&'a mut Option<Ambient>, Option<usize>);
     impl Drop for Restore<'_> {
         fn drop(&mut self) {
             CURRENT.with(|current| std::mem::swap(self.0, &mut *current.borrow_mut()));
+            OUTERMOST.set(self.1);
         }
     }
     CURRENT.with(|current| std::mem::swap(ambient, &mut *current.borrow_mut()));
-    let _restore = Restore(ambient);
+    let outermost = OUTERMOST.get();
+    if outermost.is_none() {
+        OUTERMOST.set(Some(here()));
+    }
+    let _restore = Restore(ambient, outermost);
     work()
+}
+
+/// How much of the stack bodies may take that are polled within each other: of two megabytes, as threads have, with room for what is not ours.
+const SHALLOW: usize = 256 * 1024;
+
+/// Whether bodies that are polled within each other have taken so much of the thread's stack that one more is better run on another.
+pub(crate) fn is_deep() -> bool {
+    OUTERMOST
+        .get()
+        .is_some_and(|outermost| outermost.abs_diff(here()) > SHALLOW)
+}
+
+/// Where on the stack the code is.
+fn here() -> usize {
+    let here = 0u8;
+    std::ptr::from_ref(&here).addr()
 }
 
 pin_project! {

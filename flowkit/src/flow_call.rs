@@ -3,14 +3,15 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 
 use crate::call::no_tokio;
-use crate::context::{Ambient, current_or_default};
+use crate::context::{Ambient, current_or_default, is_deep};
 use crate::definition::Definition;
 use crate::engine::flow::{self, Entered, FlowExtras};
 use crate::engine::scope::Scope;
@@ -20,8 +21,9 @@ use crate::error::{Error, ErrorKind};
 use crate::handle::{Completes, SubmittedRun, TaskHandle};
 use crate::ids::NodeRef;
 use crate::input::{Input, IntoInput};
-use crate::job::{BoxedJob, Ended, Exactly, give_back, value_of};
+use crate::job::{BoxedJob, Ended, Exactly, give_back, no_output, value_of};
 use crate::order::IntoOrder;
+use crate::panics::dropped;
 use crate::run::FlowRun;
 
 /// A call of a flow, with its inputs bound, that has not begun.
@@ -115,7 +117,7 @@ impl<T: Send + Sync + 'static> FlowCall<T> {
     pub(crate) async fn run_in(self, caller: Ambient) -> FlowRun<T> {
         let (entered, job) = self.call.enter(&caller, true);
         let scope = Arc::clone(&entered.scope);
-        let ended = finish_awaited(entered, job).await;
+        let ended = finish_here(entered, job).await;
         FlowRun::new(&scope, value_of(ended))
     }
 
@@ -144,7 +146,7 @@ impl AnyFlowCall {
     /// Runs the flow for whoever awaits it.
     async fn run(self) -> Ended {
         let (entered, job) = self.enter(&current_or_default(), true);
-        finish_awaited(entered, job).await
+        finish_here(entered, job).await
     }
 }
 
@@ -209,18 +211,67 @@ async fn finish(entered: Entered, mut job: BoxedJob) -> Ended {
     give_back(job, ended, false)
 }
 
-/// The same, awaited by the run that the code belongs to: if the flow could never end because it waits for that one, it ends with that as its error.
-async fn finish_awaited(entered: Entered, job: BoxedJob) -> Ended {
+/// The same, awaited by the run that the code belongs to.
+async fn finish_here(entered: Entered, job: BoxedJob) -> Ended {
     let scope = Arc::clone(&entered.scope);
+    if is_deep() && tokio::runtime::Handle::try_current().is_ok() {
+        return awaited(&scope, finish_apart(entered, job)).await;
+    }
+    awaited(&scope, finish(entered, job)).await
+}
+
+/// The same in a tokio task of its own, where its caller is called by so many others that the stack would not do for it. Dropped before its end, it is
+/// cancelled, and ends there.
+async fn finish_apart(entered: Entered, job: BoxedJob) -> Ended {
+    let unless_ended = CancelOnDrop(Some(Arc::clone(&entered.scope)));
+    let (above, _) = place_of(&entered.scope);
+    let (sender, receiver) = oneshot::channel();
+    spawn(entered, job, above, Arc::new(Teller(Mutex::new(Some(sender)))));
+    let ended = receiver.await;
+    unless_ended.forget();
+    ended.unwrap_or_else(|_| Err(no_output()))
+}
+
+/// Cancels a flow run that nobody awaits any more.
+struct CancelOnDrop(Option<Arc<Scope>>);
+
+impl CancelOnDrop {
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(scope) = &self.0 {
+            scope.cancel();
+        }
+    }
+}
+
+/// Tells whoever awaits a flow in another tokio task how it ended.
+struct Teller(Mutex<Option<oneshot::Sender<Ended>>>);
+
+impl Completes for Teller {
+    fn complete(&self, ended: Ended) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(untold)) = sender.map(|sender| sender.send(ended)) {
+            dropped("a value that nobody asked for", untold);
+        }
+    }
+}
+
+/// Awaits the end of a flow: if it could never end because it waits for the run that the code belongs to, it ends with that as its error.
+async fn awaited(scope: &Arc<Scope>, finishing: impl Future<Output = Ended>) -> Ended {
     let mut wait = BodyWait::default();
-    let mut finishing = std::pin::pin!(finish(entered, job));
+    let mut finishing = std::pin::pin!(finishing);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = finishing.as_mut().poll(cx) {
             wait.over();
             return Poll::Ready(ended);
         }
         let stalled = wait.pending(&|visit| {
-            let (above, place) = place_of(&scope);
+            let (above, place) = place_of(scope);
             visit(&above, place);
         });
         if let Err(stalled) = stalled {

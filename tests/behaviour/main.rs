@@ -14,6 +14,7 @@ mod cancellation;
 mod cases;
 mod changed_callers;
 mod changed_code;
+mod deep;
 mod doubted;
 mod effects;
 mod explaining;

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 use super::running::{AnyCall, Running};
 use crate::carried::Carried;
-use crate::context::{Ambient, current_or_default};
+use crate::context::{Ambient, current_or_default, is_deep};
 use crate::engine::drive::Entrance;
 use crate::engine::scope::Scope;
 use crate::engine::slots::Wait;
@@ -60,7 +60,13 @@ impl Progress {
                         return Poll::Pending;
                     };
                     *self = match current_or_default() {
-                        Ambient::Run(caller) => Self::Running(call.enter(caller, Entrance::Node, true)),
+                        Ambient::Run(caller) => {
+                            let running = call.enter(caller, Entrance::Node, true);
+                            match is_deep().then(tokio::runtime::Handle::try_current) {
+                                Some(Ok(tokio)) => Self::Carried(Carried::apart(&tokio, running)),
+                                _ => Self::Running(running),
+                            }
+                        }
                         Ambient::Runtime(runtime, tags) => {
                             Self::Standalone(standalone::run(&runtime, tags, call))
                         }

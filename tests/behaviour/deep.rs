@@ -1,0 +1,100 @@
+//! Runs that await runs that await runs: what is awaited in place is polled on its caller's stack, and goes on another before that is used up.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowkit::prelude::*;
+use tokio::sync::Notify;
+
+const LONG: Duration = Duration::from_secs(60);
+
+type Boxed = Pin<Box<dyn Future<Output = Result<u64, flowkit::Error>> + Send>>;
+
+#[task]
+async fn task_in_task(depth: u64) -> Result<u64> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    let below: Boxed = Box::pin(task_in_task(depth - 1).into_future());
+    Ok(below.await? + 1)
+}
+
+#[flow]
+async fn flow_in_flow(depth: u64) -> Result<u64> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    let below: Boxed = flow_in_flow(depth - 1).into_future();
+    Ok(below.await? + 1)
+}
+
+/// Hangs at its deepest, and says when it is there.
+#[flow]
+async fn hanging_flow(depth: u64, is_there: Arc<Notify>) -> Result<u64> {
+    let below: Boxed = Box::pin(hanging_task(depth - 1, is_there).into_future());
+    Ok(below.await? + 1)
+}
+
+#[task]
+async fn hanging_task(depth: u64, is_there: Arc<Notify>) -> Result<u64> {
+    let below: Boxed = match depth {
+        0 => {
+            is_there.notify_one();
+            return std::future::pending().await;
+        }
+        depth if depth % 20 == 0 => hanging_flow(depth, is_there).into_future(),
+        _ => Box::pin(hanging_task(depth - 1, is_there).into_future()),
+    };
+    Ok(below.await? + 1)
+}
+
+/// On a worker thread, whose stack is the smallest that runs have.
+async fn on_a_worker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    tokio::spawn(work).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_may_await_tasks_to_any_depth() {
+    let depth = on_a_worker(async { task_in_task(5_000).await.unwrap() });
+    assert_eq!(depth.await, 5_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flows_may_await_flows_to_any_depth() {
+    let depth = on_a_worker(async { flow_in_flow(1_000).await.unwrap() });
+    assert_eq!(depth.await, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_cancelled_ends_however_deep_it_is() {
+    let cancelled = on_a_worker(async {
+        let is_there = Arc::new(Notify::new());
+        let run = hanging_flow(2_000, Arc::clone(&is_there)).submit();
+        is_there.notified().await;
+        run.cancel();
+        run.await.unwrap_err().kind()
+    });
+    assert_eq!(cancelled.await, flowkit::ErrorKind::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_future_that_is_dropped_cancels_what_is_deep_in_it() {
+    let runtime = Runtime::builder().build().await.unwrap();
+    let inner = runtime.clone();
+    on_a_worker(async move {
+        let is_there = Arc::new(Notify::new());
+        let run = inner.scope(hanging_flow(2_000, Arc::clone(&is_there)).into_future());
+        tokio::select! {
+            outcome = run => panic!("it hangs: {outcome:?}"),
+            () = is_there.notified() => {}
+        }
+    })
+    .await;
+    assert_eq!(
+        runtime.shutdown(LONG).await,
+        0,
+        "all of it ends without being told"
+    );
+}
