@@ -28,8 +28,8 @@ use crate::order::IntoOrder;
 /// A call of a task, with its inputs bound, that has not begun.
 ///
 /// Await it to run it here and now, [`submit`](Self::submit) it to run it beside you, or pass it to another task,
-/// which then waits for it. Dropped unused, it does nothing. It is awaited like a future and is none before: what takes a future, such as `tokio::spawn` or
-/// `join_all`, takes its [`into_future`](IntoFuture::into_future).
+/// which then waits for it. Dropped unused, it does nothing. It is not a future itself: what takes one, such as `tokio::spawn` or `join_all`, takes its
+/// [`into_future`](IntoFuture::into_future).
 #[must_use = "a call does nothing until it is awaited, submitted or passed on"]
 pub struct TaskCall<T> {
     call: AnyCall,
@@ -153,7 +153,7 @@ impl<T: Send + Sync + 'static> IntoFuture for TaskCall<T> {
 }
 
 /// The future of an awaited [`TaskCall`]: runs the task in the caller's own tokio task until it first waits for something, and from then on (or from
-/// the beginning, where it is called by so many others that the stack would not do) in one of its own, so that it goes on whether it is polled or not. What the caller has in `tokio::task_local!` is not there in that one, and like whatever
+/// the beginning, where what is polled within each other has taken 256 KB of the stack) in one of its own, so that it goes on whether it is polled or not. What the caller has in `tokio::task_local!` is not there in that one, and like whatever
 /// is spawned it goes on while its tokio runtime is driven: one of a single thread is by `Runtime::block_on`, and not by its `Handle`.
 ///
 /// Dropping it before its end cancels the run.

@@ -14,17 +14,17 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use crate::call::Running;
+use crate::context::{descend, is_deep};
 use crate::engine::scope::Scope;
 use crate::ids::NodeRef;
 use crate::job::{Ended, no_output};
+use crate::panics::dropped;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A run that is carried on, held by whoever awaits it: dropped before its end, it is cancelled.
 pub(crate) struct Carried {
     shared: Arc<Shared>,
     carrier: AbortHandle,
-    /// Whether it is on a stack of its own, and is to be dropped there too.
-    is_apart: bool,
 }
 
 struct Shared {
@@ -36,6 +36,8 @@ struct Shared {
 struct Inner {
     stands: Stands,
     awaiter: Option<Waker>,
+    /// Whether nobody awaits it any more.
+    is_forsaken: bool,
 }
 
 enum Stands {
@@ -56,8 +58,9 @@ impl Shared {
     /// The run has ended: tells whoever awaits it.
     fn end(&self, ended: Ended) {
         let mut inner = self.lock();
-        if matches!(inner.stands, Stands::Over) {
-            return;
+        if inner.is_forsaken || matches!(inner.stands, Stands::Over) {
+            drop(inner);
+            return dropped("a value that nobody asked for", ended);
         }
         inner.stands = Stands::Ended(ended);
         let awaiter = inner.awaiter.take();
@@ -77,6 +80,7 @@ impl Carried {
         let inner = Inner {
             stands: Stands::Waiting(running),
             awaiter: None,
+            is_forsaken: false,
         };
         let shared = Arc::new(Shared {
             scope,
@@ -87,18 +91,7 @@ impl Carried {
             shared: Arc::clone(&shared),
         };
         let carrier = tokio.spawn(carrier).abort_handle();
-        Self {
-            shared,
-            carrier,
-            is_apart: false,
-        }
-    }
-
-    /// The same of a run whose caller is called by so many others that the stack would not do for it.
-    pub(crate) fn apart(tokio: &Handle, running: Running) -> Self {
-        let mut carried = Self::new(tokio, running);
-        carried.is_apart = true;
-        carried
+        Self { shared, carrier }
     }
 
     pub(crate) fn scope(&self) -> &Arc<Scope> {
@@ -127,11 +120,18 @@ impl Carried {
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        if !self.is_apart {
-            let stands = mem::replace(&mut self.shared.lock().stands, Stands::Over);
-            // What it runs when it is dropped is the user's.
-            drop(stands);
-        }
+        let stands = {
+            let mut inner = self.shared.lock();
+            inner.is_forsaken = true;
+            // It may hold one that holds one: where that goes deep, it is dropped by its carrier.
+            if is_deep() && matches!(inner.stands, Stands::Waiting(_)) {
+                None
+            } else {
+                Some(mem::replace(&mut inner.stands, Stands::Over))
+            }
+        };
+        // What it runs when it is dropped is the user's.
+        descend(|| drop(stands));
         self.carrier.abort();
     }
 }

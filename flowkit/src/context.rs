@@ -178,30 +178,41 @@ pub(crate) fn current_slots() -> Option<Arc<RunSlots>> {
 
 /// Runs `work` with `ambient` in place, and gives it back afterwards, also when `work` panics.
 pub(crate) fn enter<R>(ambient: &mut Option<Ambient>, work: impl FnOnce() -> R) -> R {
-    struct Restore<'a>(&'a mut Option<Ambient>, Option<usize>);
+    struct Restore<'a>(&'a mut Option<Ambient>);
     impl Drop for Restore<'_> {
         fn drop(&mut self) {
             CURRENT.with(|current| std::mem::swap(self.0, &mut *current.borrow_mut()));
-            OUTERMOST.set(self.1);
         }
     }
     CURRENT.with(|current| std::mem::swap(ambient, &mut *current.borrow_mut()));
-    let outermost = OUTERMOST.get();
-    if outermost.is_none() {
-        OUTERMOST.set(Some(here()));
-    }
-    let _restore = Restore(ambient, outermost);
-    work()
+    let _restore = Restore(ambient);
+    descend(work)
 }
 
-/// How much of the stack bodies may take that are polled within each other: of two megabytes, as threads have, with room for what is not ours.
+/// How much of the stack bodies may take that are polled, or dropped, within each other: of two megabytes, as threads have unless they are made with less, with room for
+/// what is not ours.
 const SHALLOW: usize = 256 * 1024;
 
-/// Whether bodies that are polled within each other have taken so much of the thread's stack that one more is better run on another.
+/// Whether bodies that are polled, or dropped, within each other have taken so much of the thread's stack that one more is better off on another.
 pub(crate) fn is_deep() -> bool {
     OUTERMOST
         .get()
         .is_some_and(|outermost| outermost.abs_diff(here()) > SHALLOW)
+}
+
+/// Does what may go on to the same within: whether that is deep is known then.
+pub(crate) fn descend<R>(work: impl FnOnce() -> R) -> R {
+    struct Restore(Option<usize>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OUTERMOST.set(self.0);
+        }
+    }
+    let restore = Restore(OUTERMOST.get());
+    if restore.0.is_none() {
+        OUTERMOST.set(Some(here()));
+    }
+    work()
 }
 
 /// Where on the stack the code is.

@@ -181,7 +181,7 @@ impl Observers {
     pub(crate) fn tell(&self, event: &Event<'_>) {
         for observer in &self.0 {
             if let Err(message) = crate::panics::caught(|| observer.on_event(event)) {
-                tracing::error!(target: "flowkit", %message, "an observer panicked; the run goes on");
+                tracing::error!(target: "flowkit", panic = message, "an observer panicked; the run goes on");
             }
         }
     }

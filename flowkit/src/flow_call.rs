@@ -220,8 +220,7 @@ async fn finish_here(entered: Entered, job: BoxedJob) -> Ended {
     awaited(&scope, finish(entered, job)).await
 }
 
-/// The same in a tokio task of its own, where its caller is called by so many others that the stack would not do for it. Dropped before its end, it is
-/// cancelled, and ends there.
+/// The same in a tokio task of its own, where the stack has no room for it. Dropped before its end, it is cancelled, and ends there.
 async fn finish_apart(entered: Entered, job: BoxedJob) -> Ended {
     let unless_ended = CancelOnDrop(Some(Arc::clone(&entered.scope)));
     let (above, _) = place_of(&entered.scope);

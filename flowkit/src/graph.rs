@@ -48,6 +48,8 @@ pub(crate) struct Graph {
     /// Those of the flow run itself and of items; a node has its own.
     extras: HashMap<NodeRef, Box<Extra>>,
     controls: Controls,
+    /// Whether any node stands for a flow run.
+    pub(crate) has_subflows: bool,
     /// How many attempts of the flow run itself have begun.
     pub(crate) attempts: u32,
     /// How many runs failed: while there are none, nobody need look for one.
@@ -139,6 +141,14 @@ impl Graph {
             }
         }
         Ok(from)
+    }
+
+    /// The flow runs that nodes stand for, which they let go.
+    pub(crate) fn take_subflows(&mut self) -> Vec<Arc<Scope>> {
+        if !std::mem::take(&mut self.has_subflows) {
+            return Vec::new();
+        }
+        self.nodes.iter_mut().filter_map(Node::take_subflow).collect()
     }
 
     /// Notes how a node's run is stopped.

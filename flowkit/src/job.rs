@@ -109,7 +109,7 @@ impl dyn Job + '_ {
     pub(crate) fn end_attempt(self: Pin<&mut Self>) {
         let ended = caught(move || self.drop_attempt());
         if let Err(message) = ended {
-            tracing::warn!(target: "flowkit", message, "what the body of a run held panicked when it was dropped");
+            tracing::warn!(target: "flowkit", panic = message, "what the body of a run held panicked when it was dropped");
         }
     }
 

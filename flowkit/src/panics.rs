@@ -26,7 +26,7 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
 /// Drops what is, or holds, the user's. A panic on the way is logged: whatever else was to be done then is done.
 pub(crate) fn dropped<V>(what: &str, value: V) {
     if let Err(message) = caught(move || drop(value)) {
-        tracing::warn!(target: "flowkit", message, "{what} panicked when it was dropped");
+        tracing::warn!(target: "flowkit", panic = message, "{what} panicked when it was dropped");
     }
 }
 

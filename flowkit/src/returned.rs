@@ -100,7 +100,7 @@ where
 }
 
 fn no_retry(message: String) -> bool {
-    tracing::warn!(target: "flowkit", message, "what judges whether an error is retried panicked: it is not");
+    tracing::warn!(target: "flowkit", panic = message, "what judges whether an error is retried panicked: it is not");
     false
 }
 

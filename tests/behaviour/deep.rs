@@ -50,6 +50,27 @@ async fn hanging_task(depth: u64, is_there: Arc<Notify>) -> Result<u64> {
     Ok(below.await? + 1)
 }
 
+/// Waits before it calls, so that each of them is polled by itself, and each holds the one below.
+#[task]
+async fn waits_first(depth: u64, is_there: Arc<Notify>) -> Result<u64> {
+    tokio::task::yield_now().await;
+    if depth == 0 {
+        is_there.notify_one();
+        return std::future::pending().await;
+    }
+    let below: Boxed = Box::pin(waits_first(depth - 1, is_there).into_future());
+    Ok(below.await? + 1)
+}
+
+#[task]
+async fn fails_below(depth: u64) -> Result<u64> {
+    if depth == 0 {
+        return Err("at the bottom".into());
+    }
+    let below: Boxed = Box::pin(fails_below(depth - 1).into_future());
+    Ok(below.await? + 1)
+}
+
 /// On a worker thread, whose stack is the smallest that runs have.
 async fn on_a_worker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     tokio::spawn(work).await.unwrap()
@@ -63,8 +84,15 @@ async fn tasks_may_await_tasks_to_any_depth() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flows_may_await_flows_to_any_depth() {
-    let depth = on_a_worker(async { flow_in_flow(1_000).await.unwrap() });
-    assert_eq!(depth.await, 1_000);
+    // What is known of each holds what is known of the next, and goes with it.
+    let depth = on_a_worker(async { flow_in_flow(3_000).await.unwrap() });
+    assert_eq!(depth.await, 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_comes_up_from_any_depth() {
+    let kind = on_a_worker(async { fails_below(1_000).await.unwrap_err().kind() });
+    assert_eq!(kind.await, flowkit::ErrorKind::Failed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +102,13 @@ async fn what_is_cancelled_ends_however_deep_it_is() {
         let run = hanging_flow(2_000, Arc::clone(&is_there)).submit();
         is_there.notified().await;
         run.cancel();
+        let one_by_one = waits_first(5_000, Arc::clone(&is_there)).submit();
+        is_there.notified().await;
+        one_by_one.cancel();
+        assert_eq!(
+            one_by_one.await.unwrap_err().kind(),
+            flowkit::ErrorKind::Cancelled
+        );
         run.await.unwrap_err().kind()
     });
     assert_eq!(cancelled.await, flowkit::ErrorKind::Cancelled);

@@ -86,7 +86,7 @@ async fn a_run_that_is_not_polled_any_more_keeps_nothing_after_its_end() {
 
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-/// Panics when the last of its kind is dropped.
+/// Panics when it is dropped.
 struct Guard;
 
 impl Drop for Guard {

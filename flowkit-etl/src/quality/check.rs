@@ -231,8 +231,12 @@ impl Check {
         };
         let (at_least, at_most) = (self.threshold.at_least, self.threshold.at_most);
         let is_number = |figure: Option<f64>| !figure.is_some_and(f64::is_nan);
-        let passes = at_least.unwrap_or(least).max(least) <= at_most.unwrap_or(most).min(most);
-        if passes && is_number(at_least) && is_number(at_most) {
+        let (lowest, highest) = (
+            at_least.unwrap_or(least).max(least),
+            at_most.unwrap_or(most).min(most),
+        );
+        let is_some = lowest <= highest && lowest < f64::INFINITY && highest > f64::NEG_INFINITY;
+        if is_some && is_number(at_least) && is_number(at_most) {
             return Ok(());
         }
         let message = format!(

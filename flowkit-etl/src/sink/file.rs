@@ -62,7 +62,7 @@ impl FileSink {
         let mut output = Output::new((&self.path, file), format, &batches.schema.clone())?;
         for batch in batches {
             let batch = batch?;
-            faithful::check_numbers(format.0, &batch)?;
+            faithful::check_words(format.0, &batch)?;
             output.write(&batch)?;
         }
         let rows = output.rows;

@@ -61,9 +61,12 @@ impl Progress {
                     };
                     *self = match current_or_default() {
                         Ambient::Run(caller) => {
-                            let running = call.enter(caller, Entrance::Node, true);
+                            let mut running = call.enter(caller, Entrance::Node, true);
                             match is_deep().then(tokio::runtime::Handle::try_current) {
-                                Some(Ok(tokio)) => Self::Carried(Carried::apart(&tokio, running)),
+                                Some(Ok(tokio)) => {
+                                    running.begins_later();
+                                    Self::Carried(Carried::new(&tokio, running))
+                                }
                                 _ => Self::Running(running),
                             }
                         }

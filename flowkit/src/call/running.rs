@@ -54,6 +54,11 @@ impl Running {
         self.drive.place()
     }
 
+    /// It is not polled at once.
+    pub(super) fn begins_later(&mut self) {
+        self.drive.begins_later();
+    }
+
     /// Polls the run to its end.
     pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let Some(job) = &mut self.job else {

@@ -170,7 +170,8 @@ impl SharedFanOut {
         let close = {
             let mut items = self.lock();
             if !items.is_open(index) {
-                return;
+                drop(items);
+                return dropped("a value that came too late", ended);
             }
             match &mut ended {
                 // The job itself is dropped after the lock: what it has is the user's.

@@ -94,6 +94,16 @@ impl Node {
         self.parts = Some(Box::new(Parts::Subflow(subflow)));
     }
 
+    /// The flow run that it stands for, which it lets go.
+    pub(crate) fn take_subflow(&mut self) -> Option<Arc<Scope>> {
+        self.parts
+            .take_if(|parts| matches!(**parts, Parts::Subflow(_)))
+            .and_then(|parts| match *parts {
+                Parts::Subflow(subflow) => Some(subflow),
+                Parts::Items(_) => None,
+            })
+    }
+
     /// What called it; none where the flow's own body did.
     pub(crate) fn parent(&self) -> Option<NodeRef> {
         (self.parent != NodeRef::ROOT).then_some(self.parent)

@@ -33,7 +33,7 @@ pub(crate) trait AnyInputs {
 /// For all types, so that the catch is there once.
 fn spend(input: &mut dyn AnyInput) {
     if let Err(message) = caught(|| input.spend()) {
-        tracing::warn!(target: "flowkit", message, "an input of a run that is over panicked when it was dropped");
+        tracing::warn!(target: "flowkit", panic = message, "an input of a run that is over panicked when it was dropped");
     }
 }
 

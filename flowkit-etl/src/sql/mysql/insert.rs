@@ -1,6 +1,7 @@
 //! Rows into a table, many in each statement.
 
 use arrow_array::Array as _;
+use arrow_schema::DataType;
 use futures::StreamExt;
 use sqlx::mysql::{MySqlArguments, MySqlColumn};
 use sqlx::{Arguments as _, AssertSqlSafe, Column as _, TypeInfo as _};
@@ -68,29 +69,34 @@ impl MySqlSession {
         );
         let described = self.described(&format!("SELECT {columns} FROM {table}")).await;
         let (described, _) = described.map_err(|error| self.database.failed("load into", error))?;
-        let is_whole = |column: &MySqlColumn| {
+        let digits = self.digits(&described).await;
+        let digits = digits.map_err(|error| self.database.failed("load into", error))?;
+        let is_whole = |(index, column): (usize, &MySqlColumn)| {
             let name = column.type_info().name();
-            name.contains("INT") || matches!(name, "BOOLEAN" | "YEAR")
+            let has_no_fraction = matches!(digits.get(&index), Some(DataType::Decimal128(_, 0)));
+            name.contains("INT") || matches!(name, "BOOLEAN" | "YEAR") || has_no_fraction
         };
-        Ok(described.iter().map(is_whole).collect())
+        Ok(described.iter().enumerate().map(is_whole).collect())
     }
 }
 
 /// A number that is not whole.
 fn fraction(column: &Plain, row: usize) -> Option<String> {
-    let number = |number: f64| (number.fract() != 0.0).then(|| number.to_string());
+    let is_fraction = |number: f64| number.is_finite() && number.fract() != 0.0;
+    let number = |number: f64| is_fraction(number).then(|| number.to_string());
     match column {
         Plain::Float(array) if array.is_valid(row) => number(array.value(row).into()),
         Plain::Double(array) if array.is_valid(row) => number(array.value(row)),
         // Exact numbers too: of those, a float may not have the fraction.
         Plain::Text(array) if array.is_valid(row) => {
-            let text = array.value(row);
+            let text = array.value(row).trim();
             let digits = text.split_once('.').map_or("", |(_, digits)| digits);
-            let has_fraction = digits.bytes().any(|digit| (b'1'..=b'9').contains(&digit));
-            let is_fraction = text
+            let is_plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+            let has_fraction = is_plain && digits.bytes().any(|digit| digit != b'0');
+            let is_one = text
                 .parse()
-                .is_ok_and(|number: f64| number.fract() != 0.0 || has_fraction);
-            is_fraction.then(|| text.to_owned())
+                .is_ok_and(|number: f64| is_fraction(number) || has_fraction);
+            is_one.then(|| text.to_owned())
         }
         _ => None,
     }

@@ -203,6 +203,7 @@ async fn a_fraction_is_not_rounded_into_a_column_of_whole_numbers() {
                 ("SMALLINT", number(-0.25), false),
                 ("BIGINT", decimal, false),
                 ("BIGINT", text("1.5"), false),
+                ("DECIMAL(8,0)", number(1.5), kind == Kind::Sqlite),
                 ("INTEGER", number(2.0), true),
                 ("DOUBLE PRECISION", number(1.5), true),
             ] {

@@ -66,7 +66,7 @@ impl Drive {
     }
 
     /// Ends a run that nobody will drive on. Gives the outcome that who waits for it is to see; none if it had ended.
-    pub(crate) fn abandon(&mut self, job: Pin<&mut dyn Job>) -> Option<Result<(), Error>> {
+    pub(crate) fn abandon(&mut self, mut job: Pin<&mut dyn Job>) -> Option<Result<(), Error>> {
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
         if matches!(phase, Phase::Ended) {
             return None;
@@ -74,6 +74,8 @@ impl Drive {
         if self.has_happened(&phase) {
             return Some(self.complete_abandoned(job, phase));
         }
+        // What its body holds is gone before the record says that it ended: the next attempt of its caller waits for that.
+        self.drop_body(job.as_mut());
         let error = self.error(ErrorKind::Cancelled);
         self.end(State::Cancelled, Some(error.clone()));
         self.scope.stop_descendants(self.place);

@@ -172,6 +172,11 @@ impl Drive {
         self.attempt == 1 && self.more.is_none()
     }
 
+    /// Something comes between its entering and its beginning.
+    pub(crate) fn begins_later(&mut self) {
+        self.at_once = false;
+    }
+
     /// It waits where others stop it: whether for the first time, so that it must be woken when it is stopped.
     pub(crate) fn waits_first(&mut self) -> bool {
         !std::mem::replace(&mut self.stoppable, true)

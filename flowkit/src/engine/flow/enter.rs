@@ -158,6 +158,7 @@ impl Scope {
             if let Some(node) = graph.node_mut(place) {
                 node.set_subflow(Arc::clone(&child));
             }
+            graph.has_subflows = true;
             graph.waits.add_subflow(place);
             self.is_closed()
         };

@@ -175,6 +175,17 @@ impl Scope {
 
     /// Stops nodes, without the lock: what is stopped may want to record its end.
     pub(super) fn stop_all(&self, nodes: &[u32]) {
+        let mut subflows = self.stop_nodes(nodes);
+        // One after another, however deep they are in each other.
+        while let Some(subflow) = subflows.pop() {
+            subflow.announce_cancel();
+            subflows.extend(subflow.close_nodes());
+        }
+    }
+
+    /// The same without the subflows that nodes stand for, which it gives.
+    fn stop_nodes(&self, nodes: &[u32]) -> Vec<Arc<Self>> {
+        let mut subflows = Vec::new();
         for &node in nodes {
             let (control, subflow) = {
                 let mut graph = self.graph();
@@ -199,17 +210,20 @@ impl Scope {
                 }
             };
             control.into_iter().for_each(Control::cancel);
-            if let Some(subflow) = subflow {
-                subflow.cancel();
-            }
+            subflows.extend(subflow);
         }
+        subflows
     }
 
     /// Cancels the run: its body is dropped at its next await, and what it submitted is stopped.
     pub(crate) fn cancel(&self) {
+        self.announce_cancel();
+        self.stop_live();
+    }
+
+    fn announce_cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.cancel.notify_waiters();
-        self.stop_live();
     }
 
     /// Ends the run with this error, since it cannot go on: its body is dropped, and what it submitted is stopped.
@@ -226,15 +240,26 @@ impl Scope {
 
     /// Refuses what is submitted from now on, and stops what lives.
     pub(crate) fn stop_live(&self) {
+        let live = self.close();
+        self.stop_all(&live);
+    }
+
+    /// The same without the subflows in it, which it gives.
+    fn close_nodes(&self) -> Vec<Arc<Self>> {
+        let live = self.close();
+        self.stop_nodes(&live)
+    }
+
+    /// Refuses what is submitted from now on, and gives what lives.
+    fn close(&self) -> Vec<u32> {
         self.closed.store(true, Ordering::Release);
-        let live: Vec<u32> = {
+        {
             let graph = self.graph();
             let live = (0u32..)
                 .zip(&graph.nodes)
                 .filter(|(_, node)| !node.record.state.is_terminal());
             live.map(|(index, _)| index).collect()
-        };
-        self.stop_all(&live);
+        }
     }
 
     /// Takes runs again, for another attempt. What failed in the last one is that attempt's failure, and nobody else's.

@@ -66,6 +66,22 @@ pub(crate) struct Scope {
     pub(crate) life: Option<Life>,
 }
 
+/// One flow run after another goes, however deep they are in each other.
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let subflows_of = |scope: &mut Self| {
+            let graph = scope.graph.get_mut().unwrap_or_else(PoisonError::into_inner);
+            graph.take_subflows()
+        };
+        let mut subflows = subflows_of(self);
+        while let Some(subflow) = subflows.pop() {
+            if let Some(mut subflow) = Arc::into_inner(subflow) {
+                subflows.extend(subflows_of(&mut subflow));
+            }
+        }
+    }
+}
+
 impl std::fmt::Debug for Scope {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
