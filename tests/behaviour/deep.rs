@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowkit::prelude::*;
@@ -71,6 +72,49 @@ async fn fails_below(depth: u64) -> Result<u64> {
     Ok(below.await? + 1)
 }
 
+static UNDONE: AtomicU64 = AtomicU64::new(0);
+
+async fn undo(_run: flowkit::HookRun) {
+    UNDONE.fetch_add(1, Ordering::SeqCst);
+}
+
+#[task(on_rollback = undo)]
+async fn undoable(n: u64) -> u64 {
+    tokio::task::yield_now().await;
+    n
+}
+
+#[task(retries = 1)]
+async fn fails_once(tried: Arc<AtomicU64>) -> Result<u64> {
+    match tried.fetch_add(1, Ordering::SeqCst) {
+        0 => Err("once".into()),
+        _ => Ok(5),
+    }
+}
+
+#[task(limit = "door")]
+async fn one_at_a_time(n: u64) -> u64 {
+    tokio::task::yield_now().await;
+    n
+}
+
+/// Holds the only slot of the door at its top, and at its bottom is tried again, waits for that slot, and undoes what it did.
+#[task(limit = "door")]
+async fn far_down(depth: u64, tried: Arc<AtomicU64>) -> Result<u64> {
+    if depth > 0 {
+        let below: Boxed = Box::pin(far_down(depth - 1, tried).into_future());
+        return Ok(below.await?);
+    }
+    let (one, other) = (one_at_a_time(1u64).submit(), one_at_a_time(2u64));
+    let passed = other.await? + one.await? + fails_once(tried).await?;
+    let undone = flowkit::transaction(async {
+        let n = undoable(7u64).await?;
+        Err::<u64, Box<dyn std::error::Error + Send + Sync>>(format!("undo {n}").into())
+    });
+    assert!(undone.await.is_err());
+    Ok(passed)
+}
+
 /// On a worker thread, whose stack is the smallest that runs have.
 async fn on_a_worker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     tokio::spawn(work).await.unwrap()
@@ -132,4 +176,21 @@ async fn a_future_that_is_dropped_cancels_what_is_deep_in_it() {
         0,
         "all of it ends without being told"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_slots_and_transactions_are_the_same_far_down() {
+    let runtime = Runtime::builder().limit("door", 1).build().await.unwrap();
+    let passed = on_a_worker(async move {
+        let tried = Arc::new(AtomicU64::new(0));
+        let passed = runtime
+            .scope(far_down(150, Arc::clone(&tried)).into_future())
+            .await
+            .unwrap();
+        (passed, tried.load(Ordering::SeqCst))
+    });
+    let passed = tokio::time::timeout(LONG, passed)
+        .await
+        .expect("nobody waits for ever");
+    assert_eq!((passed, UNDONE.load(Ordering::SeqCst)), ((8, 2), 1));
 }
