@@ -98,13 +98,14 @@ impl Waiters {
     }
 }
 
-enum Outcome<T> {
+/// How a run ended, and who was given its value.
+pub(crate) enum Outcome<T> {
     Open,
     /// Nobody has asked for it yet.
     Value(T),
     Shared(Arc<T>),
     Failed(Error),
-    /// The run completed, and the last handle took its value. Who waits only for its end can still tell.
+    /// The run completed, and the last who could ask took its value. Who waits only for its end can still tell.
     Taken,
 }
 
@@ -114,7 +115,8 @@ impl<T> Outcome<T> {
             || (cfg!(flowkit_fault = "end-forgotten-with-the-value") && matches!(self, Self::Taken))
     }
 
-    fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
+    /// The outcome, for one of several who may ask for it; none while there is none.
+    pub(crate) fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
         if matches!(self, Self::Value(_))
             && let Self::Value(value) = std::mem::replace(self, Self::Taken)
         {
@@ -127,8 +129,21 @@ impl<T> Outcome<T> {
         }
     }
 
+    /// A copy of the outcome.
+    pub(crate) fn copy(&self) -> Option<Result<T, Error>>
+    where
+        T: Clone,
+    {
+        match self {
+            Self::Value(value) => Some(Ok(value.clone())),
+            Self::Shared(value) => Some(Ok(T::clone(value))),
+            Self::Failed(error) => Some(Err(error.clone())),
+            Self::Open | Self::Taken => None,
+        }
+    }
+
     /// The value itself, which nobody will ask for again.
-    fn take(&mut self) -> Option<Result<Given<T>, Error>> {
+    pub(crate) fn take(&mut self) -> Option<Result<Given<T>, Error>> {
         match self {
             Self::Value(_) | Self::Shared(_) => match std::mem::replace(self, Self::Taken) {
                 Self::Value(value) => Some(Ok(Given::Whole(value))),

@@ -24,7 +24,7 @@ pub use self::shim::Shim;
 use crate::engine::memo::Value;
 use crate::error::{BoxError, Error, ErrorKind, Failure};
 use crate::input::{Inputs, Upstream};
-use crate::panics::{caught, dropped};
+use crate::panics::{caught, dropped, dropped_by};
 use crate::parameters::Shown;
 
 /// What the engine asks of a call, whatever its types.
@@ -107,10 +107,7 @@ impl dyn Job + '_ {
 
     /// Drops the attempt where it stands, whether that panics or not.
     pub(crate) fn end_attempt(self: Pin<&mut Self>) {
-        let ended = caught(move || self.drop_attempt());
-        if let Err(message) = ended {
-            tracing::warn!(target: "flowkit", panic = message, "what the body of a run held panicked when it was dropped");
-        }
+        dropped_by("what the body of a run held", move || self.drop_attempt());
     }
 
     /// The encoded value, for the cache.

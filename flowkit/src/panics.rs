@@ -25,7 +25,12 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
 
 /// Drops what is, or holds, the user's. A panic on the way is logged: whatever else was to be done then is done.
 pub(crate) fn dropped<V>(what: &str, value: V) {
-    if let Err(message) = caught(move || drop(value)) {
+    dropped_by(what, move || drop(value));
+}
+
+/// The same where it is dropped in its place.
+pub(crate) fn dropped_by(what: &str, drop: impl FnOnce()) {
+    if let Err(message) = caught(drop) {
         tracing::warn!(target: "flowkit", panic = message, "{what} panicked when it was dropped");
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::outcomes::{ItemOutcome, Standing};
+use super::outcomes::Standing;
 use super::shared::{ANY, Items, Prefix, SharedFanOut, WHOLE};
-use crate::completion::{Given, WaiterKey};
+use crate::completion::{Given, Outcome, WaiterKey};
 use crate::engine::scope::Scope;
 use crate::error::Error;
 use crate::graph::Cancel;
@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> HandleSource<T> for SharedFanOut {
     fn outcome(&self, index: u32) -> Option<Result<Arc<T>, Error>> {
         let mut items = self.lock();
         let outcome = match items.outcomes_of() {
-            Ok(outcomes) => outcomes.get_mut(index as usize).map(ItemOutcome::share),
+            Ok(outcomes) => outcomes.get_mut(index as usize).map(Outcome::share),
             Err(error) => return Some(Err(error)),
         };
         outcome.unwrap_or_else(|| {

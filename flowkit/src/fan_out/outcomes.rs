@@ -1,8 +1,8 @@
 //! The outcome of each item of a fan-out, of which the type alone knows more than whether there is one.
 
 use std::any::Any;
-use std::sync::Arc;
 
+use crate::completion::Outcome;
 use crate::error::Error;
 use crate::job::{AnyOutput, take_value};
 
@@ -36,20 +36,11 @@ pub(super) type NewOutcomes = fn(items: usize) -> Box<dyn AnyOutcomes>;
 /// So many open outcomes of items that give a `T`.
 pub(super) fn open<T: Send + Sync + 'static>(items: usize) -> Box<dyn AnyOutcomes> {
     let mut outcomes = Vec::new();
-    outcomes.resize_with(items, || ItemOutcome::<T>::Open);
+    outcomes.resize_with(items, || Outcome::<T>::Open);
     Box::new(ItemOutcomes(outcomes))
 }
 
-pub(super) struct ItemOutcomes<T>(pub(super) Vec<ItemOutcome<T>>);
-
-pub(super) enum ItemOutcome<T> {
-    Open,
-    Value(T),
-    Shared(Arc<T>),
-    Failed(Error),
-    /// Taken by the owner of the fan-out.
-    Taken,
-}
+pub(super) struct ItemOutcomes<T>(pub(super) Vec<Outcome<T>>);
 
 impl<T: Send + Sync + 'static> AnyOutcomes for ItemOutcomes<T> {
     fn as_any(&mut self) -> &mut dyn Any {
@@ -62,20 +53,18 @@ impl<T: Send + Sync + 'static> AnyOutcomes for ItemOutcomes<T> {
 
     fn standing(&self, index: u32) -> Option<Standing<'_>> {
         Some(match self.0.get(index as usize)? {
-            ItemOutcome::Open => Standing::Open,
-            ItemOutcome::Value(_) | ItemOutcome::Shared(_) | ItemOutcome::Taken => Standing::Completed,
-            ItemOutcome::Failed(error) => Standing::Failed(error),
+            Outcome::Open => Standing::Open,
+            Outcome::Value(_) | Outcome::Shared(_) | Outcome::Taken => Standing::Completed,
+            Outcome::Failed(error) => Standing::Failed(error),
         })
     }
 
     fn has_failure(&self) -> bool {
-        self.0
-            .iter()
-            .any(|outcome| matches!(outcome, ItemOutcome::Failed(_)))
+        self.0.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)))
     }
 
     fn push(&mut self) {
-        self.0.push(ItemOutcome::Open);
+        self.0.push(Outcome::Open);
     }
 
     fn truncate(&mut self, items: usize) {
@@ -84,58 +73,13 @@ impl<T: Send + Sync + 'static> AnyOutcomes for ItemOutcomes<T> {
 
     fn put(&mut self, index: u32, output: &mut dyn AnyOutput) {
         if let Some(outcome) = self.0.get_mut(index as usize) {
-            *outcome = take_value(output).map_or_else(ItemOutcome::Failed, ItemOutcome::Value);
+            *outcome = take_value(output).map_or_else(Outcome::Failed, Outcome::Value);
         }
     }
 
     fn fail(&mut self, index: u32, error: Error) {
         if let Some(outcome) = self.0.get_mut(index as usize) {
-            *outcome = ItemOutcome::Failed(error);
-        }
-    }
-}
-
-impl<T> ItemOutcome<T> {
-    /// The outcome, for one of several who may ask for it; none while there is none.
-    pub(super) fn share(&mut self) -> Option<Result<Arc<T>, Error>> {
-        if matches!(self, Self::Value(_))
-            && let Self::Value(value) = std::mem::replace(self, Self::Taken)
-        {
-            *self = Self::Shared(Arc::new(value));
-        }
-        match self {
-            Self::Shared(value) => Some(Ok(Arc::clone(value))),
-            Self::Failed(error) => Some(Err(error.clone())),
-            Self::Open | Self::Value(_) | Self::Taken => None,
-        }
-    }
-
-    /// The same for the only one who may ask for it, who is given the value itself.
-    pub(super) fn take(&mut self) -> Option<Result<T, Error>>
-    where
-        T: Clone,
-    {
-        match std::mem::replace(self, Self::Taken) {
-            Self::Value(value) => Some(Ok(value)),
-            Self::Shared(value) => Some(Ok(Arc::unwrap_or_clone(value))),
-            Self::Failed(error) => {
-                *self = Self::Failed(error.clone());
-                Some(Err(error))
-            }
-            Self::Open | Self::Taken => None,
-        }
-    }
-
-    /// A copy of the outcome.
-    pub(super) fn copy(&self) -> Option<Result<T, Error>>
-    where
-        T: Clone,
-    {
-        match self {
-            Self::Value(value) => Some(Ok(value.clone())),
-            Self::Shared(value) => Some(Ok(T::clone(value))),
-            Self::Failed(error) => Some(Err(error.clone())),
-            Self::Open | Self::Taken => None,
+            *outcome = Outcome::Failed(error);
         }
     }
 }

@@ -8,8 +8,9 @@ use std::task::Waker;
 use tokio::task::AbortHandle;
 
 use super::lanes::Signal;
-use super::outcomes::{AnyOutcomes, ItemOutcome, ItemOutcomes, Standing};
+use super::outcomes::{AnyOutcomes, ItemOutcomes, Standing};
 use crate::call::AnyCall;
+use crate::completion::{Given, Outcome};
 use crate::context::RunContext;
 use crate::definition::Definition;
 use crate::engine::scope::{Change, Scope};
@@ -272,7 +273,10 @@ impl SharedFanOut {
         let take = !self.is_shared.load(Ordering::Acquire);
         let mut items = self.lock();
         let broken = items.broken_alone();
-        let outcome = |outcome: &mut ItemOutcome<T>| if take { outcome.take() } else { outcome.copy() };
+        let outcome = |outcome: &mut Outcome<T>| match take {
+            true => outcome.take().map(|taken| taken.map(Given::into_value)),
+            false => outcome.copy(),
+        };
         let mut outcomes: Vec<_> = match items.outcomes_of() {
             Ok(outcomes) => outcomes.iter_mut().filter_map(outcome).collect(),
             Err(error) => vec![Err(error)],
@@ -284,7 +288,7 @@ impl SharedFanOut {
     /// The outcomes of the items that have ended, in input order, and this error in place of the others'.
     pub(crate) fn outcomes_so_far<T: Clone + 'static>(&self, error: &Error) -> Vec<Result<T, Error>> {
         let mut items = self.lock();
-        let outcome = |outcome: &ItemOutcome<T>| outcome.copy().unwrap_or_else(|| Err(error.clone()));
+        let outcome = |outcome: &Outcome<T>| outcome.copy().unwrap_or_else(|| Err(error.clone()));
         match items.outcomes_of() {
             Ok(outcomes) => outcomes.iter().map(outcome).collect(),
             Err(error) => vec![Err(error)],
@@ -357,7 +361,7 @@ impl Items {
     ///
     /// # Errors
     /// When they give something else, which is a bug of ours.
-    pub(super) fn outcomes_of<T: 'static>(&mut self) -> Result<&mut Vec<ItemOutcome<T>>, Error> {
+    pub(super) fn outcomes_of<T: 'static>(&mut self) -> Result<&mut Vec<Outcome<T>>, Error> {
         let outcomes = self.outcomes.as_any().downcast_mut::<ItemOutcomes<T>>();
         outcomes.map(|outcomes| &mut outcomes.0).ok_or_else(no_output)
     }

@@ -7,7 +7,7 @@ use flowkit_cache::{KeyError, KeyHasher, KeyParts};
 use super::shim::{HashInputs, RunName, ShowInputs};
 use crate::error::Error;
 use crate::input::{AnyInput, Inputs, Upstream};
-use crate::panics::caught;
+use crate::panics::dropped_by;
 use crate::parameters::Shown;
 
 /// Inputs of any types. What runs the user's code may panic, which is for the caller to catch.
@@ -32,9 +32,7 @@ pub(crate) trait AnyInputs {
 
 /// For all types, so that the catch is there once.
 fn spend(input: &mut dyn AnyInput) {
-    if let Err(message) = caught(|| input.spend()) {
-        tracing::warn!(target: "flowkit", panic = message, "an input of a run that is over panicked when it was dropped");
-    }
+    dropped_by("an input of a run that is over", || input.spend());
 }
 
 pub(super) struct BoundInputs<I> {

@@ -253,13 +253,11 @@ impl Scope {
     /// Refuses what is submitted from now on, and gives what lives.
     fn close(&self) -> Vec<u32> {
         self.closed.store(true, Ordering::Release);
-        {
-            let graph = self.graph();
-            let live = (0u32..)
-                .zip(&graph.nodes)
-                .filter(|(_, node)| !node.record.state.is_terminal());
-            live.map(|(index, _)| index).collect()
-        }
+        let graph = self.graph();
+        let live = (0u32..)
+            .zip(&graph.nodes)
+            .filter(|(_, node)| !node.record.state.is_terminal());
+        live.map(|(index, _)| index).collect()
     }
 
     /// Takes runs again, for another attempt. What failed in the last one is that attempt's failure, and nobody else's.
